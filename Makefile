@@ -1,0 +1,33 @@
+# make demo | test | lint | clean. Each target makes .venv and installs what it needs; a second call is quick.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export HF_HUB_OFFLINE := 1
+
+.PHONY: demo test lint clean gl
+
+DEMO_IMAGE := src/perceptio/assets/sample.png
+DEMO_PROMPT := Segment the nearest object.
+
+demo: $(STAMP)
+	$(BIN)/perceptio ask $(DEMO_IMAGE) "$(DEMO_PROMPT)" --seg on --depth on --out out/demo
+
+test: $(STAMP) gl
+	OMP_NUM_THREADS=1 LP_NUM_THREADS=0 $(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+gl:
+	@sh scripts/ensure_gl.sh
+
+$(STAMP): pyproject.toml requirements/cpu.txt scripts/install.sh
+	sh scripts/install.sh $(PYTHON) $(VENV)
+	@touch $@
+
+# What was made by running things. The environment stays: `rm -rf .venv` removes that too.
+clean:
+	rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,25 @@
+#!/bin/sh
+# check_wheel.sh [PYTHON]: build the wheel, install it into an empty environment and ask the shipped model one question.
+set -eu
+python=${1:-python3}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+image=$PWD/src/perceptio/assets/sample.png
+
+"$python" -m venv "$work/build"
+"$work/build/bin/pip" install --quiet build
+"$work/build/bin/python" -m build --wheel --outdir "$work/dist" .
+du -h "$work"/dist/*.whl
+
+index=
+if [ -z "${PIP_INDEX_URL:-}${PIP_EXTRA_INDEX_URL:-}" ] && ! "$work/build/bin/pip" config list | grep -q 'index-url='; then
+    index="--extra-index-url https://download.pytorch.org/whl/cpu"
+fi
+"$python" -m venv "$work/empty"
+# shellcheck disable=SC2086  # $index is two words or none
+"$work/empty/bin/pip" install --quiet $index torch==2.13.0 "$work"/dist/*.whl
+"$work/empty/bin/pip" check
+cd "$work" # nothing of the checkout is on the path here
+"$work/empty/bin/perceptio" --version
+"$work/empty/bin/perceptio" ask "$image" "Segment the nearest object." --seg on --depth on --out "$work/out"
+test -s "$work/out/overlay.png" && test -s "$work/out/depth.png" && test -s "$work/out/answer.json"

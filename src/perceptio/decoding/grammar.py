@@ -1,0 +1,126 @@
+"""Well-formed by construction: a logits processor that admits only continuations of the answer grammar.
+
+    [SEG]*  ( <DEPTH_START> N codes <DEPTH_END> )?  text  <end of text>
+
+The state of every row is derived from its ids in each call, so reordered beams, rolled-back drafts and cached decoding
+need no bookkeeping. All rows are handled in a handful of tensor operations, whatever state they are in.
+
+Shape legend: B rows, T ids of prompt and answer, G generated ids, V vocabulary, K token classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor
+
+from perceptio.tokens import Mode, SpatialVocabulary
+
+TEXT, SEG, START, CODE, END, STOP = range(6)  # token classes; STOP is the end of text
+CLASSES = 6
+
+
+class SpatialGrammar(LogitsProcessor):
+    """Sets the score of every token that would break the grammar to -inf.
+
+    Whether a part may appear is set by row: `Mode.OFF` never, `Mode.ALLOWED` where the model wants it, `Mode.FORCED`
+    always (at least one `[SEG]`; one depth span). Rows that have reached the end of text are left alone. With beams or
+    several samples a prompt, modes are given by prompt and repeated to the number of rows.
+
+    A depth span takes N + 2 steps: the caller leaves room for them in the token budget.
+    """
+
+    def __init__(
+        self,
+        vocabulary: SpatialVocabulary,
+        prompt_length: int,
+        seg: Sequence[Mode],
+        depth: Sequence[Mode],
+        max_segments: int = 16,
+    ) -> None:
+        """
+        Args:
+            prompt_length: ids of `input_ids` that belong to the (left-padded) prompt, the same in every row.
+            seg: mode of the segmentation tokens of each prompt.
+            depth: mode of the depth span of each prompt.
+            max_segments: the most `[SEG]` tokens in an answer.
+
+        Raises:
+            ValueError: if the arguments contradict one another.
+        """
+        if len(seg) != len(depth) or not seg:
+            raise ValueError(f"one mode a row is needed for both parts, got {len(seg)} for seg, {len(depth)} for depth")
+        if prompt_length < 0:
+            raise ValueError(f"prompt_length must not be negative, got {prompt_length}")
+        if max_segments < 1:
+            raise ValueError(f"max_segments must be at least 1, got {max_segments}; use Mode.OFF for none")
+        self.vocabulary = vocabulary
+        self.prompt_length = prompt_length
+        self.max_segments = max_segments
+        self._modes = torch.tensor(
+            [[Mode(s) != Mode.OFF, Mode(s) == Mode.FORCED, Mode(d) != Mode.OFF, Mode(d) == Mode.FORCED]
+             for s, d in zip(seg, depth, strict=True)]
+        )  # fmt: skip
+        self._classes = torch.empty(0, dtype=torch.long)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Mask `scores` (B, V) float given `input_ids` (B, T) int64; returns a new tensor of the same shape."""
+        classes = self._token_classes(scores.shape[-1], scores.device)
+        allowed = self.allowed(input_ids[:, self.prompt_length :], classes)
+        return scores.masked_fill(~allowed[:, classes], float("-inf"))
+
+    def allowed(self, generated: Tensor, classes: Tensor) -> Tensor:
+        """Which classes of token may come next: (B, K) bool, for `generated` (B, G) int64 ids without the prompt.
+
+        `classes` (V,) int64 is the class of every id.
+        """
+        may_seg, must_seg, may_depth, must_depth = self._row_modes(generated).unbind(1)
+        kinds = classes[generated]
+        length = generated.shape[1]
+
+        segments = (kinds == SEG).sum(1)
+        opened = kinds == START
+        span = opened.any(1)
+        closed = (kinds == END).any(1)
+        text = (kinds == TEXT).any(1)
+        stopped = (kinds == STOP).any(1)
+        inside = span & ~closed
+        codes = (opened.cumsum(1) > 0).sum(1) - 1  # ids since the start marker, where there is one
+        full = codes >= self.vocabulary.tokens_per_map
+
+        fresh = ~span & ~text  # only [SEG] so far
+        owes_seg = must_seg & (segments == 0)
+        allowed = torch.zeros(generated.shape[0], CLASSES, dtype=torch.bool, device=generated.device)
+        allowed[:, SEG] = fresh & may_seg & (segments < self.max_segments)
+        allowed[:, START] = fresh & may_depth & ~owes_seg
+        allowed[:, CODE] = inside & ~full
+        allowed[:, END] = inside & full
+        speaks = ~inside & ~(fresh & (owes_seg | must_depth))
+        allowed[:, TEXT] = speaks
+        allowed[:, STOP] = speaks
+        assert length == 0 or not (~allowed.any(1) & ~stopped).any(), "the grammar left a row without a next token"
+        return allowed | stopped[:, None]
+
+    def _row_modes(self, generated: Tensor) -> Tensor:
+        prompts, rows = len(self._modes), generated.shape[0]
+        if rows % prompts:
+            raise ValueError(f"modes were given for {prompts} prompts, which does not divide {rows} rows")
+        return self._modes.to(generated.device).repeat_interleave(rows // prompts, dim=0)
+
+    def _token_classes(self, size: int, device: torch.device) -> Tensor:
+        """Class of every id (V,) int64, built once per vocabulary size and device."""
+        if self._classes.shape[0] != size or self._classes.device != device:
+            vocabulary = self.vocabulary
+            largest = max(*vocabulary.spatial, vocabulary.end_of_text)
+            if largest >= size:
+                raise ValueError(f"spatial token id {largest} lies beyond the model's {size} scores")
+            classes = torch.full((size,), TEXT, dtype=torch.long)
+            classes[vocabulary.seg] = SEG
+            classes[vocabulary.depth_start] = START
+            classes[list(vocabulary.codes)] = CODE
+            classes[vocabulary.depth_end] = END
+            classes[vocabulary.end_of_text] = STOP
+            self._classes = classes.to(device)
+        return self._classes

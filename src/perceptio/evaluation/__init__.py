@@ -1,0 +1,1 @@
+"""Scores: metrics, and the benchmarks that use them."""

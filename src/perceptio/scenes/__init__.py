@@ -1,0 +1,1 @@
+"""A procedural world: unlimited images with exact masks, exact depth and true sentences about them."""
