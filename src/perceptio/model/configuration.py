@@ -1,0 +1,88 @@
+"""Configuration of the whole model: a vision-language model, SAM2, the depth tokenizer and the spatial token ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import InternVLConfig, PretrainedConfig, Sam2Config
+
+from perceptio.depth.configuration import DepthTokenizerConfig
+from perceptio.tokens import SpatialVocabulary
+
+
+class PerceptioConfig(PretrainedConfig):
+    """Configuration of `PerceptioForConditionalGeneration`.
+
+    Args:
+        vlm: InternVL configuration (vision tower, pixel shuffle, language model).
+        sam: SAM2 configuration.
+        depth: depth tokenizer configuration; its grid decides the number of codes in a depth span.
+        seg_token_id: id of `[SEG]`.
+        depth_start_token_id: id of `<DEPTH_START>`.
+        depth_end_token_id: id of `<DEPTH_END>`.
+        depth_code_token_ids: ids of `<DEPTH_0>` ... `<DEPTH_{K-1}>`, in order of the code.
+        end_token_id: id of the token that ends an answer.
+
+    Raises:
+        ValueError: if the number of code ids is not the size of the codebook.
+    """
+
+    model_type = "perceptio"
+    sub_configs = {"vlm": InternVLConfig, "sam": Sam2Config, "depth": DepthTokenizerConfig}
+
+    def __init__(
+        self,
+        vlm: InternVLConfig | dict[str, Any] | None = None,
+        sam: Sam2Config | dict[str, Any] | None = None,
+        depth: DepthTokenizerConfig | dict[str, Any] | None = None,
+        seg_token_id: int = -1,
+        depth_start_token_id: int = -1,
+        depth_end_token_id: int = -1,
+        depth_code_token_ids: list[int] | None = None,
+        end_token_id: int = -1,
+        **kwargs: Any,
+    ) -> None:
+        self.vlm = vlm if isinstance(vlm, InternVLConfig) else InternVLConfig(**_arguments(vlm))
+        self.sam = sam if isinstance(sam, Sam2Config) else Sam2Config(**_arguments(sam))
+        self.depth = depth if isinstance(depth, DepthTokenizerConfig) else DepthTokenizerConfig(**_arguments(depth))
+        self.seg_token_id = seg_token_id
+        self.depth_start_token_id = depth_start_token_id
+        self.depth_end_token_id = depth_end_token_id
+        self.depth_code_token_ids = list(depth_code_token_ids or [])
+        self.end_token_id = end_token_id
+        if self.depth_code_token_ids and len(self.depth_code_token_ids) != self.depth.codes:
+            raise ValueError(
+                f"{len(self.depth_code_token_ids)} depth code token ids were given for a codebook of {self.depth.codes} "
+                "codes; extend the vocabulary with the same depth configuration"
+            )
+        super().__init__(tie_word_embeddings=self.vlm.tie_word_embeddings, **kwargs)
+
+    @property
+    def vocabulary(self) -> SpatialVocabulary:
+        """The ids of the spatial tokens and the length of a depth span.
+
+        Raises:
+            ValueError: if the vocabulary was never extended with spatial tokens.
+        """
+        if self.seg_token_id < 0 or not self.depth_code_token_ids:
+            raise ValueError("this configuration has no spatial tokens; extend the vocabulary first (model.vocabulary)")
+        return SpatialVocabulary(
+            seg=self.seg_token_id,
+            depth_start=self.depth_start_token_id,
+            depth_end=self.depth_end_token_id,
+            codes=tuple(self.depth_code_token_ids),
+            tokens_per_map=self.depth.tokens_per_map,
+            end_of_text=self.end_token_id,
+        )
+
+    def set_vocabulary(self, vocabulary: SpatialVocabulary) -> None:
+        """Record the ids that the tokenizer gave to the spatial tokens."""
+        self.seg_token_id = vocabulary.seg
+        self.depth_start_token_id = vocabulary.depth_start
+        self.depth_end_token_id = vocabulary.depth_end
+        self.depth_code_token_ids = list(vocabulary.codes)
+        self.end_token_id = vocabulary.end_of_text
+
+
+def _arguments(config: dict[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (config or {}).items() if key != "model_type"}
