@@ -1,0 +1,162 @@
+"""The batched grammar against a plain automaton over every short sequence."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from perceptio.decoding.grammar import SpatialGrammar
+from perceptio.tokens import Mode, SpatialVocabulary, parse
+
+STOP, SEG, START, END, CODE_A, CODE_B, TEXT, PAD = range(8)
+SIZE = 8
+N = 2
+VOCABULARY = SpatialVocabulary(
+    seg=SEG, depth_start=START, depth_end=END, codes=(CODE_A, CODE_B), tokens_per_map=N, end_of_text=STOP
+)
+MODES = list(itertools.product(Mode, Mode))
+
+
+def reference_next(prefix: tuple[int, ...], seg: Mode, depth: Mode, max_segments: int) -> set[int] | None:
+    """Ids that may follow `prefix`, by walking the automaton one token at a time; None if it is not grammatical."""
+    state, segments, codes = "segments", 0, 0
+    for step in range(len(prefix) + 1):
+        if state == "segments":
+            due = set()
+            if seg != Mode.OFF and segments < max_segments:
+                due |= {SEG}
+            if not (seg == Mode.FORCED and segments == 0):
+                due |= {START} if depth != Mode.OFF else set()
+                due |= {TEXT, PAD, STOP} if depth != Mode.FORCED else set()
+        elif state == "span":
+            due = {CODE_A, CODE_B} if codes < N else {END}
+        elif state == "text":
+            due = {TEXT, PAD, STOP}
+        else:
+            due = set(range(SIZE))
+        if step == len(prefix):
+            return due
+        token = prefix[step]
+        if token not in due:
+            return None
+        if state == "done":
+            continue
+        if token == SEG:
+            segments += 1
+        elif token == START:
+            state, codes = "span", 0
+        elif token in (CODE_A, CODE_B):
+            codes += 1
+        else:
+            state = "done" if token == STOP else "text"
+    raise AssertionError
+
+
+def allowed_ids(grammar: SpatialGrammar, ids: torch.Tensor) -> list[set[int]]:
+    scores = grammar(ids, torch.zeros(ids.shape[0], SIZE))
+    return [set(torch.nonzero(row == 0).flatten().tolist()) for row in scores]
+
+
+@pytest.mark.parametrize(("seg", "depth"), MODES)
+def test_every_short_sequence_agrees_with_the_automaton(seg, depth):
+    seen = 0
+    prompt = (SEG, START, CODE_A)  # control ids in the prompt must not count
+    for length in range(6):
+        following = {
+            prefix: due
+            for prefix in itertools.product(range(PAD), repeat=length)
+            if (due := reference_next(prefix, seg, depth, 2)) is not None
+        }
+        if not following:
+            continue
+        ids = torch.tensor([prompt + prefix for prefix in following])
+        grammar = SpatialGrammar(VOCABULARY, len(prompt), [seg] * len(ids), [depth] * len(ids), max_segments=2)
+        assert allowed_ids(grammar, ids) == list(following.values())
+        seen += len(following)
+    assert seen > 6
+
+
+def test_rows_of_different_modes_and_states_equal_rows_alone():
+    prefixes = [(SEG, START, CODE_A, CODE_B), (START, CODE_A, CODE_B, END), (TEXT,) * 4, (TEXT, STOP, PAD, PAD)]
+    rows = [
+        (prefix, seg, depth)
+        for prefix in prefixes
+        for seg, depth in MODES
+        if reference_next(prefix, seg, depth, 16) is not None
+    ]
+    ids = torch.tensor([prefix for prefix, _, _ in rows])
+    batched = SpatialGrammar(VOCABULARY, 0, [seg for _, seg, _ in rows], [depth for _, _, depth in rows])
+    scores = torch.randn(len(rows), SIZE, generator=torch.Generator().manual_seed(0))
+    together = batched(ids, scores)
+    for index, (_, seg, depth) in enumerate(rows):
+        alone = SpatialGrammar(VOCABULARY, 0, [seg], [depth])(ids[index : index + 1], scores[index : index + 1])
+        assert torch.equal(together[index], alone[0])
+
+
+def test_state_follows_the_ids_when_rows_are_reordered_or_rolled_back():
+    grammar = SpatialGrammar(VOCABULARY, 0, [Mode.ALLOWED] * 2, [Mode.ALLOWED] * 2)
+    ids = torch.tensor([[SEG, START, CODE_A], [SEG, TEXT, TEXT]])
+    span, text = allowed_ids(grammar, ids)
+    assert allowed_ids(grammar, ids.flip(0)) == [text, span]
+    assert allowed_ids(grammar, ids[:, :1]) == [{SEG, START, TEXT, PAD, STOP}] * 2
+    assert allowed_ids(grammar, ids) == [span, text]
+
+
+def test_modes_are_repeated_for_beams():
+    grammar = SpatialGrammar(VOCABULARY, 0, [Mode.OFF, Mode.FORCED], [Mode.OFF, Mode.OFF])
+    empty = torch.zeros(6, 0, dtype=torch.long)
+    assert allowed_ids(grammar, empty) == [{TEXT, PAD, STOP}] * 3 + [{SEG}] * 3
+    with pytest.raises(ValueError, match="2 prompts, which does not divide 3 rows"):
+        grammar(empty[:3], torch.zeros(3, SIZE))
+
+
+@pytest.mark.parametrize(("seg", "depth"), MODES)
+def test_random_sampling_under_the_grammar_parses_clean(seg, depth):
+    rows, prompt = 32, 2
+    grammar = SpatialGrammar(VOCABULARY, prompt, [seg] * rows, [depth] * rows, max_segments=3)
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.full((rows, prompt), SEG)
+    for _ in range(14):
+        scores = torch.randn(rows, SIZE, generator=generator)
+        probabilities = grammar(ids, scores).softmax(-1)
+        ids = torch.cat([ids, torch.multinomial(probabilities, 1, generator=generator)], dim=1)
+    for row in ids[:, prompt:].tolist():
+        parsed = parse(VOCABULARY, [*row, STOP])
+        assert parsed.malformed == ()
+        assert len(parsed.segments) <= 3
+        assert (len(parsed.segments) > 0) >= (seg == Mode.FORCED)
+        assert (len(parsed.segments) == 0) >= (seg == Mode.OFF)
+        assert (parsed.codes is not None) >= (depth == Mode.FORCED)
+        assert (parsed.codes is None) >= (depth == Mode.OFF)
+
+
+def test_scores_of_allowed_tokens_are_untouched_and_the_input_is_not_written():
+    grammar = SpatialGrammar(VOCABULARY, 0, [Mode.OFF], [Mode.OFF])
+    scores = torch.randn(1, SIZE)
+    before = scores.clone()
+    after = grammar(torch.tensor([[TEXT]]), scores)
+    assert torch.equal(scores, before)
+    assert torch.equal(after[0, [STOP, TEXT, PAD]], before[0, [STOP, TEXT, PAD]])
+    assert torch.isinf(after[0, [SEG, START, END, CODE_A, CODE_B]]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((0, [Mode.OFF], []), "one mode a row"),
+        ((-1, [Mode.OFF], [Mode.OFF]), "prompt_length"),
+        ((0, [Mode.OFF], [Mode.OFF], 0), "max_segments"),
+        ((0, ["maybe"], [Mode.OFF]), "maybe"),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        SpatialGrammar(VOCABULARY, *arguments)
+
+
+def test_a_vocabulary_larger_than_the_scores_is_refused():
+    grammar = SpatialGrammar(VOCABULARY, 0, [Mode.OFF], [Mode.OFF])
+    with pytest.raises(ValueError, match="token id 5 lies beyond the model's 4 scores"):
+        grammar(torch.tensor([[0]]), torch.zeros(1, 4))
