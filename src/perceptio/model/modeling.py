@@ -1,0 +1,226 @@
+"""InternVL that writes spatial tokens, with SAM2 reading `[SEG]` states and a VQ-VAE reading depth codes.
+
+Legend: B images, T packed positions, D width of the language model, M referred objects, R depth spans, N codes a span,
+A answers, S side of a depth map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import InternVLForConditionalGeneration, PreTrainedModel, Sam2Model
+
+from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.model import objectives
+from perceptio.model.configuration import PerceptioConfig
+from perceptio.segmentation.bridge import (
+    ImageFeatures,
+    MaskPrediction,
+    SegmentationProjector,
+    decode_masks,
+    encode_image,
+)
+from perceptio.segmentation.losses import mask_loss
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each loss; 0 switches it off."""
+
+    text: float = 1.0  # cross-entropy of [SEG], words and the end token
+    bce: float = 2.0  # mask, sampled points
+    dice: float = 0.5  # mask, sampled points
+    score: float = 0.05  # SAM2's own estimate of the mask's IoU
+    object: float = 0.05  # SAM2's object score
+    marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
+    token: float = 1.0  # depth codes
+    count: float = 0.1  # expected number of codes
+    reconstruction: float = 1.0  # soft-merged depth map
+
+
+@dataclass
+class PackedBatch:
+    """Several questions an image in one sequence: a shared image prefix and a branch for each question."""
+
+    input_ids: Tensor  # (B, T) int64; code positions are filled in by the model
+    targets: Tensor  # (B, T) int64, the token that each position must predict, -100 where none
+    weights: Tensor  # (B, T) float32, weight of each target in the text loss
+    branch_ids: Tensor  # (B, T) int64, 0 the shared prefix, 1... the branches, -1 padding
+    position_ids: Tensor  # (B, T) int64, restarting after the prefix in each branch
+    answer_ids: Tensor  # (B, T) int64, index of the answer that owns a target position, -1 elsewhere
+    answer_has_span: Tensor  # (A,) bool
+    spans: Tensor  # (R, 2) int64, row and position of each <DEPTH_START>
+    segments: Tensor  # (M, 2) int64, row and position of each [SEG]
+    masks: Tensor  # (M, H, W) bool
+    depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
+    pixel_values: Tensor  # (B, 3, side, side) for the vision tower
+    sam_pixel_values: Tensor  # (B, 3, side', side') for SAM2
+
+
+class PerceptioForConditionalGeneration(PreTrainedModel):
+    """The whole model.
+
+    Parts: `vlm` (InternVL), `sam` (SAM2; image and prompt encoders frozen), `depth_tokenizer` (VQ-VAE, frozen) and
+    `projector` (the state at `[SEG]` -> a sparse prompt of SAM2's mask decoder).
+    """
+
+    config_class = PerceptioConfig
+    config: PerceptioConfig
+    base_model_prefix = ""
+    _supports_sdpa = True
+    _tied_weights_keys = {"vlm.lm_head.weight": "vlm.model.language_model.embed_tokens.weight"}
+
+    def __init__(self, config: PerceptioConfig, loss_weights: LossWeights | None = None) -> None:
+        super().__init__(config)
+        self.vlm = InternVLForConditionalGeneration(config.vlm)
+        self.sam = Sam2Model(config.sam)
+        self.depth_tokenizer = DepthTokenizer(config.depth)
+        self.projector = SegmentationProjector(
+            config.vlm.text_config.hidden_size, config.sam.mask_decoder_config.hidden_size
+        )
+        self.loss_weights = loss_weights or LossWeights()
+        self.post_init()
+        self.freeze()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """The parts initialise themselves; only the projector is ours, and its linear layers keep torch's default."""
+
+    def freeze(self) -> None:
+        """Freeze the depth tokenizer and SAM2's image and prompt encoders."""
+        for part in (self.depth_tokenizer, self.sam.vision_encoder, self.sam.prompt_encoder):
+            part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        # frozen parts stay in eval mode: an EMA codebook would drift even without gradients
+        self.depth_tokenizer.eval()
+        self.sam.eval()
+        return self
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.vlm.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.vlm.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.vlm.get_output_embeddings()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
+        """Load weights; as transformers', but missing or unexpected keys are an error.
+
+        Raises:
+            ValueError: if a weight is missing, unexpected or of another shape.
+        """
+        model, report = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        wrong = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys}
+        if wrong:
+            listed = "; ".join(f"{kind}: {', '.join(keys[:5])} ({len(keys)} in all)" for kind, keys in wrong.items())
+            raise ValueError(f"the weights do not fit the model: {listed}")
+        return model
+
+    def image_features(self, sam_pixel_values: Tensor) -> ImageFeatures:
+        """SAM2's features of (B, 3, S', S') images, once for any number of masks."""
+        return encode_image(self.sam, sam_pixel_values)
+
+    def segment(self, states_MD: Tensor, image_index_M: Tensor, features: ImageFeatures) -> MaskPrediction:
+        """Masks of the M objects whose `[SEG]` states are given; `image_index_M` says which image each is in."""
+        return decode_masks(self.sam, features, image_index_M, self.projector(states_MD.float()))
+
+    def forward(self, **batch: Tensor) -> dict[str, Any]:
+        """Losses of a packed batch.
+
+        Args:
+            batch: the fields of `PackedBatch`.
+
+        Returns:
+            `loss` () and `losses`, each loss apart, detached.
+        """
+        packed = PackedBatch(**batch)
+        codes_RN = self._write_codes(packed)
+        states_BTD = self._read(packed)
+        losses = self._sequence_losses(packed, states_BTD, codes_RN)
+        losses |= self._mask_losses(packed, states_BTD)
+        weights = asdict(self.loss_weights)
+        total = sum((weights[name] * value for name, value in losses.items() if weights[name]), states_BTD.sum() * 0.0)
+        return {"loss": total, "losses": {name: value.detach() for name, value in losses.items()}}
+
+    def _write_codes(self, packed: PackedBatch) -> Tensor:
+        """Fill the code positions of inputs and targets with the tokenizer's codes of the maps. Returns (R, N)."""
+        rows_R, starts_R = packed.spans.unbind(1)
+        length = self.config.depth.tokens_per_map
+        if not len(rows_R):
+            return packed.input_ids.new_zeros(0, length)
+        with torch.no_grad():
+            codes_RN = self.depth_tokenizer.encode(packed.depth_maps[rows_R])
+        ids_K = torch.tensor(self.config.depth_code_token_ids, device=codes_RN.device)
+        positions_RN = starts_R[:, None] + torch.arange(length, device=starts_R.device)
+        packed.input_ids = packed.input_ids.clone()
+        packed.targets = packed.targets.clone()
+        packed.input_ids[rows_R[:, None], positions_RN + 1] = ids_K[codes_RN]
+        packed.targets[rows_R[:, None], positions_RN] = ids_K[codes_RN]
+        return codes_RN
+
+    def _read(self, packed: PackedBatch) -> Tensor:
+        """Last hidden states (B, T, D): each branch sees the shared prefix and itself, causally."""
+        branch_BT = packed.branch_ids
+        same_BTT = (branch_BT[:, :, None] == branch_BT[:, None, :]) | (branch_BT[:, None, :] == 0)
+        length = branch_BT.shape[1]
+        causal_TT = torch.ones(length, length, dtype=torch.bool, device=branch_BT.device).tril()
+        outputs = self.vlm.model(
+            input_ids=packed.input_ids,
+            pixel_values=packed.pixel_values,
+            attention_mask=(same_BTT & causal_TT)[:, None],
+            position_ids=packed.position_ids,
+            use_cache=False,
+        )
+        return outputs.last_hidden_state
+
+    def _sequence_losses(self, packed: PackedBatch, states_BTD: Tensor, codes_RN: Tensor) -> dict[str, Tensor]:
+        vocabulary = self.config.vocabulary
+        device = states_BTD.device
+        due_BT = packed.targets != -100
+        targets_P = packed.targets[due_BT]
+        # the head runs only where there is a label: most positions are image or question
+        logits_PV = self.vlm.lm_head(states_BTD[due_BT]).float()
+        markers = torch.tensor([vocabulary.depth_start, vocabulary.depth_end], device=device)
+        code_ids = torch.tensor(vocabulary.codes, device=device)
+        inside_P = torch.isin(targets_P, code_ids)
+        plain_P = ~(inside_P | torch.isin(targets_P, markers))
+        losses = {
+            "text": objectives.text_loss(logits_PV, targets_P, packed.weights[due_BT] * plain_P),
+            "marker": objectives.marker_loss(logits_PV, targets_P, markers, inside_P),
+            "token": objectives.token_loss(logits_PV, targets_P, inside_P),
+            "count": objectives.count_loss(
+                logits_PV, code_ids, packed.answer_ids[due_BT], packed.answer_has_span, vocabulary.tokens_per_map
+            ),
+        }
+        if self.loss_weights.reconstruction:
+            losses["reconstruction"] = self._reconstruction_loss(packed, states_BTD, code_ids)
+        return losses
+
+    def _reconstruction_loss(self, packed: PackedBatch, states_BTD: Tensor, code_ids: Tensor) -> Tensor:
+        """One span an image: its other spans hold the same codes, and decoding is not free."""
+        rows_R = packed.spans[:, 0]
+        first_R = torch.ones_like(rows_R, dtype=torch.bool)
+        first_R[1:] = rows_R[1:] != rows_R[:-1]
+        rows_R, starts_R = packed.spans[first_R].unbind(1)
+        positions_RN = starts_R[:, None] + torch.arange(self.config.depth.tokens_per_map, device=starts_R.device)
+        code_logits_RNK = nn.functional.linear(
+            states_BTD[rows_R[:, None], positions_RN], self.vlm.lm_head.weight[code_ids]
+        )
+        return objectives.reconstruction_loss(
+            code_logits_RNK, self.depth_tokenizer.codebook, self.depth_tokenizer.decode_vectors, packed.depth_maps[rows_R]
+        )
+
+    def _mask_losses(self, packed: PackedBatch, states_BTD: Tensor) -> dict[str, Tensor]:
+        rows_M, positions_M = packed.segments.unbind(1)
+        features = self.image_features(packed.sam_pixel_values)
+        prediction = self.segment(states_BTD[rows_M, positions_M], rows_M, features)
+        return mask_loss(prediction, packed.masks)
+
+

@@ -1,0 +1,127 @@
+"""Images and prompts -> tensors: InternVL's processor without its video part, and SAM2's pixels beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import BatchFeature, InternVLProcessor
+from transformers.processing_utils import ProcessorMixin
+
+from perceptio.segmentation.preprocess import preprocess
+from perceptio.tokens import Mode
+
+_SWITCH = {Mode.OFF: "off", Mode.ALLOWED: "auto", Mode.FORCED: "on"}
+
+
+class PerceptioProcessor(InternVLProcessor):
+    """Builds the token ids of a question about one image, and the pixels of both image encoders.
+
+    One tile an image: `crop_to_patches` would turn a small image into seven. The user's words are encoded as plain
+    text: a special token typed by a user never becomes a control token.
+
+    Args:
+        image_processor: InternVL's image processor (PIL class; no torchvision).
+        tokenizer: extended with the spatial tokens.
+        image_seq_length: visual tokens an image.
+        sam_image_size: side of SAM2's input, px.
+        context_length: longest sequence that the language model was built for, tokens.
+    """
+
+    def __init__(
+        self,
+        image_processor: Any = None,
+        tokenizer: Any = None,
+        image_seq_length: int = 256,
+        sam_image_size: int = 1024,
+        context_length: int = 32768,
+        chat_template: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # InternVLProcessor.__init__ insists on a video processor, which needs torchvision
+        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template, **kwargs)
+        self.image_seq_length = image_seq_length
+        self.sam_image_size = sam_image_size
+        self.context_length = context_length
+        self.start_image_token = tokenizer.start_image_token
+        self.end_image_token = tokenizer.end_image_token
+        self.image_token = tokenizer.context_image_token
+        self.image_token_id = tokenizer.context_image_token_id
+
+    @staticmethod
+    def mode_suffix(seg: Mode, depth: Mode) -> str:
+        """The words that tell the model which spans are wanted; none where both are its own choice."""
+        if seg is Mode.ALLOWED and depth is Mode.ALLOWED:
+            return ""
+        return f" [perception: seg={_SWITCH[seg]} depth={_SWITCH[depth]}]"
+
+    def prefix_ids(self) -> list[int]:
+        """Ids of the turn's start and the image: what all questions about one image share."""
+        image = f"{self.start_image_token}{self.image_token * self.image_seq_length}{self.end_image_token}"
+        return self._control_ids(f"<|im_start|>user\n{image}")
+
+    def question_ids(self, question: str, seg: Mode = Mode.ALLOWED, depth: Mode = Mode.ALLOWED) -> list[int]:
+        """Ids from the question to the place where the answer begins.
+
+        Raises:
+            ValueError: if the question is empty or does not fit the context.
+        """
+        if not question.strip():
+            raise ValueError("the prompt is empty; ask a question or name what to segment")
+        text = f"\n{question.strip()}{self.mode_suffix(seg, depth)}"
+        ids = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        room = self.context_length - self.image_seq_length
+        if len(ids) > room:
+            raise ValueError(f"the prompt has {len(ids)} tokens but the model reads at most {room}; shorten it")
+        return [*ids, *self._control_ids("<|im_end|>\n<|im_start|>assistant\n")]
+
+    def answer_ids(self, text: str) -> list[int]:
+        """Ids of an answer's words; `<p>` and `</p>` are tokens here, because the answer is ours."""
+        return self._control_ids(text)
+
+    def pixels(self, images: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
+        """(B, 3, side, side) for the vision tower and (B, 3, side', side') for SAM2, float32."""
+        values = self.image_processor(images=list(images), crop_to_patches=False, return_tensors="pt")["pixel_values"]
+        return values, torch.stack([preprocess(image, self.sam_image_size) for image in images])
+
+    def prepare(
+        self,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        seg: Mode | Sequence[Mode] = Mode.ALLOWED,
+        depth: Mode | Sequence[Mode] = Mode.ALLOWED,
+    ) -> BatchFeature:
+        """A left-padded batch of one question for each image.
+
+        Returns:
+            input_ids and attention_mask (B, T) int64, pixel_values (B, 3, side, side), sam_pixel_values.
+
+        Raises:
+            ValueError: if a prompt is empty or too long, or images and prompts differ in number.
+        """
+        if len(images) != len(prompts):
+            raise ValueError(f"{len(images)} images but {len(prompts)} prompts; give one prompt for each image")
+        count = len(prompts)
+        segs = [seg] * count if isinstance(seg, Mode) else list(seg)
+        depths = [depth] * count if isinstance(depth, Mode) else list(depth)
+        rows = [
+            [*self.prefix_ids(), *self.question_ids(prompt, seg_mode, depth_mode)]
+            for prompt, seg_mode, depth_mode in zip(prompts, segs, depths, strict=True)
+        ]
+        length = max(map(len, rows))
+        padding = self.tokenizer.pad_token_id
+        pixel_values, sam_pixel_values = self.pixels(images)
+        return BatchFeature(
+            {
+                "input_ids": torch.tensor([[padding] * (length - len(row)) + row for row in rows]),
+                "attention_mask": torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows]),
+                "pixel_values": pixel_values,
+                "sam_pixel_values": sam_pixel_values,
+            }
+        )
+
+    def _control_ids(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
