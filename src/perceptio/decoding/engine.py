@@ -1,0 +1,228 @@
+"""The decoding loop: batched, greedy, cached; it hands out each token and the hidden state at every `[SEG]`.
+
+`generate()` of transformers reports the state that *predicted* a token. A mask needs the state *at* `[SEG]`, known
+only once that token has been fed back, so the loop is our own: a prefill, then one forward pass a token, with the
+language-model head on the last position alone. The image is encoded in the prefill only, and once per distinct image.
+
+Shape legend: B rows, I distinct images, P prompt length (left-padded), D hidden size, V vocabulary, N codes in a span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from perceptio.decoding.grammar import SpatialGrammar
+from perceptio.tokens import Mode, SpatialVocabulary
+
+if TYPE_CHECKING:
+    from perceptio.model.modeling import PerceptioForConditionalGeneration
+
+TEXT_BUDGET = 192  # tokens of plain text that the default token budget leaves room for
+MAX_SEGMENTS = 16
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """How a batch is decoded."""
+
+    seg: tuple[Mode, ...]  # mode of the segmentation tokens, by row
+    depth: tuple[Mode, ...]  # mode of the depth span, by row
+    constrained: bool = True  # follow the grammar; False lets the model run free
+    max_segments: int = MAX_SEGMENTS  # the most [SEG] tokens in a constrained answer
+    max_new_tokens: int | None = None  # None: room for a whole depth span, every segment and TEXT_BUDGET tokens
+    forced_depth: Tensor | None = None  # (B, N) int64 codebook entries written in place of the model's own codes
+
+    def budget(self, vocabulary: SpatialVocabulary) -> int:
+        """The most tokens that one row may generate.
+
+        Raises:
+            ValueError: if a given budget cannot hold what the modes allow.
+        """
+        span = 0 if all(mode == Mode.OFF for mode in self.depth) else vocabulary.tokens_per_map + 2
+        segments = 0 if all(mode == Mode.OFF for mode in self.seg) else self.max_segments
+        if self.max_new_tokens is None:
+            return vocabulary.tokens_per_map + 2 + self.max_segments + TEXT_BUDGET
+        least = span + segments + 1 if self.constrained else 1
+        if self.max_new_tokens < least:
+            raise ValueError(
+                f"max_new_tokens={self.max_new_tokens} is too small: {span} tokens for a depth span, {segments} for "
+                f"segments and at least 1 of text need {least}; raise it, or switch depth or seg off"
+            )
+        return self.max_new_tokens
+
+
+@dataclass
+class Prefill:
+    """A batch whose prompts have been read."""
+
+    hidden: Tensor  # (B, D) state at the last prompt token
+    cache: DynamicCache  # keys and values of the P prompt positions
+    mask: Tensor  # (B, P) int64, 0 at left padding
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one decoding step produced."""
+
+    tokens: tuple[int | None, ...]  # new id by row; None in rows that had ended before
+    states: dict[int, Tensor]  # row -> (D,) state at the [SEG] it has just written
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One finished row."""
+
+    ids: tuple[int, ...]  # generated ids, the end of text included where it was reached
+    states: Tensor  # (S, D) state at each [SEG], in order
+
+
+@torch.no_grad()
+def prefill(
+    model: PerceptioForConditionalGeneration,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    pixel_values: Tensor,
+    image_index: Sequence[int] | None = None,
+) -> Prefill:
+    """Read the prompts.
+
+    Args:
+        input_ids: (B, P) int64, left-padded; each row holds the image placeholders of one image.
+        attention_mask: (B, P), 0 at padding.
+        pixel_values: (I, 3, S, S) distinct images.
+        image_index: the image of each row; None where row b shows image b.
+    """
+    vlm = model.vlm
+    embeddings = vlm.get_input_embeddings()(input_ids)
+    features = vlm.get_image_features(pixel_values=pixel_values, return_dict=True).pooler_output
+    if image_index is not None:
+        features = features[torch.as_tensor(image_index, device=features.device)]
+    placeholder = input_ids == vlm.config.image_token_id
+    assert int(placeholder.sum()) == features.shape[0] * features.shape[1], "image placeholders and features differ"
+    embeddings = embeddings.masked_scatter(placeholder[..., None], features.to(embeddings.dtype))
+    mask = attention_mask.long()
+    cache = DynamicCache(config=vlm.config.get_text_config())
+    output = vlm.model(
+        inputs_embeds=embeddings,
+        attention_mask=mask,
+        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        past_key_values=cache,
+        use_cache=True,
+    )
+    return Prefill(output.last_hidden_state[:, -1], cache, mask)
+
+
+@torch.no_grad()
+def decode_steps(
+    model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions
+) -> Iterator[Step]:
+    """Continue `start` token by token until every row has ended or the budget is spent.
+
+    A row ends with the end of text. `start` is used up: its cache grows in place.
+
+    Raises:
+        ValueError: if options do not fit the batch or the model (number of modes, token budget, context length).
+    """
+    vocabulary: SpatialVocabulary = model.config.vocabulary
+    rows, prompt = start.mask.shape
+    if len(options.seg) != rows or len(options.depth) != rows:
+        raise ValueError(f"{rows} prompts need {rows} modes, got {len(options.seg)} seg and {len(options.depth)} depth")
+    budget = options.budget(vocabulary)
+    check_context(model, prompt, budget)
+    device = start.mask.device
+    grammar = (
+        SpatialGrammar(vocabulary, 0, options.seg, options.depth, options.max_segments) if options.constrained else None
+    )
+    replacement = _Replacement(vocabulary, options.forced_depth, rows, device)
+    hidden, mask, ended = start.hidden, start.mask, torch.zeros(rows, dtype=torch.bool, device=device)
+    positions = mask.sum(1, keepdim=True)
+    generated = torch.empty(rows, 0, dtype=torch.long, device=device)
+    for step in range(budget):
+        scores = model.vlm.lm_head(hidden).float()
+        if grammar is not None:
+            scores = grammar(generated, scores)
+        tokens = replacement(scores.argmax(-1)).masked_fill(ended, vocabulary.end_of_text)
+        live = ~ended
+        ended = ended | (tokens == vocabulary.end_of_text)
+        generated = torch.cat([generated, tokens[:, None]], dim=1)
+        is_seg = live & (tokens == vocabulary.seg)
+        done = bool(ended.all())
+        if not done and (step + 1 < budget or bool(is_seg.any())):  # the last [SEG] is fed too: its state is needed
+            mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
+            hidden = model.vlm.model(
+                input_ids=tokens[:, None],
+                attention_mask=mask,
+                position_ids=positions + step,
+                past_key_values=start.cache,
+                use_cache=True,
+            ).last_hidden_state[:, -1]
+        yield Step(
+            tokens=tuple(token if alive else None for token, alive in zip(tokens.tolist(), live.tolist(), strict=True)),
+            states={row: hidden[row] for row in is_seg.nonzero().flatten().tolist()},
+        )
+        if done:
+            return
+
+
+def decode(model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions) -> list[Generation]:
+    """Run `decode_steps` to its end and collect every row."""
+    rows, width = start.hidden.shape
+    ids: list[list[int]] = [[] for _ in range(rows)]
+    states: list[list[Tensor]] = [[] for _ in range(rows)]
+    for step in decode_steps(model, start, options):
+        for row, token in enumerate(step.tokens):
+            if token is not None:
+                ids[row].append(token)
+        for row, state in step.states.items():
+            states[row].append(state)
+    return [
+        Generation(tuple(row_ids), torch.stack(row_states) if row_states else start.hidden.new_empty(0, width))
+        for row_ids, row_states in zip(ids, states, strict=True)
+    ]
+
+
+def check_context(model: PerceptioForConditionalGeneration, prompt: int, budget: int) -> None:
+    """Refuse a prompt that leaves no room for its answer.
+
+    Raises:
+        ValueError: if `prompt` + `budget` tokens exceed the positions of the language model.
+    """
+    limit = int(model.vlm.config.get_text_config().max_position_embeddings)
+    if prompt + budget > limit:
+        raise ValueError(
+            f"the prompt is too long: {prompt:,} tokens with its image, but the model's context holds {limit:,} of "
+            f"which the answer keeps {budget:,}, so at most {max(limit - budget, 0):,}; shorten the prompt"
+        )
+
+
+class _Replacement:
+    """Writes given codes over those the model chooses: the token-replacement test (oracle, random or constant)."""
+
+    def __init__(self, vocabulary: SpatialVocabulary, codes: Tensor | None, rows: int, device: torch.device) -> None:
+        self.codes: Tensor | None = None
+        if codes is None:
+            return
+        if codes.shape != (rows, vocabulary.tokens_per_map):
+            raise ValueError(
+                f"forced_depth needs {vocabulary.tokens_per_map} codes for each of {rows} rows, got {tuple(codes.shape)}"
+            )
+        if int(codes.min()) < 0 or int(codes.max()) >= len(vocabulary.codes):
+            raise ValueError(f"forced_depth codes must lie in 0..{len(vocabulary.codes) - 1}")
+        self.table = torch.tensor(vocabulary.codes, device=device)
+        self.codes = self.table[codes.to(device)]
+        self.written = torch.zeros(rows, dtype=torch.long, device=device)
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """Tokens (B,) with the next given code wherever the model chose a code and some are left."""
+        if self.codes is None:
+            return tokens
+        here = torch.isin(tokens, self.table) & (self.written < self.codes.shape[1])
+        due = self.codes.gather(1, self.written.clamp(max=self.codes.shape[1] - 1)[:, None])[:, 0]
+        self.written += here
+        return torch.where(here, due, tokens)

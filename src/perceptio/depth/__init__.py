@@ -1,0 +1,1 @@
+"""Depth maps <-> codes: the teacher's normalised map, the VQ-VAE and its report."""

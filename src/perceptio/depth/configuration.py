@@ -1,0 +1,69 @@
+"""Configuration of the depth tokenizer; the defaults are the parent's scale (AURORA, 2412.03548)."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from transformers import PretrainedConfig
+
+
+class DepthTokenizerConfig(PretrainedConfig):
+    """Sizes of the depth VQ-VAE.
+
+    Args:
+        image_size: side of the square depth map, px.
+        downsample: map pixels per code, a power of two.
+        codes: K, entries of the codebook.
+        code_dim: D, width of a code.
+        width: channels at the coarsest level.
+        blocks: residual blocks at the coarsest level of the encoder; the decoder has twice as many.
+        decay: of the EMA codebook.
+        commitment: weight of the commitment loss.
+        dead_code_threshold: EMA count below which a code is replaced by an encoder output.
+
+    Raises:
+        ValueError: if the downsampling is not a power of two or does not divide the side.
+    """
+
+    model_type = "perceptio_depth"
+
+    def __init__(
+        self,
+        image_size: int = 320,
+        downsample: int = 32,
+        codes: int = 128,
+        code_dim: int = 512,
+        width: int = 512,
+        blocks: int = 2,
+        decay: float = 0.99,
+        commitment: float = 0.25,
+        dead_code_threshold: float = 2.0,
+        **kwargs: Any,
+    ) -> None:
+        if downsample < 2 or downsample & (downsample - 1) or image_size % downsample:
+            raise ValueError(f"downsample must be a power of two that divides image_size {image_size}, not {downsample}")
+        self.image_size = image_size
+        self.downsample = downsample
+        self.codes = codes
+        self.code_dim = code_dim
+        self.width = width
+        self.blocks = blocks
+        self.decay = decay
+        self.commitment = commitment
+        self.dead_code_threshold = dead_code_threshold
+        super().__init__(**kwargs)
+
+    @property
+    def grid(self) -> int:
+        """Codes along one side of a map."""
+        return self.image_size // self.downsample
+
+    @property
+    def tokens_per_map(self) -> int:
+        """N, codes in one depth span."""
+        return self.grid**2
+
+    @classmethod
+    def nano(cls) -> Self:
+        """The embedded model's tokenizer: the same 10 x 10 tokens and 128 codes on 160 px maps."""
+        return cls(image_size=160, downsample=16, codes=128, code_dim=32, width=96, blocks=2)
