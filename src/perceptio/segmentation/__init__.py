@@ -1,1 +1,1 @@
-"""From the state at `[SEG]` to a mask: SAM2's frozen encoder, its mask decoder and the mask losses."""
+"""From a `[SEG]` state to a mask: the bridge to SAM 2's mask decoder, its losses and its pre-training."""

@@ -1,6 +1,12 @@
-"""The bridge between `[SEG]` states and SAM2's mask decoder (Sa2VA, 2501.04001; SAM 2).
+"""The bridge from a language model's `[SEG]` states to SAM 2's mask decoder.
 
-Legend: B images, M objects, C width of the mask decoder, S side of SAM2's input.
+A `[SEG]` state, projected, takes the place of the sparse prompt (point or box) that SAM 2 was built for, as in LISA
+(arXiv 2308.00692) and Sa2VA (2501.04001). `Sam2Model.forward` takes no such prompt, so its parts are called here; with
+a point's embedding as prompt the result equals `Sam2Model.forward`.
+
+SAM 2 runs in the precision of its own weights: autocast is switched off inside, since its masks suffer from bfloat16.
+
+Shapes: B images, S image side, M masks, P prompt tokens a mask, C SAM's hidden size, D the language model's.
 """
 
 from __future__ import annotations
@@ -14,80 +20,97 @@ from transformers import Sam2Model
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """SAM2's features of B images, computed once for any number of masks."""
+    """What the mask decoder needs of a batch of images, computed once per image."""
 
-    embedding: Tensor  # (B, C, S/16, S/16)
-    high_resolution: tuple[Tensor, ...]  # (B, C/8, S/4, S/4) and (B, C/4, S/8, S/8)
+    embedding: Tensor  # (B, C, S/16, S/16), the no-memory embedding included
+    high_resolution: tuple[Tensor, Tensor]  # (B, C/8, S/4, S/4) and (B, C/4, S/8, S/8)
 
 
 @dataclass(frozen=True)
 class MaskPrediction:
-    """One mask for each of M prompts."""
+    """One mask per prompt."""
 
-    logits: Tensor  # (M, S/4, S/4) float32
-    iou: Tensor  # (M,) predicted IoU
-    object_logit: Tensor  # (M,) logit of "the object is there"
+    logits: Tensor  # (M, S/4, S/4) float32; positive is inside
+    iou: Tensor  # (M,) float32 in [0, 1]: the decoder's estimate of its own IoU
+    object_logit: Tensor  # (M,) float32: positive where the prompted object is in the image
 
 
 class SegmentationProjector(nn.Module):
-    """Linear-ReLU-Linear from a language model's state (M, D) to a sparse prompt (M, C) (LISA, 2308.00692)."""
+    """Linear-ReLU-Linear from the language model's width to SAM's prompt width.
 
-    def __init__(self, width: int, prompt_width: int) -> None:
+    Args:
+        input_size: D, width of the language model's states.
+        output_size: C, hidden size of SAM's mask decoder.
+    """
+
+    def __init__(self, input_size: int, output_size: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, prompt_width))
+        self.layers = nn.Sequential(nn.Linear(input_size, input_size), nn.ReLU(), nn.Linear(input_size, output_size))
 
     def forward(self, states: Tensor) -> Tensor:
-        return self.layers(states)
+        """Project states (M, D) to prompts (M, C)."""
+        projected: Tensor = self.layers(states)
+        return projected
 
 
-def encode_image(sam: Sam2Model, pixels: Tensor) -> ImageFeatures:
-    """Features of (B, 3, S, S) pixels.
+def encode_image(sam: Sam2Model, pixels: Tensor, *, frozen: bool = True) -> ImageFeatures:
+    """Run SAM's image encoder.
 
-    The vision encoder follows its own `requires_grad`; the two convolutions of the mask decoder that see its
-    fine features always train (Sam2Model.get_image_embeddings would run them under no_grad).
+    The two convolutions that feed high-resolution features to the mask decoder belong to the decoder and get gradients
+    even when the encoder is frozen (`Sam2Model.get_image_embeddings` would keep them from training).
+
+    Args:
+        sam: the SAM 2 model.
+        pixels: (B, 3, S, S) normalised pixels, see `preprocess`.
+        frozen: run the encoder without gradients.
     """
-    frozen = not any(parameter.requires_grad for parameter in sam.vision_encoder.parameters())
     with torch.autocast(pixels.device.type, enabled=False):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            maps = list(sam.vision_encoder(pixels.to(sam.dtype)).fpn_hidden_states)
-        # SAM2 lists its levels from fine to coarse; the coarsest one carries the "no memory" embedding of an image
-        fine, middle, coarse = maps[:3]
-        coarse = coarse + sam.no_memory_embedding.reshape(1, -1, 1, 1)
-        return ImageFeatures(coarse, (sam.mask_decoder.conv_s0(fine), sam.mask_decoder.conv_s1(middle)))
+            fine, middle, coarse = sam.vision_encoder(pixels.to(sam.dtype)).fpn_hidden_states
+        decoder = sam.mask_decoder
+        return ImageFeatures(
+            embedding=coarse + sam.no_memory_embedding.view(1, -1, 1, 1),
+            high_resolution=(decoder.conv_s0(fine), decoder.conv_s1(middle)),
+        )
 
 
 def decode_masks(sam: Sam2Model, features: ImageFeatures, image_index: Tensor, prompts: Tensor) -> MaskPrediction:
-    """One mask for each sparse prompt.
+    """Decode one mask per prompt.
+
+    With no prompts at all the result is empty. While gradients are recorded a stand-in prompt is decoded and dropped,
+    so that every parameter still takes part and data-parallel ranks run the same collectives.
 
     Args:
-        sam: SAM2.
+        sam: the SAM 2 model.
         features: of B images.
-        image_index: (M,) int64, the image of each prompt.
-        prompts: (M, C), or (M, P, C) for prompts of several tokens.
-
-    Returns:
-        M masks; with M = 0, empty tensors that still depend on the decoder, so that every process of a distributed
-        run touches the same parameters.
+        image_index: (M,) int64, the image in `features` that each prompt speaks of.
+        prompts: (M, C) one token per mask, or (M, P, C).
     """
-    empty = not len(prompts)
-    if empty:
-        # the mask decoder cannot run on no prompts: run it on one of zeros, and return none of its masks
+    if prompts.dim() == 2:
+        prompts = prompts.unsqueeze(1)
+    count = prompts.shape[0]
+    if image_index.shape != (count,):
+        raise ValueError(f"{count} prompts need as many image indices, not a tensor of shape {tuple(image_index.shape)}")
+    if count == 0:
+        if not torch.is_grad_enabled():
+            height, width = features.high_resolution[0].shape[-2:]
+            none = torch.zeros(0, device=prompts.device)
+            return MaskPrediction(logits=none.view(0, height, width), iou=none, object_logit=none)
         prompts = torch.cat([prompts, prompts.new_zeros(1, *prompts.shape[1:])])
-        image_index = torch.zeros(1, dtype=torch.long, device=prompts.device)
-    sparse = prompts[:, None, None] if prompts.ndim == 2 else prompts[:, None]
-    height, width = features.embedding.shape[-2:]
+        image_index = image_index.new_zeros(1)
+
+    embedding = features.embedding.index_select(0, image_index)
+    positions = sam.get_image_wide_positional_embeddings().expand(len(embedding), -1, -1, -1)
+    dense = sam.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1).expand_as(embedding)
     with torch.autocast(prompts.device.type, enabled=False):
-        sparse = sparse.to(sam.dtype)
-        dense = sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(len(sparse), -1, height, width)
-        masks, iou, _, object_logit = sam.mask_decoder(
-            image_embeddings=features.embedding[image_index],
-            image_positional_embeddings=sam.get_image_wide_positional_embeddings(),
-            sparse_prompt_embeddings=sparse,
+        logits, iou, _, object_logit = sam.mask_decoder(
+            image_embeddings=embedding,
+            image_positional_embeddings=positions,
+            sparse_prompt_embeddings=prompts.to(embedding.dtype).unsqueeze(1),
             dense_prompt_embeddings=dense,
             multimask_output=False,
-            high_resolution_features=[level[image_index] for level in features.high_resolution],
+            high_resolution_features=[level.index_select(0, image_index) for level in features.high_resolution],
         )
-    count = 0 if empty else len(sparse)
     return MaskPrediction(
-        logits=masks[:count, 0, 0].float(), iou=iou[:count, 0, 0].float(), object_logit=object_logit[:count].reshape(-1)
+        logits=logits[:count, 0, 0].float(), iou=iou[:count, 0, 0].float(), object_logit=object_logit[:count, 0, 0].float()
     )

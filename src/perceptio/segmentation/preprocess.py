@@ -1,29 +1,35 @@
-"""Image -> SAM2's input: SAM2 has no image processor that works without torchvision."""
+"""Pixels as SAM 2 wants them: a square, bilinear, normalised with ImageNet's mean and deviation."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
 
 
-def preprocess(image: Image.Image | np.ndarray, size: int) -> Tensor:
-    """Resize to a square (bilinear, as SAM2 does: the aspect ratio is not kept), scale, normalise.
+def preprocess(image: Image.Image | NDArray[np.uint8], size: int) -> Tensor:
+    """One image as SAM 2's input; the aspect ratio is not kept, as in SAM 2's own processor.
 
     Args:
-        image: RGB, PIL or (H, W, 3) uint8.
-        size: side of the square, px.
+        image: RGB picture, or (H, W, 3) uint8.
+        size: side of the square in pixels.
 
     Returns:
         (3, size, size) float32.
     """
-    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    picture = image.convert("RGB") if isinstance(image, Image.Image) else Image.fromarray(image)
     if picture.size != (size, size):
         picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-    values = np.asarray(picture, np.float32) / 255.0
-    normalised = (values - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
-    return torch.from_numpy(normalised).permute(2, 0, 1).contiguous()
+    return normalize(torch.from_numpy(np.array(picture)).permute(2, 0, 1))
+
+
+def normalize(pixels: Tensor) -> Tensor:
+    """(..., 3, H, W) uint8 to float32 of about zero mean and unit deviation."""
+    mean = torch.tensor(IMAGE_MEAN, device=pixels.device).view(3, 1, 1)
+    std = torch.tensor(IMAGE_STD, device=pixels.device).view(3, 1, 1)
+    return (pixels.float() / 255 - mean) / std

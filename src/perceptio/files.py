@@ -1,0 +1,77 @@
+"""Writing output so that a file is either there in full or not there at all, and failures read as one sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+class OutputError(OSError):
+    """Output could not be written; the message is one sentence for people."""
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a fresh path beside `path` to write to; it takes the place of `path` only if the block succeeds.
+
+    The folder is made if it is missing. Whatever interrupts the block (an error, Ctrl-C), the old file stays as it
+    was and nothing half-written is left.
+
+    Raises:
+        OutputError: if the system refuses to write (full disk, read-only or protected folder).
+    """
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        os.replace(beside, target)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise _explained(target, error) from error
+    finally:
+        _discard(beside)
+
+
+def write_files(folder: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
+    """Write several files into `folder`, all beside first and renamed only when every one of them is complete.
+
+    Raises:
+        OutputError: if the system refuses to write; then no file of the folder has changed.
+    """
+    with ExitStack() as stack:
+        for name, content in files.items():
+            stack.enter_context(replacing(Path(folder) / name)).write_bytes(content)
+
+
+def _explained(target: Path, error: OSError) -> OutputError:
+    if isinstance(error, FileExistsError):
+        reason = f"{error.filename} is a file, not a folder"
+    else:
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    explained = OutputError(f"cannot write {target}: {reason}")
+    explained.errno = error.errno
+    return explained
+
+
+def _discard(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass  # the folder itself is gone or protected: the error that led here says so

@@ -1,0 +1,106 @@
+"""Build a small model from nothing: the embedded nano and the tiny models of the tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import GotOcr2ImageProcessorPil, InternVLConfig, InternVLVisionConfig, PreTrainedTokenizerBase
+from transformers import Qwen2Config
+
+from perceptio.depth.configuration import DepthTokenizerConfig
+from perceptio.model.configuration import PerceptioConfig
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.processing import PerceptioProcessor
+from perceptio.model.text_tokenizer import TURN_END
+from perceptio.model.vocabulary import extend_tokenizer
+from perceptio.segmentation.config import nano_sam_config
+from perceptio.segmentation.preprocess import IMAGENET_MEAN, IMAGENET_STD
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a model that is built from nothing; the defaults are nano's."""
+
+    image: int = 224  # side of both encoders' input, px
+    patch: int = 14  # px; visual tokens = (image / patch / 2)^2
+    vision_width: int = 192
+    vision_layers: int = 6
+    vision_heads: int = 3
+    text_width: int = 256
+    text_layers: int = 6
+    text_heads: int = 4
+    text_mlp: int = 768
+    context: int = 1024  # tokens
+
+
+def build_processor(tokenizer: PreTrainedTokenizerBase, sizes: Sizes) -> PerceptioProcessor:
+    """The processor of a model with these sizes; one square tile an image."""
+    side = sizes.image
+    return PerceptioProcessor(
+        image_processor=GotOcr2ImageProcessorPil(
+            size={"height": side, "width": side},
+            crop_to_patches=False,
+            image_mean=list(IMAGENET_MEAN),
+            image_std=list(IMAGENET_STD),
+            do_convert_rgb=True,
+        ),
+        tokenizer=tokenizer,
+        image_seq_length=(side // sizes.patch // 2) ** 2,
+        sam_image_size=side,
+        context_length=sizes.context,
+    )
+
+
+def build_model(
+    tokenizer: PreTrainedTokenizerBase, depth: DepthTokenizerConfig, sizes: Sizes | None = None
+) -> PerceptioForConditionalGeneration:
+    """A model with random weights; the tokenizer is extended with the spatial tokens in place.
+
+    Position embeddings start at std 0.02 and layer scales at 1: InternVL's own initial values (0 and 0.1) are meant
+    to be overwritten by a checkpoint, and train badly from nothing.
+    """
+    sizes = sizes or Sizes()
+    vocabulary = extend_tokenizer(tokenizer, depth.codes, depth.tokens_per_map, TURN_END)
+    text = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=sizes.text_width,
+        intermediate_size=sizes.text_mlp,
+        num_hidden_layers=sizes.text_layers,
+        num_attention_heads=sizes.text_heads,
+        num_key_value_heads=sizes.text_heads,
+        max_position_embeddings=sizes.context,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        eos_token_id=vocabulary.end_of_text,
+    )
+    vision = InternVLVisionConfig(
+        hidden_size=sizes.vision_width,
+        num_hidden_layers=sizes.vision_layers,
+        num_attention_heads=sizes.vision_heads,
+        intermediate_size=4 * sizes.vision_width,
+        image_size=sizes.image,
+        patch_size=sizes.patch,
+        attention_bias=True,
+        layer_scale_init_value=1.0,
+    )
+    vlm = InternVLConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_id=tokenizer.context_image_token_id,
+        image_seq_length=(sizes.image // sizes.patch // 2) ** 2,
+        tie_word_embeddings=True,
+    )
+    config = PerceptioConfig(vlm=vlm, sam=nano_sam_config(sizes.image), depth=depth)
+    config.set_vocabulary(vocabulary)
+    model = PerceptioForConditionalGeneration(config)
+    with torch.no_grad():
+        embeddings = model.vlm.model.vision_tower.embeddings
+        nn.init.normal_(embeddings.position_embeddings, std=0.02)
+        nn.init.normal_(embeddings.cls_token, std=0.02)
+        model.sam.prompt_encoder.shared_embedding.positional_embedding.copy_(
+            model.sam.shared_image_embedding.positional_embedding
+        )
+    return model
