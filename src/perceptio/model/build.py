@@ -16,7 +16,7 @@ from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.text_tokenizer import TURN_END
 from perceptio.model.vocabulary import extend_tokenizer
 from perceptio.segmentation.config import nano_sam_config
-from perceptio.segmentation.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def build_processor(tokenizer: PreTrainedTokenizerBase, sizes: Sizes) -> Percept
         image_processor=GotOcr2ImageProcessorPil(
             size={"height": side, "width": side},
             crop_to_patches=False,
-            image_mean=list(IMAGENET_MEAN),
-            image_std=list(IMAGENET_STD),
+            image_mean=IMAGENET_DEFAULT_MEAN,
+            image_std=IMAGENET_DEFAULT_STD,
             do_convert_rgb=True,
         ),
         tokenizer=tokenizer,

@@ -90,7 +90,9 @@ def decode_masks(sam: Sam2Model, features: ImageFeatures, image_index: Tensor, p
         prompts = prompts.unsqueeze(1)
     count = prompts.shape[0]
     if image_index.shape != (count,):
-        raise ValueError(f"{count} prompts need as many image indices, not a tensor of shape {tuple(image_index.shape)}")
+        raise ValueError(
+            f"{count} prompts need as many image indices, not a tensor of shape {tuple(image_index.shape)}"
+        )
     if count == 0:
         if not torch.is_grad_enabled():
             height, width = features.high_resolution[0].shape[-2:]
@@ -112,5 +114,7 @@ def decode_masks(sam: Sam2Model, features: ImageFeatures, image_index: Tensor, p
             high_resolution_features=[level.index_select(0, image_index) for level in features.high_resolution],
         )
     return MaskPrediction(
-        logits=logits[:count, 0, 0].float(), iou=iou[:count, 0, 0].float(), object_logit=object_logit[:count, 0, 0].float()
+        logits=logits[:count, 0, 0].float(),
+        iou=iou[:count, 0, 0].float(),
+        object_logit=object_logit[:count, 0, 0].float(),
     )

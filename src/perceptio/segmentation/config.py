@@ -15,8 +15,7 @@ def nano_sam_config(image_size: int = 224) -> Sam2Config:
     """A SAM 2 of about 1.8M parameters for square images of `image_size` pixels.
 
     Args:
-        image_size: side in pixels; a multiple of 32 (four halvings after the stride-2 patches would not fit otherwise)
-            so that the stride-4 tokens fill whole windows of 8.
+        image_size: side in pixels; a multiple of 32, so that the stride-4 tokens fill whole windows of 8.
 
     Raises:
         ValueError: when `image_size` is not a positive multiple of 32.
@@ -61,9 +60,9 @@ def nano_sam_config(image_size: int = 224) -> Sam2Config:
 def build_sam(config: Sam2Config) -> Sam2Model:
     """A randomly initialised `Sam2Model` that can be trained from nothing.
 
-    Two things differ from `Sam2Model(config)`. The random Fourier features that encode prompts and those that encode the
-    image grid are two buffers; they must be equal (as they are in published checkpoints) for a point to be comparable
-    with a place in the image. And the encoder's position embeddings start at small random values instead of zero.
+    Two things differ from `Sam2Model(config)`. The random Fourier features that encode prompts and those that encode
+    the image grid are two buffers; they must be equal (as they are in published checkpoints) for a point to be
+    comparable with a place in the image. And the encoder's position embeddings start at small random values instead of zero.
     """
     sam = Sam2Model(config)
     backbone = sam.vision_encoder.backbone

@@ -1,9 +1,15 @@
-"""Mask losses on sampled points (PointRend's uncertainty sampling, as in Mask2Former and Sa2VA).
+"""Mask losses: cross-entropy and Dice on sampled points, and the two confidence heads of SAM 2.
 
-Legend: M masks, h x w size of the logits, H x W size of the targets, P points.
+Cross-entropy and Dice look at points, not pixels, drawn where the prediction is least certain, as in PointRend
+(arXiv 1912.08193), Mask2Former (2112.01527) and Sa2VA (2501.04001); Sa2VA weighs them 2.0 and 0.5. Weights are left to
+the caller: every function returns a plain mean over masks.
+
+Shapes: M masks, (h, w) logits, (H, W) targets, P sampled points.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,80 +18,91 @@ from torch.nn import functional as F
 from perceptio.segmentation.bridge import MaskPrediction
 
 
-def sample_values(maps: Tensor, points: Tensor) -> Tensor:
-    """Bilinear values of (M, h, w) float maps at (M, P, 2) points (x, y) in [0, 1]: (M, P)."""
-    grid = points[:, :, None] * 2 - 1
-    return F.grid_sample(maps[:, None], grid, align_corners=False)[:, 0, :, 0]
+@dataclass(frozen=True)
+class PointSampling:
+    """How the points of a mask are drawn; the defaults are Mask2Former's."""
+
+    points: int = 12544  # points a mask (112 x 112)
+    oversample: float = 3.0  # candidates drawn for each point that uncertainty picks
+    importance: float = 0.75  # share of points picked by uncertainty; the rest is uniform
+
+    def __post_init__(self) -> None:
+        if self.points < 1 or self.oversample < 1 or not 0 <= self.importance <= 1:
+            raise ValueError(f"need points >= 1, oversample >= 1 and importance in [0, 1], not {self}")
+
+
+def sample_points(maps: Tensor, points: Tensor) -> Tensor:
+    """Bilinear values (M, P) of (M, h, w) maps at (M, P, 2) points, x before y, in [0, 1] of the whole image."""
+    grid = 2 * points[:, None] - 1
+    # beyond the centre of a border pixel its own value holds, rather than a fading to zero
+    return F.grid_sample(maps[:, None], grid, padding_mode="border", align_corners=False)[:, 0, 0]
 
 
 @torch.no_grad()
-def sample_points(
-    logits: Tensor, points: int, oversample: int = 3, importance: float = 0.75, generator: torch.Generator | None = None
-) -> Tensor:
-    """Points where the mask is undecided, and some anywhere.
+def uncertain_points(logits: Tensor, sampling: PointSampling) -> Tensor:
+    """Random points (M, P, 2) in [0, 1], most of them where (M, h, w) logits are nearest zero."""
+    masks = logits.shape[0]
+    picked = round(sampling.points * sampling.importance)
+    candidates = torch.rand(masks, max(picked, round(sampling.points * sampling.oversample)), 2, device=logits.device)
+    certainty = sample_points(logits, candidates).abs()
+    chosen = certainty.topk(picked, dim=1, largest=False, sorted=False).indices
+    uncertain = candidates.gather(1, chosen[..., None].expand(-1, -1, 2))
+    uniform = torch.rand(masks, sampling.points - picked, 2, device=logits.device)
+    return torch.cat([uncertain, uniform], dim=1)
+
+
+def point_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of (M, P) logits against (M, P) labels in [0, 1], by mask. Returns (M,)."""
+    return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
+
+
+def dice(logits: Tensor, labels: Tensor) -> Tensor:
+    """Dice loss 1 - (2 |p y| + 1) / (|p| + |y| + 1) of (M, P) logits against (M, P) labels, by mask. Returns (M,)."""
+    probability = logits.sigmoid()
+    overlap = (probability * labels).sum(1)
+    return 1 - (2 * overlap + 1) / (probability.sum(1) + labels.sum(1) + 1)
+
+
+@torch.no_grad()
+def intersection_over_union(logits: Tensor, targets: Tensor) -> Tensor:
+    """IoU (M,) with (M, H, W) bool of the masks that (M, h, w) logits give at that size; two empty masks give 1."""
+    masks = F.interpolate(logits[:, None].float(), size=targets.shape[-2:], mode="bilinear")[:, 0] > 0
+    intersection = (masks & targets).sum((1, 2))
+    union = (masks | targets).sum((1, 2))
+    return torch.where(union > 0, intersection / union.clamp(min=1), 1.0)
+
+
+def mask_loss(prediction: MaskPrediction, targets: Tensor, sampling: PointSampling | None = None) -> dict[str, Tensor]:
+    """The mask losses, each a scalar, unweighted.
+
+    An empty target is an absent object: it teaches the object score only. Without masks (M = 0) every loss is a zero
+    that still carries (zero) gradients.
 
     Args:
-        logits: (M, h, w) float.
-        points: P.
-        oversample: candidates for each chosen point.
-        importance: share of points taken from the most uncertain candidates.
-        generator: random state.
-
-    Returns:
-        (M, P, 2) float32 (x, y) in [0, 1].
-    """
-    masks, uncertain = len(logits), int(importance * points)
-
-    def uniform(count: int) -> Tensor:
-        return torch.rand(masks, count, 2, device=logits.device, generator=generator)
-
-    candidates = uniform(points * oversample)
-    best = sample_values(logits.float(), candidates).abs().topk(uncertain, dim=1, largest=False).indices
-    chosen = candidates.gather(1, best[:, :, None].expand(-1, -1, 2))
-    return torch.cat([chosen, uniform(points - uncertain)], dim=1)
-
-
-def bce_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean binary cross-entropy of (M, P) logits and (M, P) targets in [0, 1]: ()."""
-    return F.binary_cross_entropy_with_logits(logits, targets)
-
-
-def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over masks of 1 - (2 |A B| + 1) / (|A| + |B| + 1) on (M, P): ()."""
-    probabilities = logits.sigmoid()
-    overlap = 2 * (probabilities * targets).sum(1)
-    return (1 - (overlap + 1) / (probabilities.sum(1) + targets.sum(1) + 1)).mean()
-
-
-def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
-    """IoU (M,) of (M, h, w) logits above 0 with (M, H, W) targets, at the logits' size; 0 where both are empty."""
-    small = F.interpolate(targets[:, None].float(), logits.shape[-2:], mode="area")[:, 0] >= 0.5
-    predicted = logits > 0
-    union = (predicted | small).flatten(1).sum(1)
-    return (predicted & small).flatten(1).sum(1) / union.clamp_min(1)
-
-
-def mask_loss(prediction: MaskPrediction, targets: Tensor, points: int = 1024) -> dict[str, Tensor]:
-    """The four mask losses of M predicted objects, all of them present in the image.
-
-    Args:
-        prediction: masks, predicted IoU and object logits of M objects.
+        prediction: of M masks, logits (M, h, w).
         targets: (M, H, W) bool.
-        points: sampled for each mask (12,544 at the parent's scale).
+        sampling: of points; Mask2Former's by default.
 
     Returns:
-        `bce`, `dice`, `score` (squared error of the predicted IoU) and `object` (cross-entropy of presence), each ();
-        zeros that keep the graph where M = 0.
+        `bce` and `dice` on the sampled points; `score`, the squared error of the estimated IoU; `object`, the
+        cross-entropy of the object score.
     """
-    if not len(targets):
-        zero = prediction.logits.sum() + prediction.iou.sum() + prediction.object_logit.sum()
-        return {"bce": zero, "dice": zero, "score": zero, "object": zero}
-    where = sample_points(prediction.logits, points)
-    logits = sample_values(prediction.logits, where)
-    truth = sample_values(targets.float(), where)
+    if targets.shape[0] != prediction.logits.shape[0]:
+        raise ValueError(f"{prediction.logits.shape[0]} predicted masks but {targets.shape[0]} targets")
+    sampling = sampling or PointSampling()
+    targets = targets.bool()
+    logits = prediction.logits.float()
+    present = targets.flatten(1).any(1)
+    shares = present / present.sum().clamp(min=1)  # a mean over the present masks, zero where there are none
+
+    points = uncertain_points(logits, sampling)
+    predicted = sample_points(logits, points)
+    labels = sample_points(targets.float(), points)
+    actual_iou = intersection_over_union(logits, targets)
+    object_loss = F.binary_cross_entropy_with_logits(prediction.object_logit, present.float(), reduction="sum")
     return {
-        "bce": bce_loss(logits, truth),
-        "dice": dice_loss(logits, truth),
-        "score": F.mse_loss(prediction.iou, mask_iou(prediction.logits.detach(), targets)),
-        "object": bce_loss(prediction.object_logit, torch.ones_like(prediction.object_logit)),
+        "bce": (point_cross_entropy(predicted, labels) * shares).sum(),
+        "dice": (dice(predicted, labels) * shares).sum(),
+        "score": ((prediction.iou - actual_iou) ** 2 * shares).sum(),
+        "object": object_loss / max(len(targets), 1),
     }
