@@ -15,8 +15,8 @@ from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.text_tokenizer import TURN_END
 from perceptio.model.vocabulary import extend_tokenizer
-from perceptio.segmentation.config import nano_sam_config
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from perceptio.segmentation.config import build_sam, nano_sam_config
+from perceptio.segmentation.preprocess import IMAGE_MEAN, IMAGE_STD
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def build_processor(tokenizer: PreTrainedTokenizerBase, sizes: Sizes) -> Percept
         image_processor=GotOcr2ImageProcessorPil(
             size={"height": side, "width": side},
             crop_to_patches=False,
-            image_mean=IMAGENET_DEFAULT_MEAN,
-            image_std=IMAGENET_DEFAULT_STD,
+            image_mean=list(IMAGE_MEAN),
+            image_std=list(IMAGE_STD),
             do_convert_rgb=True,
         ),
         tokenizer=tokenizer,
@@ -96,11 +96,10 @@ def build_model(
     config = PerceptioConfig(vlm=vlm, sam=nano_sam_config(sizes.image), depth=depth)
     config.set_vocabulary(vocabulary)
     model = PerceptioForConditionalGeneration(config)
+    model.sam = build_sam(config.sam)
+    model.freeze()
     with torch.no_grad():
         embeddings = model.vlm.model.vision_tower.embeddings
         nn.init.normal_(embeddings.position_embeddings, std=0.02)
         nn.init.normal_(embeddings.cls_token, std=0.02)
-        model.sam.prompt_encoder.shared_embedding.positional_embedding.copy_(
-            model.sam.shared_image_embedding.positional_embedding
-        )
     return model

@@ -55,7 +55,8 @@ class PerceptioConfig(PretrainedConfig):
                 f"{len(self.depth_code_token_ids)} depth code token ids were given for a codebook of {self.depth.codes} "
                 "codes; extend the vocabulary with the same depth configuration"
             )
-        super().__init__(tie_word_embeddings=self.vlm.tie_word_embeddings, **kwargs)
+        kwargs.setdefault("tie_word_embeddings", self.vlm.tie_word_embeddings)
+        super().__init__(**kwargs)
 
     @property
     def vocabulary(self) -> SpatialVocabulary:

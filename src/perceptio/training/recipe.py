@@ -1,0 +1,127 @@
+"""A recipe: everything that decides a training run, in one YAML file; an unknown or misspelt key is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from perceptio.model.build import Sizes
+from perceptio.model.modeling import LossWeights
+
+_T = TypeVar("_T")
+
+
+class RecipeError(ValueError):
+    """A recipe cannot be used; the message is one sentence for people."""
+
+
+@dataclass(frozen=True)
+class ScenePlan:
+    """Which procedural scenes are rendered."""
+
+    train: int = 20_000  # scenes
+    val: int = 256  # scenes
+    size: int = 224  # side of the pictures, px
+
+
+@dataclass(frozen=True)
+class DepthPlan:
+    """Sizes of the depth tokenizer, see `DepthTokenizerConfig`; the defaults are nano's."""
+
+    image_size: int = 160  # side of the maps, px
+    downsample: int = 16  # map pixels per code
+    codes: int = 128  # K
+    code_dim: int = 32  # D
+    width: int = 96  # channels at the grid
+    blocks: int = 2  # residual blocks of the encoder
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How one stage is optimised (AdamW, warm-up, cosine)."""
+
+    steps: int = 1000  # optimiser steps
+    batch: int = 32  # images a step and device
+    accumulate: int = 1  # batches a step
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: int = 100  # steps
+    clip: float = 1.0  # largest norm of the gradient
+    bf16: bool = True  # autocast; weights stay float32
+    workers: int = 1  # processes that prepare data
+    log_every: int = 25  # steps
+    save_every: int = 200  # steps
+
+
+@dataclass(frozen=True)
+class JointStage(Stage):
+    """Multi-task co-training of the whole model."""
+
+    questions: int = 7  # an image, packed in one sequence
+    explicit: float = 0.3  # share of questions that say which spans they want
+    losses: LossWeights = field(default_factory=LossWeights)
+    evaluate_every: int = 400  # steps between losses on the val split
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run."""
+
+    name: str
+    seed: int = 0
+    vocabulary: int = 1024  # tokens of the text tokenizer
+    scenes: ScenePlan = field(default_factory=ScenePlan)
+    model: Sizes = field(default_factory=Sizes)
+    depth_tokenizer: DepthPlan = field(default_factory=DepthPlan)
+    vision: Stage = field(default_factory=Stage)
+    sam: Stage = field(default_factory=Stage)
+    depth: Stage = field(default_factory=Stage)
+    joint: JointStage = field(default_factory=JointStage)
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: if the file is missing, is no YAML, or holds an unknown key or a value of the wrong type.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    return _build(Recipe, data, str(path))
+
+
+def _build(kind: type[_T], data: Any, where: str) -> _T:
+    """A dataclass from a mapping, strictly."""
+    if not isinstance(data, dict):
+        raise RecipeError(f"{where} must be a mapping of settings, not {data!r}")
+    types_of = typing.get_type_hints(kind)
+    unknown = sorted(set(data) - set(types_of))
+    if unknown:
+        raise RecipeError(f"{where} has the unknown setting {unknown[0]!r}; known are: {', '.join(types_of)}")
+    values = {key: _convert(types_of[key], value, f"{where}: {key}") for key, value in data.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:  # a required setting is missing
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _build(typing.cast(type, kind), value, where)
+    assert not isinstance(kind, types.UnionType)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise RecipeError(f"{where} must be of type {kind.__name__}, not {value!r}")
+    return value
