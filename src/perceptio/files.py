@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -47,6 +48,29 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _explained(target, error) from error
     finally:
         _discard(beside)
+
+
+@contextmanager
+def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As `replacing`, for a whole folder: yield a fresh folder that takes the place of `path` if the block succeeds.
+
+    Raises:
+        OutputError: if the system refuses to write.
+    """
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(beside, target)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise _explained(target, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def write_files(folder: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:

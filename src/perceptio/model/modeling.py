@@ -155,7 +155,8 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         length = self.config.depth.tokens_per_map
         if not len(rows_R):
             return packed.input_ids.new_zeros(0, length)
-        with torch.no_grad():
+        # without autocast: in bfloat16 a map near the border of two codes would get another code than in use
+        with torch.no_grad(), torch.autocast(packed.depth_maps.device.type, enabled=False):
             codes_RN = self.depth_tokenizer.encode(packed.depth_maps[rows_R])
         ids_K = torch.tensor(self.config.depth_code_token_ids, device=codes_RN.device)
         positions_RN = starts_R[:, None] + torch.arange(length, device=starts_R.device)

@@ -6,31 +6,44 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.data import default_collate
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from perceptio.data.packing import PackedRow, pack_record
+from perceptio.data.packing import collate as collate_rows
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import replacing
+from perceptio.files import replacing, replacing_folder
+from perceptio.model.build import build_model, build_processor
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.processing import PerceptioProcessor
+from perceptio.model.text_tokenizer import TURN_END, train_tokenizer
+from perceptio.model.vocabulary import extend_tokenizer
+from perceptio.scenes.language import corpus
+from perceptio.scenes.record import build_record
 from perceptio.scenes.render_job import render_split
 from perceptio.scenes.storage import SceneStore
 from perceptio.segmentation.config import build_sam, nano_sam_config
 from perceptio.segmentation.pretraining import SamPretraining, collate
 from perceptio.segmentation.prompts import PromptedImage, draw_prompts
+from perceptio.training.dense import VisionPretraining, dense_sample
 from perceptio.training.recipe import Recipe, Stage
 from perceptio.training.trainer import train_stage
 from perceptio.training.visits import Item, Visits
 
 STAGES = ("scenes", "tokenizer", "vision", "sam", "depth", "joint", "export")
 _WEIGHTS = "model.safetensors"
+_CORPUS = 3000  # scenes whose questions and answers the text tokenizer is trained on
 _PROMPTS = 3  # points, and boxes, an image
 
 logger = logging.getLogger(__name__)
@@ -76,6 +89,31 @@ class Run:
         for split in ("train", "val"):
             self.store(split)
 
+    def _tokenizer(self) -> None:
+        target = self.folder / "tokenizer"
+        if target.is_dir():
+            return
+        texts = corpus(self.store("train"), np.random.default_rng(self.recipe.seed), _CORPUS)
+        tokenizer = train_tokenizer(texts, self.recipe.vocabulary)
+        with replacing_folder(target) as beside:
+            tokenizer.save_pretrained(beside)
+
+    def _vision(self) -> None:
+        target = self.folder / "vision" / _WEIGHTS
+        if target.is_file():
+            return
+        store, sizes, stage = self.store("train"), self.recipe.model, self.recipe.vision
+
+        def make(index: int, rng: np.random.Generator) -> dict[str, Tensor]:
+            return dense_sample(store[index], sizes.image, sizes.patch, rng)
+
+        torch.manual_seed(self.recipe.seed)
+        module = VisionPretraining(self._fresh_model().vlm.model.vision_tower, sizes.vision_width)
+        train_stage(
+            module, self.visits(make, len(store), stage), default_collate, stage, target.parent, seed=self.recipe.seed
+        )
+        _save(module.tower, target)
+
     def _sam(self) -> None:
         target = self.folder / "sam" / _WEIGHTS
         if target.is_file():
@@ -118,3 +156,85 @@ class Run:
         )
         with replacing_folder(target) as beside:
             module.save_pretrained(beside)
+
+    def _joint(self) -> None:
+        target = self.folder / "joint" / "final"
+        if target.is_dir():
+            return
+        stage, seed = self.recipe.joint, self.recipe.seed
+        torch.manual_seed(seed)
+        model = self._fresh_model()
+        _load(model.vlm.model.vision_tower, self.folder / "vision" / _WEIGHTS)
+        _load(model.sam, self.folder / "sam" / _WEIGHTS)
+        _load(model.depth_tokenizer, self.folder / "depth" / "final" / _WEIGHTS)
+        model.loss_weights = stage.losses
+        processor, vocabulary = self._processor(), model.config.vocabulary
+
+        def maker(store: SceneStore) -> Callable[[int, np.random.Generator], PackedRow]:
+            def make(index: int, rng: np.random.Generator) -> PackedRow:
+                record = build_record(store[index], rng, questions=stage.questions)
+                return pack_record(
+                    record,
+                    processor,
+                    vocabulary,
+                    rng,
+                    depth_size=model.config.depth.image_size,
+                    explicit=stage.explicit,
+                )
+
+            return make
+
+        train, val = self.store("train"), self.store("val")
+        train_stage(
+            model,
+            self.visits(maker(train), len(train), stage),
+            partial(collate_rows, padding=processor.tokenizer.pad_token_id),
+            stage,
+            target.parent,
+            seed=seed,
+            validation=Visits(maker(val), len(val), len(val), seed),
+            evaluate_every=stage.evaluate_every,
+        )
+        with replacing_folder(target) as beside:
+            model.save_pretrained(beside)
+
+    def _export(self) -> None:
+        """The folder to ship: bfloat16 weights, configuration, processor."""
+        model = PerceptioForConditionalGeneration.from_pretrained(self.folder / "joint" / "final")
+        with replacing_folder(self.folder / "model") as beside:
+            model.to(torch.bfloat16).save_pretrained(beside)
+            self._processor().save_pretrained(beside)
+
+    def _tokenizer_files(self) -> PreTrainedTokenizerBase:
+        path = self.folder / "tokenizer"
+        if not path.is_dir():
+            raise ValueError(f"{path} is missing: run the stage `tokenizer` first")
+        return AutoTokenizer.from_pretrained(path)
+
+    def _fresh_model(self) -> PerceptioForConditionalGeneration:
+        config = DepthTokenizerConfig(**asdict(self.recipe.depth_tokenizer))
+        return build_model(self._tokenizer_files(), config, self.recipe.model)
+
+    def _processor(self) -> PerceptioProcessor:
+        tokenizer, plan = self._tokenizer_files(), self.recipe.depth_tokenizer
+        config = DepthTokenizerConfig(**asdict(plan))
+        extend_tokenizer(tokenizer, config.codes, config.tokens_per_map, TURN_END)
+        return build_processor(tokenizer, self.recipe.model)
+
+
+def _load(module: nn.Module, path: Path) -> None:
+    """Read weights strictly.
+
+    Raises:
+        ValueError: if the file is missing: an earlier stage has not run.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: run the stage `{path.parent.name}` first")
+    module.load_state_dict(load_file(path))
+
+
+def _save(module: nn.Module, path: Path) -> None:
+    """Write weights as safetensors."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    with replacing(path) as beside:
+        save_file(weights, beside)

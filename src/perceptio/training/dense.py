@@ -1,0 +1,144 @@
+"""Pre-training of a small vision tower on dense targets: what every patch shows and how near it is.
+
+A stand-in for a pre-trained InternViT: a model of nano's size does not learn to see from questions and answers alone.
+
+Shapes: B images, S side, g patches along a side, D width of the tower.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from perceptio.depth.normalization import inverse_depth_from_metric
+from perceptio.scenes.marks import LETTER_RISE, LETTERS, MARKED_SIZE, Mark, choose_points, draw_marks
+from perceptio.scenes.storage import StoredScene
+from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
+from perceptio.segmentation.preprocess import normalize
+
+MARKED = 0.6  # share of pictures with marked points
+_NONE = -100  # no target: the index that cross-entropy ignores
+# classes of each head; 0 is "nothing" where a patch may show none
+_CLASSES = {
+    "shape": len(SHAPES) + 1,
+    "color": len(COLORS),
+    "material": len(MATERIALS),
+    "size": len(SIZES),
+    "letter": len(LETTERS) + 1,
+}
+_VALUES = {"depth": 1, "offset": 2, "mark_offset": 2}
+
+
+def dense_sample(stored: StoredScene, side: int, patch: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    """One picture, marked points drawn on some, and what each of its patches shows.
+
+    Returns:
+        `pixels` (3, S, S) uint8; `shape`, `color`, `material`, `size`, `letter` (g, g) int64, -100 where there is no
+        target; `depth` (g, g, 1) float32, mean normalised inverse depth; `offset` (g, g, 2) float32, from the patch's
+        centre to its object's centroid, x y in image sides; `mark_offset` likewise to the marked point.
+    """
+    grid = side // patch
+    nearness = inverse_depth_from_metric(stored.depth)
+    picture, marks = stored.rgb, ()
+    if rng.random() < MARKED:
+        marks = tuple(choose_points(stored.depth, stored.ids, int(rng.integers(2, 6)), rng) or ())
+        picture = draw_marks(picture, marks) if marks else picture
+    image = Image.fromarray(picture)
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.BICUBIC)
+
+    owner = _majority(stored.ids, grid)
+    table = {name: np.full(256, _NONE) for name in ("shape", "color", "material", "size")}
+    table["shape"][0] = 0
+    centers = np.zeros((256, 2), np.float32)
+    for thing, view in zip(stored.scene.objects, stored.views, strict=True):
+        table["shape"][thing.index] = 1 + SHAPES.index(thing.shape)
+        table["color"][thing.index] = list(COLORS).index(thing.color)
+        table["material"][thing.index] = MATERIALS.index(thing.material)
+        table["size"][thing.index] = SIZES.index(thing.size)
+        centers[thing.index] = np.array(view.center) / stored.ids.shape[0]
+    middle = (np.stack(np.meshgrid(np.arange(grid), np.arange(grid)), -1) + 0.5) / grid
+    letter, mark_offset = _mark_targets(marks, grid, middle)
+    return {
+        "pixels": torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous(),
+        **{name: torch.from_numpy(values[owner]) for name, values in table.items()},
+        "letter": torch.from_numpy(letter),
+        "depth": torch.from_numpy(_means(nearness, grid)[..., None]),
+        "offset": torch.from_numpy((centers[owner] - middle).astype(np.float32)),
+        "mark_offset": torch.from_numpy(mark_offset),
+    }
+
+
+class VisionPretraining(nn.Module):
+    """A vision tower with one linear head over its patches.
+
+    Args:
+        tower: InternVL's vision model.
+        width: D.
+    """
+
+    def __init__(self, tower: nn.Module, width: int) -> None:
+        super().__init__()
+        self.tower = tower
+        self.head = nn.Linear(width, sum(_CLASSES.values()) + sum(_VALUES.values()))
+
+    def predict(self, pixels: Tensor) -> dict[str, Tensor]:
+        """(B, 3, S, S) uint8 -> for each target (B, g * g, classes) logits or (B, g * g, values)."""
+        states = self.tower(pixel_values=normalize(pixels)).last_hidden_state[:, 1:]  # the first is the class token
+        widths = _CLASSES | _VALUES
+        parts = self.head(states).float().split(list(widths.values()), dim=-1)
+        return dict(zip(widths, parts, strict=True))
+
+    def forward(self, pixels: Tensor, **targets: Tensor) -> dict[str, Any]:
+        """Sum of the losses of all heads, and the losses and accuracies apart; arguments as from `dense_sample`."""
+        predicted = self.predict(pixels)
+        losses = {
+            name: F.cross_entropy(predicted[name].flatten(0, 1), targets[name].flatten(), ignore_index=_NONE)
+            for name in _CLASSES
+        }
+        losses["depth"] = F.l1_loss(predicted["depth"], targets["depth"].flatten(1, 2))
+        on_object = (targets["shape"] > 0).flatten(1)[..., None]
+        on_mark = (targets["letter"] > 0).flatten(1)[..., None]
+        for name, where in (("offset", on_object), ("mark_offset", on_mark)):
+            error = (predicted[name] - targets[name].flatten(1, 2)).abs() * where
+            losses[name] = error.sum() / where.sum().clamp(min=1)
+        # a letter is on one patch in fifty, and an offset of a tenth is far: both would drown in the sum
+        weights = {"letter": 5.0, "depth": 2.0, "offset": 4.0, "mark_offset": 10.0}
+        total = sum((weights.get(name, 1.0) * value for name, value in losses.items()), pixels.new_zeros(()).float())
+        report = {name: value.detach() for name, value in losses.items()}
+        for name, least in (("shape", 1), ("color", 0), ("letter", 1)):
+            wanted = targets[name].flatten()
+            right = predicted[name].flatten(0, 1).argmax(-1) == wanted
+            report[f"{name}_accuracy"] = right[wanted >= least].float().mean().nan_to_num()
+        return {"loss": total, "losses": report}
+
+
+def _majority(ids: np.ndarray, grid: int) -> np.ndarray:
+    """The id that covers most of each patch, (g, g), of an (H, H) map whose side is a multiple of g."""
+    present = np.unique(ids)
+    shares = np.stack([_means((ids == value).astype(np.float32), grid) for value in present])
+    return present[shares.argmax(0)]
+
+
+def _means(values: np.ndarray, grid: int) -> np.ndarray:
+    height, width = values.shape
+    blocks = values.reshape(grid, height // grid, grid, width // grid)
+    return blocks.mean((1, 3), dtype=np.float32)
+
+
+def _mark_targets(marks: tuple[Mark, ...], grid: int, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Letters (g, g) and offsets (g, g, 2) on the patches that hold a mark's point or its letter."""
+    letters = np.zeros((grid, grid), np.int64)
+    offsets = np.zeros((grid, grid, 2), np.float32)
+    for mark in marks:
+        point = np.array([mark.x, mark.y]) / MARKED_SIZE
+        for x, y in (point, point - (0.0, LETTER_RISE / MARKED_SIZE)):
+            row, column = min(int(y * grid), grid - 1), min(int(x * grid), grid - 1)
+            letters[row, column] = 1 + LETTERS.index(mark.letter)
+            offsets[row, column] = point - middle[row, column]
+    return letters, offsets
