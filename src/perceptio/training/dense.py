@@ -44,10 +44,8 @@ def dense_sample(stored: StoredScene, side: int, patch: int, rng: np.random.Gene
     """
     grid = side // patch
     nearness = inverse_depth_from_metric(stored.depth)
-    picture, marks = stored.rgb, ()
-    if rng.random() < MARKED:
-        marks = tuple(choose_points(stored.depth, stored.ids, int(rng.integers(2, 6)), rng) or ())
-        picture = draw_marks(picture, marks) if marks else picture
+    marks = choose_points(nearness, stored.ids, int(rng.integers(2, 6)), rng) if rng.random() < MARKED else ()
+    picture = draw_marks(stored.rgb, marks) if marks else stored.rgb
     image = Image.fromarray(picture)
     if image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.BICUBIC)

@@ -29,8 +29,7 @@ from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.text_tokenizer import TURN_END, train_tokenizer
 from perceptio.model.vocabulary import extend_tokenizer
-from perceptio.scenes.language import corpus
-from perceptio.scenes.record import build_record
+from perceptio.scenes.record import build_record, corpus
 from perceptio.scenes.render_job import render_split
 from perceptio.scenes.storage import SceneStore
 from perceptio.segmentation.config import build_sam, nano_sam_config

@@ -1,0 +1,118 @@
+"""Requests that want masks or a depth map: referring expressions, plurals, absent objects, captions, depth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perceptio.data.record import Turn
+from perceptio.scenes.language import wording
+from perceptio.scenes.language.describe import by_attributes, describe, kind_of
+from perceptio.scenes.language.facts import Facts, Kind, Thing
+from perceptio.scenes.world import COLORS, SHAPES
+
+_GROUPS: tuple[tuple[str, ...], ...] = ((), ("shape",), ("color",), ("material",), ("size",), ("color", "shape"))
+_CAPTION_RELATIONS = {
+    "left": "to the left of",
+    "right": "to the right of",
+    "front": "in front of",
+    "behind": "behind",
+}
+
+
+def any_of(things: list[Thing], rng: np.random.Generator) -> Thing:
+    """One of the objects at random."""
+    return things[rng.integers(len(things))]
+
+
+def referring(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """One object by an expression that fits it alone."""
+    if not facts.clear:
+        return None
+    thing = any_of(facts.clear, rng)
+    text = describe(facts, thing, rng)
+    if text is None:
+        return None
+    return Turn(
+        question=wording.pick(wording.REFERRING, rng, x=text),
+        answer=wording.pick(wording.REFERRING_ANSWERS, rng, x=text),
+        task="referring",
+        referents=(thing.index,),
+    )
+
+
+def plural(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """All objects of a kind, two or more, from left to right."""
+    if not facts.clear:
+        return None
+    kind = kind_of(any_of(facts.clear, rng), _GROUPS[rng.integers(len(_GROUPS))])
+    group = facts.matches(kind)
+    if not group or len(group) < 2:
+        return None
+    text = f"all the {kind.words(plural=True)}" if rng.random() < 0.5 else f"all {kind.words(plural=True)}"
+    return Turn(
+        question=wording.pick(wording.REFERRING, rng, x=text),
+        answer=wording.pick(wording.PLURAL_ANSWERS, rng, x=text),
+        task="plural",
+        referents=tuple(thing.index for thing in group),
+    )
+
+
+def missing_kind(facts: Facts, rng: np.random.Generator) -> Kind | None:
+    """A kind that no object fits, close to one that is there: its colour or its shape is changed."""
+    if not facts.seen:
+        return None
+    thing = any_of(facts.seen, rng)
+    color, shape = thing.what.color, thing.what.shape
+    if rng.random() < 0.5:
+        color = list(COLORS)[rng.integers(len(COLORS))]
+    else:
+        shape = SHAPES[rng.integers(len(SHAPES))]
+    kind = Kind(color=color, shape=shape)
+    return None if any(kind.fits(other.what) for other in facts.seen) else kind
+
+
+def absent(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """An object that is not there: no mask, and an answer that says so."""
+    kind = missing_kind(facts, rng)
+    if kind is None:
+        return None
+    return Turn(
+        question=wording.pick(wording.REFERRING, rng, x=f"the {kind.words()}"),
+        answer=f"There is no {kind.words()}.",
+        task="absent",
+    )
+
+
+def caption(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """Two to four objects, each with its mask, and how they stand to each other."""
+    named: list[tuple[Thing, str]] = []
+    for number in rng.permutation(len(facts.clear)):
+        text = by_attributes(facts, facts.clear[number], rng)
+        if text:
+            named.append((facts.clear[number], text))
+        if len(named) == 4:
+            break
+    sentences: list[str] = []
+    referents: list[int] = []
+    for (first, first_text), (second, second_text) in zip(named[::2], named[1::2], strict=False):
+        names = [name for name in _CAPTION_RELATIONS if facts.relation(first, second, name)]
+        if not names:
+            continue
+        words = _CAPTION_RELATIONS[names[rng.integers(len(names))]]
+        sentences.append(wording.capital(f"<p>{first_text}</p> is {words} <p>{second_text}</p>."))
+        referents += [first.index, second.index]
+    if not sentences:
+        return None
+    return Turn(
+        question=wording.pick(wording.CAPTION, rng),
+        answer=" ".join(sentences),
+        task="caption",
+        referents=tuple(referents),
+    )
+
+
+def depth(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """The depth map itself."""
+    return Turn(
+        question=wording.pick(wording.DEPTH, rng), answer=wording.pick(wording.DEPTH_ANSWERS, rng), task="depth", depth=True
+    )

@@ -1,0 +1,206 @@
+"""Closed questions with one right answer: nearer, counting, attribute, existence, comparison, multiple choice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from perceptio.data.record import Turn
+from perceptio.scenes.language import wording
+from perceptio.scenes.language.describe import by_attributes, describe, kind_of
+from perceptio.scenes.language.facts import NOUNS, Facts, Thing, nearer
+from perceptio.scenes.language.grounding import any_of, missing_kind
+from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
+
+VALUES = {
+    "color": tuple(COLORS),
+    "shape": tuple(NOUNS.get(shape, shape) for shape in SHAPES),
+    "material": MATERIALS,
+    "size": SIZES,
+}
+_MAX_COUNT = 6
+_OPTION_LETTERS = "ABCD"
+_RELATIONS = {  # relation -> words and the words of its opposite
+    "left": ("to the left of", "to the right of"),
+    "right": ("to the right of", "to the left of"),
+    "front": ("in front of", "behind"),
+    "behind": ("behind", "in front of"),
+}
+_SIZES = {"larger": ("larger than", "smaller than"), "smaller": ("smaller than", "larger than")}
+
+
+def is_nearer(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """Which of two objects is nearer."""
+    pair = _pair(facts, rng)
+    if pair is None:
+        return None
+    (first, x), (second, y) = pair
+    closer = nearer(first, second)
+    if closer is None:
+        return None
+    target = x if closer else y
+    return Turn(
+        question=wording.pick(wording.NEARER, rng, x=x, y=y),
+        answer=f"Of <p>{x}</p> and <p>{y}</p>, {target} is nearer.",
+        task="nearer",
+        referents=(first.index, second.index),
+        depth=True,
+        target=target,
+    )
+
+
+def counting(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """How many objects of a kind there are, zero to six."""
+    if not facts.clear:
+        return None
+    if rng.random() < 0.12:
+        kind = missing_kind(facts, rng)
+    else:
+        options: tuple[tuple[str, ...], ...] = ((), ("shape",), ("color",), ("material",), ("size",), ("color", "shape"))
+        kind = kind_of(any_of(facts.clear, rng), options[rng.choice(6, p=(0.1, 0.25, 0.25, 0.15, 0.1, 0.15))])
+    group = None if kind is None else facts.matches(kind)
+    if kind is None or group is None or len(group) > _MAX_COUNT:
+        return None
+    number = len(group)
+    if number:
+        phrase = f"<p>{kind.words(plural=number > 1)}</p>"
+        answer = f"There {'are' if number > 1 else 'is'} {number} {phrase}."
+    else:
+        answer = f"There are 0 {kind.words(plural=True)}."
+    return Turn(
+        question=wording.pick(wording.COUNTING, rng, x=kind.words(plural=True)),
+        answer=answer,
+        task="counting",
+        referents=tuple(thing.index for thing in group),
+        target=str(number),
+    )
+
+
+def attribute(facts: Facts, rng: np.random.Generator, name: str | None = None) -> Turn | None:
+    """One attribute of an object that is described by others."""
+    if not facts.clear:
+        return None
+    name = name or ("color", "shape", "material", "size")[rng.choice(4, p=(0.35, 0.35, 0.2, 0.1))]
+    thing = any_of(facts.clear, rng)
+    text = by_attributes(facts, thing, rng, without=(name,))
+    if text is None:
+        return None
+    value = str(getattr(thing.what, name))
+    value = NOUNS.get(value, value)
+    said = wording.a(value) if name == "shape" else value
+    return Turn(
+        question=wording.pick(wording.ATTRIBUTE[name], rng, x=text),
+        answer=wording.capital(f"<p>{text}</p> is {said}."),
+        task="attribute",
+        referents=(thing.index,),
+        target=value,
+    )
+
+
+def existence(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """Whether there is an object of a kind."""
+    if not facts.clear:
+        return None
+    if rng.random() < 0.5:
+        kind = missing_kind(facts, rng)
+        if kind is None:
+            return None
+        text = wording.a(kind.words())
+        question = wording.pick(wording.EXISTENCE, rng, x=text)
+        return Turn(question, f"No, there is no {kind.words()}.", "existence", target="no")
+    kind = kind_of(any_of(facts.clear, rng), ("color", "shape"))
+    group = facts.matches(kind)
+    if not group:
+        return None
+    text = wording.a(kind.words())
+    return Turn(
+        question=wording.pick(wording.EXISTENCE, rng, x=text),
+        answer=f"Yes, there is <p>{text}</p>.",
+        task="existence",
+        referents=tuple(thing.index for thing in group),
+        target="yes",
+    )
+
+
+def comparison(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """Whether one object is left of, in front of or larger than another."""
+    pair = _pair(facts, rng)
+    if pair is None:
+        return None
+    (first, x), (second, y) = pair
+    if rng.random() < 0.2:
+        name = ("larger", "smaller")[rng.integers(2)]
+        order = SIZES.index(first.what.size) - SIZES.index(second.what.size)
+        truth = None if order == 0 else (order > 0) == (name == "larger")
+        words, opposite = _SIZES[name]
+    else:
+        name = tuple(_RELATIONS)[rng.integers(len(_RELATIONS))]
+        truth = facts.relation(first, second, name)
+        words, opposite = _RELATIONS[name]
+    if truth is None:
+        return None
+    said = words if truth else opposite
+    return Turn(
+        question=wording.pick(wording.COMPARISON, rng, x=x, y=y, r=words),
+        answer=f"{'Yes' if truth else 'No'}, <p>{x}</p> is {said} <p>{y}</p>.",
+        task="comparison",
+        referents=(first.index, second.index),
+        depth=name in ("front", "behind"),
+        target="yes" if truth else "no",
+    )
+
+
+def choice(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """A question with four options in MMBench's form."""
+    style = rng.integers(3)
+    if style == 0:
+        name = ("color", "shape", "material")[rng.integers(3)]
+        turn = attribute(facts, rng, name)
+        others = [value for value in VALUES[name] if turn and value != turn.target]
+    elif style == 1:
+        turn = counting(facts, rng)
+        others = [str(number) for number in range(_MAX_COUNT + 1) if turn and str(number) != turn.target]
+        if turn:  # near misses make the question worth asking
+            others = sorted(others, key=lambda value: abs(int(value) - int(turn.target)))[:4]
+    else:
+        turn, others = _nearest_of_four(facts, rng)
+    if turn is None or len(others) < 3:
+        return None
+    options = [turn.target, *(others[k] for k in rng.permutation(len(others))[:3])]
+    options = [options[k] for k in rng.permutation(4)]
+    letter = _OPTION_LETTERS[options.index(turn.target)]
+    listed = "\n".join(f"{mark}. {option}" for mark, option in zip(_OPTION_LETTERS, options, strict=True))
+    return replace(
+        turn,
+        question=f"{turn.question}\n{listed}\n{wording.CHOICE_TAIL}",
+        answer=f"{letter}. {turn.target}",
+        task="choice",
+        target=letter,
+    )
+
+
+def _nearest_of_four(facts: Facts, rng: np.random.Generator) -> tuple[Turn | None, list[str]]:
+    order = rng.permutation(len(facts.clear))
+    named = [(facts.clear[k], text) for k in order if (text := by_attributes(facts, facts.clear[k], rng))][:4]
+    if len(named) < 4:
+        return None, []
+    named.sort(key=lambda pair: pair[0].view.depth)
+    if not nearer(named[0][0], named[1][0]):
+        return None, []
+    question = "Which object is the nearest to the camera?"
+    target = named[0][1]
+    turn = Turn(question, "", "choice", referents=(named[0][0].index,), depth=True, target=target)
+    return turn, [text for _, text in named[1:]]
+
+
+def _pair(facts: Facts, rng: np.random.Generator) -> tuple[tuple[Thing, str], tuple[Thing, str]] | None:
+    """Two objects, each with an expression that fits it alone."""
+    if len(facts.clear) < 2:
+        return None
+    first, second = (facts.clear[k] for k in rng.permutation(len(facts.clear))[:2])
+    x = by_attributes(facts, first, rng) or describe(facts, first, rng)
+    y = by_attributes(facts, second, rng)
+    return ((first, x), (second, y)) if x and y and x != y else None
+
+

@@ -1,0 +1,55 @@
+"""Read the choice out of an answer's words; what cannot be read is wrong."""
+
+from __future__ import annotations
+
+import re
+
+from perceptio.data.record import Turn
+from perceptio.scenes.language.questions import VALUES
+
+_LETTER = r"\(?([A-E])\)?"
+_POINT = re.compile(rf"\b[Pp]oint {_LETTER}(?![A-Za-z])")
+_BARE = re.compile(rf"^\s*{_LETTER}(?:[.):,]|\s|$)")
+_ANSWER_IS = re.compile(rf"\b(?:answer|option)(?: is)?:? {_LETTER}(?![A-Za-z])", re.IGNORECASE)
+_YES_NO = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+")
+_NEARER = re.compile(r"([^,.:]*?) is (?:nearer|closer)")
+
+
+def extract_letter(text: str) -> str | None:
+    """The letter that an answer settles on: after the last "point", alone at the start, or after "answer is"."""
+    points = _POINT.findall(text)
+    if points:
+        return str(points[-1])
+    found = _BARE.search(text) or _ANSWER_IS.search(text)
+    return found[1].upper() if found else None
+
+
+def extract_choice(text: str, task: str) -> str | None:
+    """The short answer in a text, as `Turn.target` words it, or None if there is none.
+
+    Args:
+        text: what the model said, phrase marks removed.
+        task: of the turn that was asked.
+    """
+    if task.startswith("marks") or task == "choice":
+        return extract_letter(text)
+    if task in ("existence", "comparison"):
+        found = _YES_NO.search(text)
+        return found[1].lower() if found else None
+    if task == "counting":
+        number = _NUMBER.search(text)
+        return number[0] if number else None
+    if task == "nearer":
+        said = _NEARER.findall(text)
+        return said[-1].strip().lower() if said else None
+    if task == "attribute":
+        words = re.findall(r"[a-z]+", text.lower().rpartition(" is ")[2])
+        known = [word for word in words if any(word in values for values in VALUES.values())]
+        return known[0] if len(known) == 1 else None
+    raise ValueError(f"task {task!r} has no short answer")
+
+
+def is_correct(turn: Turn, text: str) -> bool:
+    """Whether an answer settles on the turn's target."""
+    return extract_choice(text, turn.task) == turn.target

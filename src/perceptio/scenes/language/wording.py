@@ -1,0 +1,162 @@
+"""Templates: many ways to ask, one or two to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+REFERRING = (
+    "Segment {x}.",
+    "Please segment {x}.",
+    "Where is {x}?",
+    "Show me {x}.",
+    "Find {x}.",
+    "Mark {x} in the image.",
+    "Can you outline {x}?",
+    "Give me the mask of {x}.",
+    "Locate {x}.",
+    "Highlight {x}, please.",
+)
+REFERRING_ANSWERS = ("Here is <p>{x}</p>.", "It is <p>{x}</p>.")
+PLURAL_ANSWERS = ("Here are <p>{x}</p>.",)
+CAPTION = (
+    "Describe the image.",
+    "Describe what you see and show where it is.",
+    "What is in this picture?",
+    "Give a short grounded caption.",
+    "Write a caption for this image with masks.",
+    "Tell me about this scene.",
+    "What objects can you see?",
+    "Describe the scene briefly.",
+)
+DEPTH = (
+    "Show the depth map.",
+    "Estimate the depth of this image.",
+    "How far is everything?",
+    "Give me a depth map.",
+    "What does the depth look like?",
+    "Produce the depth map of the scene.",
+    "Predict depth for this picture.",
+    "I need the depth.",
+)
+DEPTH_ANSWERS = ("Here is the depth map.",)
+NEARER = (
+    "Which is nearer, {x} or {y}?",
+    "Which object is closer to the camera: {x} or {y}?",
+    "Is {x} or {y} closer?",
+    "What is nearer to the camera, {x} or {y}?",
+    "Of {x} and {y}, which one is closer?",
+    "Tell me which is closer to us, {x} or {y}.",
+    "{x} or {y}: which is nearer?",
+    "Between {x} and {y}, what is closer to the viewer?",
+)
+COUNTING = (
+    "How many {x} are there?",
+    "How many {x} can you see?",
+    "Count the {x}.",
+    "What is the number of {x}?",
+    "How many {x} are in the image?",
+    "Tell me how many {x} there are.",
+    "Please count the {x} in the picture.",
+    "Number of {x}?",
+)
+ATTRIBUTE = {
+    "color": (
+        "What color is {x}?",
+        "What is the color of {x}?",
+        "Which color does {x} have?",
+        "Tell me the color of {x}.",
+        "{x} has what color?",
+        "Name the color of {x}.",
+        "What color does {x} have?",
+        "In which color is {x}?",
+    ),
+    "shape": (
+        "What shape is {x}?",
+        "What is the shape of {x}?",
+        "Which shape does {x} have?",
+        "Tell me the shape of {x}.",
+        "{x} has what shape?",
+        "Name the shape of {x}.",
+        "What kind of shape is {x}?",
+        "Which shape is {x}?",
+    ),
+    "material": (
+        "Is {x} matte, metal, striped, checkered or dotted?",
+        "What is the surface of {x} like?",
+        "What does the surface of {x} look like?",
+        "Which material or pattern does {x} have?",
+        "Tell me the material of {x}.",
+        "What pattern or material is {x}?",
+        "Name the surface of {x}.",
+        "How is the surface of {x}?",
+    ),
+    "size": (
+        "What size is {x}?",
+        "Is {x} small, medium or large?",
+        "How big is {x}?",
+        "What is the size of {x}?",
+        "Tell me the size of {x}.",
+        "Which size does {x} have?",
+        "How large is {x}?",
+        "Name the size of {x}.",
+    ),
+}
+EXISTENCE = (
+    "Is there {x}?",
+    "Is there {x} in the image?",
+    "Can you see {x}?",
+    "Does the picture show {x}?",
+    "Do you see {x} anywhere?",
+    "Does the image contain {x}?",
+    "Is {x} in the scene?",
+    "Is {x} visible?",
+)
+COMPARISON = (
+    "Is {x} {r} {y}?",
+    "Would you say {x} is {r} {y}?",
+    "{x} is {r} {y}: true?",
+    "Do you see {x} {r} {y}?",
+    "Is it true that {x} is {r} {y}?",
+    "Check whether {x} is {r} {y}.",
+    "Does {x} appear {r} {y}?",
+    "Am I right that {x} is {r} {y}?",
+)
+CELL = (
+    "In which cell of the 10 by 10 grid is point {x}?",
+    "Which grid cell holds point {x}?",
+    "Where is point {x}? Give row and column.",
+    "Row and column of point {x}?",
+    "Locate the circled point {x} on the grid.",
+    "Which cell is point {x} in?",
+    "Give the grid cell of point {x}.",
+    "At which row and column is the circle of letter {x}?",
+)
+NEARNESS = (
+    "How near is point {x}?",
+    "What is the nearness of point {x}?",
+    "Give the nearness of point {x}.",
+    "How close is the circled point {x}?",
+    "Nearness of point {x}?",
+    "Read the depth at point {x}.",
+    "How near to the camera is point {x}?",
+    "Estimate the nearness of point {x}.",
+)
+CHOICE_TAIL = "Answer with the option's letter from the given choices directly."
+
+
+def pick(templates: Sequence[str], rng: np.random.Generator, **words: str) -> str:
+    """Fill one of the templates and begin with a capital."""
+    return capital(templates[rng.integers(len(templates))].format(**words))
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter, past an opening phrase mark."""
+    start = 3 if text.startswith("<p>") else 0
+    return text[:start] + text[start : start + 1].upper() + text[start + 1 :]
+
+
+def a(words: str) -> str:
+    """The words with the indefinite article."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"

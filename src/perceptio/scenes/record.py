@@ -1,0 +1,129 @@
+"""From a rendered scene to a training record, to test questions, and to a corpus for the text tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from perceptio.data.record import Record, Turn
+from perceptio.depth.normalization import inverse_depth_from_metric
+from perceptio.scenes.language import grounding, questions, wording
+from perceptio.scenes.language.facts import Facts
+from perceptio.scenes.marks import HARDBLINK_PROMPT, Mark, choose_points, draw_marks, grid_cell, two_digits
+from perceptio.scenes.storage import StoredScene
+
+MARKED = 0.6  # share of training pictures with marked points
+MAX_DEPTH_TURNS = 2  # depth spans in a record: each is a hundred tokens
+_TRIES = 40  # questions that may fail to find anything to ask about
+
+Ask = Callable[[Facts, np.random.Generator], Turn | None]
+TASKS: dict[str, tuple[Ask, float]] = {  # task -> how to ask, weight in the mixture
+    "referring": (grounding.referring, 3.0),
+    "plural": (grounding.plural, 1.0),
+    "absent": (grounding.absent, 0.7),
+    "caption": (grounding.caption, 0.5),
+    "depth": (grounding.depth, 0.6),
+    "nearer": (questions.is_nearer, 1.2),
+    "counting": (questions.counting, 1.8),
+    "attribute": (questions.attribute, 1.5),
+    "existence": (questions.existence, 1.0),
+    "comparison": (questions.comparison, 1.5),
+    "choice": (questions.choice, 1.5),
+}
+
+
+def build_record(
+    stored: StoredScene, rng: np.random.Generator, *, questions: int = 7, marks: bool | None = None
+) -> Record:
+    """A training record with a fresh mixture of questions.
+
+    Args:
+        stored: the scene.
+        rng: of every draw.
+        questions: turns wanted; a poor scene gives fewer, but at least one.
+        marks: draw marked points and ask about them; in a share `MARKED` of the records by default.
+    """
+    nearness = inverse_depth_from_metric(stored.depth)
+    image, turns = stored.rgb, list[Turn]()
+    if rng.random() < MARKED if marks is None else marks:
+        points = choose_points(nearness, stored.ids, int(rng.integers(2, 6)), rng)
+        if points:
+            image = draw_marks(image, points)
+            turns.append(marked_turn(points))
+            turns += [_mark_detail(points, rng) for _ in range(int(rng.integers(1, 3)))]
+    facts = Facts(stored)
+    names = list(TASKS)
+    weights = np.array([TASKS[name][1] for name in names])
+    weights /= weights.sum()
+    for name in rng.choice(names, _TRIES, p=weights):
+        if len(turns) >= questions:
+            break
+        turn = TASKS[name][0](facts, rng)
+        if turn is None or any(turn.question == other.question for other in turns):
+            continue
+        if turn.depth and sum(other.depth for other in turns) >= MAX_DEPTH_TURNS:
+            continue
+        turns.append(turn)
+    if not turns:
+        turns.append(grounding.depth(facts, rng))  # type: ignore[arg-type]
+    return Record(f"{stored.scene.split}/{stored.scene.seed}", image, tuple(turns), stored.ids, nearness)
+
+
+def marked_turn(points: Sequence[Mark], task: str = "marks") -> Turn:
+    """HardBLINK's question; the answer first reads every point off, as AURORA's chain does."""
+    chain = "; ".join(f"{mark.letter} at {_cell(mark)} nearness {two_digits(mark.nearness)}" for mark in points)
+    best = max(points, key=lambda mark: mark.nearness).letter
+    return Turn(HARDBLINK_PROMPT, f"{chain}. Point {best}.", task, depth=True, target=best)
+
+
+def scene_test_turns(stored: StoredScene, rng: np.random.Generator) -> list[tuple[np.ndarray, Turn]]:
+    """The test questions of one scene, each with its picture.
+
+    One picture each with 3, 4 and 5 marked points (tasks `marks3`, `marks4`, `marks5`), and on the clean picture two
+    referring expressions, a plural, an absent object, a depth request and one question of each closed type; what the
+    scene does not allow is left out.
+    """
+    nearness = inverse_depth_from_metric(stored.depth)
+    asked: list[tuple[np.ndarray, Turn]] = []
+    for count in (3, 4, 5):
+        points = choose_points(nearness, stored.ids, count, rng)
+        if points:
+            asked.append((draw_marks(stored.rgb, points), marked_turn(points, f"marks{count}")))
+    facts = Facts(stored)
+    for name, (ask, _) in TASKS.items():
+        if name == "caption":
+            continue
+        seen: set[str] = set()
+        for _ in range(12):
+            turn = ask(facts, rng)
+            if turn is not None and turn.question not in seen:
+                seen.add(turn.question)
+                asked.append((stored.rgb, turn))
+            if len(seen) == (2 if name == "referring" else 1):
+                break
+    return asked
+
+
+def corpus(scenes: Sequence[StoredScene], rng: np.random.Generator, count: int) -> Iterator[str]:
+    """Questions and answers of `count` random scenes."""
+    for index in rng.integers(0, len(scenes), count):
+        for turn in build_record(scenes[int(index)], rng).turns:
+            yield turn.question
+            yield turn.answer
+
+
+def _mark_detail(points: Sequence[Mark], rng: np.random.Generator) -> Turn:
+    """Where one point is on the depth grid, or how near it is: the steps of the chain, one by one."""
+    mark = points[rng.integers(len(points))]
+    if rng.random() < 0.6:
+        question = wording.pick(wording.CELL, rng, x=mark.letter)
+        return Turn(question, f"Point {mark.letter} is at {_cell(mark)}.", "marks_cell", target=_cell(mark))
+    question = wording.pick(wording.NEARNESS, rng, x=mark.letter)
+    value = two_digits(mark.nearness)
+    return Turn(question, f"Point {mark.letter} is at {_cell(mark)} nearness {value}.", "marks_cell", target=value)
+
+
+def _cell(mark: Mark) -> str:
+    row, column = grid_cell(mark)
+    return f"{row},{column}"
