@@ -155,8 +155,8 @@ def text_weights(turn: Turn, processor: PerceptioProcessor) -> tuple[list[int], 
     """Token ids of a turn's answer and the weight of each: the telling word counts most, then digits."""
     encoded = processor.tokenizer(turn.answer, add_special_tokens=False, return_offsets_mapping=True)
     found = list(re.finditer(rf"(?<!\w){re.escape(turn.target)}(?!\w)", turn.answer, re.IGNORECASE)) if turn.target else []
-    # a chain of thought names every candidate; its verdict comes last
-    telling = (found[-1] if turn.task.startswith("marks") else found[0]).span() if found else (0, 0)
+    # a chain of thought names every candidate: the verdict comes last
+    telling = found[-1].span() if found else (0, 0)
     weights = []
     for begin, end in encoded["offset_mapping"]:
         if begin < telling[1] and end > telling[0]:

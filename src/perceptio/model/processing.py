@@ -104,6 +104,17 @@ class PerceptioProcessor(InternVLProcessor):
         """
         if len(images) != len(prompts):
             raise ValueError(f"{len(images)} images but {len(prompts)} prompts; give one prompt for each image")
+        pixel_values, sam_pixel_values = self.pixels(images)
+        batch = self.tokens(prompts, seg, depth)
+        return BatchFeature({**batch, "pixel_values": pixel_values, "sam_pixel_values": sam_pixel_values})
+
+    def tokens(
+        self,
+        prompts: Sequence[str],
+        seg: Mode | Sequence[Mode] = Mode.ALLOWED,
+        depth: Mode | Sequence[Mode] = Mode.ALLOWED,
+    ) -> dict[str, Tensor]:
+        """The token part of `prepare`: input_ids and attention_mask (B, T) int64, left-padded."""
         count = len(prompts)
         segs = [seg] * count if isinstance(seg, Mode) else list(seg)
         depths = [depth] * count if isinstance(depth, Mode) else list(depth)
@@ -113,15 +124,10 @@ class PerceptioProcessor(InternVLProcessor):
         ]
         length = max(map(len, rows))
         padding = self.tokenizer.pad_token_id
-        pixel_values, sam_pixel_values = self.pixels(images)
-        return BatchFeature(
-            {
-                "input_ids": torch.tensor([[padding] * (length - len(row)) + row for row in rows]),
-                "attention_mask": torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows]),
-                "pixel_values": pixel_values,
-                "sam_pixel_values": sam_pixel_values,
-            }
-        )
+        return {
+            "input_ids": torch.tensor([[padding] * (length - len(row)) + row for row in rows]),
+            "attention_mask": torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows]),
+        }
 
     def _control_ids(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False))

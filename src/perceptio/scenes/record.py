@@ -14,7 +14,7 @@ from perceptio.scenes.marks import HARDBLINK_PROMPT, Mark, choose_points, draw_m
 from perceptio.scenes.storage import StoredScene
 
 MARKED = 0.6  # share of training pictures with marked points
-MAX_DEPTH_TURNS = 2  # depth spans in a record: each is a hundred tokens
+MAX_DEPTH_TURNS = 1  # depth spans in a record: each is a hundred tokens, and the same ones
 _TRIES = 40  # questions that may fail to find anything to ask about
 
 Ask = Callable[[Facts, np.random.Generator], Turn | None]

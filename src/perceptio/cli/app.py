@@ -1,0 +1,42 @@
+"""The command tree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from perceptio import __version__
+from perceptio.cli import ask, evaluate, scenes, tokenizer, train
+
+app = typer.Typer(
+    name="perceptio",
+    help="Ask an image a question; get the answer with its masks and depth map.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"perceptio {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Ask an image a question; get the answer with its masks and depth map."""
+
+
+app.command("ask")(ask.ask)
+app.command("segment")(ask.segment)
+app.command("depth")(ask.depth)
+app.command("train")(train.train)
+app.add_typer(scenes.app, name="scenes")
+app.add_typer(tokenizer.app, name="tokenizer")
+app.add_typer(evaluate.app, name="eval")

@@ -1,0 +1,38 @@
+"""One sentence and an exit code for whatever a user can do wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+FAILED, INTERRUPTED = 1, 130
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Turn errors that users can mend into a sentence on stderr; leave our own mistakes their traceback."""
+    try:
+        yield
+    except BrokenPipeError:
+        # the reader of our output has gone (`perceptio ... | head`): nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except ModuleNotFoundError as error:
+        print(f"error: {_missing(error)}", file=sys.stderr)
+        sys.exit(FAILED)
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"error: {error or 'out of memory'}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    extras = {"moderngl": "train", "accelerate": "train", "yaml": "train", "matplotlib": "train", "tensorboard": "train"}
+    extra = extras.get((error.name or "").partition(".")[0])
+    if extra is None:
+        return str(error)
+    return f"this command needs {error.name}, which is not installed: pip install 'perceptio[{extra}]'"

@@ -1,0 +1,73 @@
+"""`perceptio scenes render | tests | show`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The procedural world: render it, look at it.", no_args_is_help=True)
+
+Size = Annotated[int, typer.Option(help="Side of the pictures, px.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; one a core by default.", show_default=False)]
+
+
+class Split(StrEnum):
+    """Names of the splits."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+    test_compositional = "test-compositional"
+    test_shift = "test-shift"
+
+
+@app.command()
+def render(
+    folder: Annotated[Path, typer.Argument(help="Where to write.", show_default=False)],
+    split: Annotated[Split, typer.Option(help="Which split.")] = Split.train,
+    count: Annotated[int, typer.Option(help="Scenes.")] = 1000,
+    size: Size = 224,
+    workers: Workers = None,
+) -> None:
+    """Render scenes of one split; the same command again resumes where it stopped."""
+    from perceptio.scenes.render_job import render_split
+
+    store = render_split(folder, split.value, count, size=size, workers=workers)
+    typer.echo(f"{len(store)} scenes of {store.meta.split} in {folder}, content hash {store.meta.content_hash[:16]}")
+
+
+@app.command()
+def tests(
+    folder: Annotated[Path, typer.Argument(help="Each split gets a folder in here.", show_default=False)],
+    size: Size = 224,
+    workers: Workers = None,
+) -> None:
+    """Render the three test splits, with generator version and content hash recorded."""
+    from perceptio.scenes.render_job import render_test_splits
+
+    for split, store in render_test_splits(folder, size=size, workers=workers).items():
+        meta = store.meta
+        typer.echo(f"{split}: {meta.count} scenes, generator {meta.generator_version}, content hash {meta.content_hash}")
+
+
+@app.command()
+def show(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Rendered scenes; fresh ones by default.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The contact sheet.")] = Path("scenes.png"),
+    count: Annotated[int, typer.Option(help="Scenes to show.", min=1, max=64)] = 6,
+    split: Annotated[Split, typer.Option(help="Split of fresh scenes.")] = Split.train,
+    seed: Annotated[int, typer.Option(help="Of the questions.")] = 0,
+) -> None:
+    """Draw a contact sheet: each scene's picture, masks, depth, and what is asked about it."""
+    from perceptio.scenes.contact_sheet import draw_scenes, fresh_scenes
+    from perceptio.scenes.storage import SceneStore
+
+    scenes = SceneStore(folder)[:count] if folder is not None else fresh_scenes(split.value, count)
+    draw_scenes(scenes, out, seed=seed)
+    print(f"wrote {out}", file=sys.stderr)

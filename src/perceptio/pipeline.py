@@ -1,0 +1,325 @@
+"""The front door: a picture and a question in; an answer with its masks and depth map out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from perceptio.decoding.engine import DecodingOptions, Generation, Prefill, Step, decode, decode_steps, prefill
+from perceptio.decoding.events import DepthProgress, DepthReady, Done, Event, SegmentFound, TextDelta
+from perceptio.images import ImageLike, load_image
+from perceptio.loading import load
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.processing import PerceptioProcessor
+from perceptio.results import Answer, DepthMap, Mask, Trace
+from perceptio.segmentation.bridge import ImageFeatures
+from perceptio.tokens import PHRASE_END, PHRASE_START, Mode, ParsedAnswer, extract_phrases, label_segments, parse
+
+SWITCHES = {"off": Mode.OFF, "auto": Mode.ALLOWED, "on": Mode.FORCED}
+_REPLACEMENT = "�"  # what half a character decodes to
+
+
+def switch(value: str | Mode) -> Mode:
+    """"off", "auto" or "on" (or a `Mode`) as a `Mode`.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(value, Mode):
+        return value
+    if value not in SWITCHES:
+        raise ValueError(f"a switch is off, auto or on, not {value!r}")
+    return SWITCHES[value]
+
+
+@dataclass
+class _Batch:
+    """Questions in the middle of being answered."""
+
+    images: list[Image.Image]  # distinct, upright
+    image_index: list[int]  # of each question
+    features: ImageFeatures | None  # SAM2's, once a mask is wanted
+    sam_pixels: Tensor  # (I, 3, S', S')
+    options: DecodingOptions
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time of a block to a stage."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+class Perceptio:
+    """A loaded model, ready to be asked.
+
+    Args:
+        model: in evaluation mode, on its device.
+        processor: of the model.
+    """
+
+    def __init__(self, model: PerceptioForConditionalGeneration, processor: PerceptioProcessor) -> None:
+        self.model = model
+        self.processor = processor
+        tokenizer = processor.tokenizer
+        phrase_marks = {tokenizer.convert_tokens_to_ids(token) for token in (PHRASE_START, PHRASE_END)}
+        self._silent = set(tokenizer.all_special_ids) - phrase_marks
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path = "nano", *, device: str | None = None, dtype: torch.dtype | None = None
+    ) -> Self:
+        """Load "nano" (shipped), a folder, or a hub id; see `loading.load`.
+
+        Raises:
+            ModelError: if there is no such model or its files are missing, damaged or do not fit.
+        """
+        return cls(*load(name, device, dtype))
+
+    def ask(
+        self,
+        image: ImageLike,
+        prompt: str,
+        *,
+        seg: str | Mode = Mode.ALLOWED,
+        depth: str | Mode = Mode.ALLOWED,
+        constrained: bool = True,
+        max_new_tokens: int | None = None,
+    ) -> Answer:
+        """Ask one question about one image.
+
+        Args:
+            image: a file, a Pillow image or an array; see `images.load_image`.
+            prompt: the question; special tokens in it are plain text.
+            seg: masks "off", "auto" (the model decides) or "on" (at least one).
+            depth: depth map "off", "auto" or "on".
+            constrained: keep spans well-formed; False lets the model run free.
+            max_new_tokens: the most tokens to write; by default enough for all spans and a paragraph.
+
+        Raises:
+            ImageError: if the image cannot be used.
+            ValueError: if the prompt is empty or too long, or a switch is unknown.
+        """
+        return self.ask_batch(
+            [image], [prompt], seg=seg, depth=depth, constrained=constrained, max_new_tokens=max_new_tokens
+        )[0]
+
+    def ask_batch(
+        self,
+        images: Sequence[ImageLike],
+        prompts: Sequence[str],
+        *,
+        seg: str | Mode | Sequence[str | Mode] = Mode.ALLOWED,
+        depth: str | Mode | Sequence[str | Mode] = Mode.ALLOWED,
+        constrained: bool = True,
+        max_new_tokens: int | None = None,
+        forced_depth: Tensor | None = None,
+        batch_size: int = 16,
+    ) -> list[Answer]:
+        """Ask several questions, each about its own image; an image given more than once is encoded once a batch.
+
+        Args:
+            images: one for each prompt; as in `ask`.
+            prompts: the questions.
+            seg: one switch for all questions, or one for each.
+            depth: likewise.
+            constrained: as in `ask`.
+            max_new_tokens: as in `ask`.
+            forced_depth: (B, N) int64 codebook entries written in place of the model's own codes, to test what an
+                answer takes from them.
+            batch_size: questions decoded together.
+
+        Raises:
+            ImageError, ValueError: as in `ask`, and if images and prompts differ in number.
+        """
+        if len(images) != len(prompts):
+            raise ValueError(f"{len(images)} images but {len(prompts)} prompts; give one prompt for each image")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        segs, depths = _switches(seg, len(prompts)), _switches(depth, len(prompts))
+        answers: list[Answer] = []
+        for start in range(0, len(prompts), batch_size):
+            part = slice(start, start + batch_size)
+            options = DecodingOptions(
+                segs[part],
+                depths[part],
+                constrained,
+                max_new_tokens=max_new_tokens,
+                forced_depth=None if forced_depth is None else forced_depth[part],
+            )
+            answers += self._answer_batch(images[part], prompts[part], options)
+        return answers
+
+    def stream(
+        self,
+        image: ImageLike,
+        prompt: str,
+        *,
+        seg: str | Mode = Mode.ALLOWED,
+        depth: str | Mode = Mode.ALLOWED,
+        constrained: bool = True,
+        max_new_tokens: int | None = None,
+    ) -> Iterator[Event]:
+        """Ask one question and hear of each mask, the depth map and the words as they come; arguments as in `ask`.
+
+        Yields:
+            `SegmentFound`, `DepthProgress`, `DepthReady`, `TextDelta`, and at last `Done` with the whole answer.
+        """
+        options = DecodingOptions((switch(seg),), (switch(depth),), constrained, max_new_tokens=max_new_tokens)
+        batch, steps = self._start([image], [prompt], options)
+        return self._events(batch, steps)
+
+    def _events(self, batch: _Batch, steps: Iterator[Step]) -> Iterator[Event]:
+        vocabulary = self.model.config.vocabulary
+        ids: list[int] = []
+        states: list[Tensor] = []
+        said, depth_told = "", False
+        while True:
+            with batch.timed("generate"):
+                step = next(steps, None)
+            if step is None:
+                break
+            token = step.tokens[0]
+            assert token is not None
+            ids.append(token)
+            if 0 in step.states:
+                states.append(step.states[0])
+                mask = self._masks(batch, [states[-1][None]])[0][0]
+                if mask is not None:
+                    yield SegmentFound(len(states) - 1, mask)
+            parsed = parse(vocabulary, ids)
+            if token in vocabulary.code_index:
+                yield DepthProgress(len(parsed.spans[-1].codes) if parsed.spans else 0, vocabulary.tokens_per_map)
+            if parsed.codes is not None and token == vocabulary.depth_end and not depth_told:
+                depth_told = True
+                yield DepthReady(self._depth_map(parsed.codes, batch.images[0].size, batch))
+            text = extract_phrases(self._decode(parsed))[0]
+            if not text.endswith(_REPLACEMENT) and len(text) > len(said):
+                yield TextDelta(text[len(said) :])
+                said = text
+        width = self.model.config.vlm.text_config.hidden_size
+        stacked = torch.stack(states) if states else torch.empty(0, width, device=self.model.device)
+        answer = self._answers(batch, [Generation(tuple(ids), stacked)])[0]
+        if len(answer.text) > len(said):
+            yield TextDelta(answer.text[len(said) :])
+        yield Done(answer)
+
+    def _answer_batch(
+        self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions
+    ) -> list[Answer]:
+        batch, start = self._read(images, prompts, options)
+        with batch.timed("generate"):
+            generations = decode(self.model, start, options)
+        return self._answers(batch, generations)
+
+    def _start(
+        self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions
+    ) -> tuple[_Batch, Iterator[Step]]:
+        batch, start = self._read(images, prompts, options)
+        return batch, decode_steps(self.model, start, options)
+
+    def _read(self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions) -> tuple[_Batch, Prefill]:
+        """Load the images and run the prompts through the model."""
+        began = time.perf_counter()
+        keys: list[int | str] = [str(image) if isinstance(image, str | Path) else id(image) for image in images]
+        distinct = list(dict.fromkeys(keys))
+        pictures = [load_image(images[keys.index(key)]) for key in distinct]
+        index = [distinct.index(key) for key in keys]
+        tokens = self.processor.tokens(prompts, options.seg, options.depth)
+        pixels, sam_pixels = self.processor.pixels(pictures)
+        batch = _Batch(pictures, index, None, sam_pixels, options)
+        batch.seconds["prepare"] = time.perf_counter() - began
+        device, dtype = self.model.device, self.model.vlm.dtype
+        with batch.timed("read"):
+            start = prefill(
+                self.model,
+                tokens["input_ids"].to(device),
+                tokens["attention_mask"].to(device),
+                pixels.to(device, dtype),
+                index,
+            )
+        return batch, start
+
+    def _answers(self, batch: _Batch, generations: Sequence[Generation]) -> list[Answer]:
+        """Turn finished rows into answers."""
+        masks = self._masks(batch, [generation.states for generation in generations])
+        vocabulary = self.model.config.vocabulary
+        answers = []
+        for row, generation in enumerate(generations):
+            parsed = parse(vocabulary, generation.ids)
+            text, phrases = extract_phrases(self._decode(parsed))
+            image = batch.images[batch.image_index[row]]
+            labels = label_segments(phrases, len(masks[row]))
+            found = [
+                Mask(mask.array, mask.score, label)
+                for mask, label in zip(masks[row], labels, strict=True)
+                if mask is not None
+            ]
+            depth = None if parsed.codes is None else self._depth_map(parsed.codes, image.size, batch)
+            wanted = bool(masks[row]) or batch.options.seg[row] is Mode.FORCED
+            trace = Trace(
+                raw=self.processor.tokenizer.decode(list(generation.ids), skip_special_tokens=False),
+                malformed=[str(item) for item in parsed.malformed],
+                seconds=dict(batch.seconds),
+                tokens=len(generation.ids),
+                no_target=wanted and not found,
+            )
+            answers.append(Answer(text.strip(), found, depth, trace, image))
+        return answers
+
+    @torch.no_grad()
+    def _masks(self, batch: _Batch, states: Sequence[Tensor]) -> list[list[Mask | None]]:
+        """The mask of each `[SEG]` state of each row, at the size of its image; None where SAM2 sees no object."""
+        counts = [len(row) for row in states]
+        if not sum(counts):
+            return [[] for _ in counts]
+        with batch.timed("masks"):
+            if batch.features is None:
+                batch.features = self.model.image_features(batch.sam_pixels.to(self.model.device))
+            rows = [row for row, count in enumerate(counts) for _ in range(count)]
+            index = torch.tensor([batch.image_index[row] for row in rows], device=self.model.device)
+            prediction = self.model.segment(torch.cat(list(states)), index, batch.features)
+            scores = (prediction.object_logit.sigmoid() * prediction.iou.clamp(0, 1)).tolist()
+            found: list[list[Mask | None]] = [[] for _ in counts]
+            for number, row in enumerate(rows):
+                width, height = batch.images[batch.image_index[row]].size
+                logits = F.interpolate(prediction.logits[number][None, None].cpu(), (height, width), mode="bilinear")
+                array = (logits[0, 0] > 0).numpy()
+                there = bool(prediction.object_logit[number] > 0) and bool(array.any())
+                found[row].append(Mask(array, scores[number]) if there else None)
+        return found
+
+    @torch.no_grad()
+    def _depth_map(self, codes: Sequence[int], size: tuple[int, int], batch: _Batch) -> DepthMap:
+        """The depth map of N codes at an image's size (width, height)."""
+        with batch.timed("depth"):
+            tokenizer = self.model.depth_tokenizer
+            grid = tokenizer.config.grid
+            ids = torch.tensor([codes], device=self.model.device)
+            values = F.interpolate(tokenizer.decode(ids).float().cpu(), (size[1], size[0]), mode="bilinear")
+            array = values[0, 0].clamp(-1, 1).numpy()
+        return DepthMap(array, np.array(codes, dtype=np.int64).reshape(grid, grid))
+
+    def _decode(self, parsed: ParsedAnswer) -> str:
+        """The words of an answer, phrase marks included, other control tokens dropped."""
+        ids = [token for token in parsed.text_ids if token not in self._silent]
+        return str(self.processor.tokenizer.decode(ids, skip_special_tokens=False))
+
+
+def _switches(value: str | Mode | Sequence[str | Mode], count: int) -> tuple[Mode, ...]:
+    if isinstance(value, str):
+        return (switch(value),) * count
+    if len(value) != count:
+        raise ValueError(f"{len(value)} switches for {count} prompts; give one, or one for each")
+    return tuple(switch(item) for item in value)
