@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
+from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 
@@ -104,3 +105,18 @@ def _download(name: str) -> Path:
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"the hub has no model {name!r} for you ({reason}): {_ADVICE}") from error
+
+
+def load_depth_tokenizer(name: str | Path) -> DepthTokenizer:
+    """The depth tokenizer of a model, or of a folder that holds a tokenizer alone, in float32.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    config = Path(name) / "config.json"
+    if config.is_file() and '"perceptio_depth"' in config.read_text() and '"perceptio"' not in config.read_text():
+        try:
+            return DepthTokenizer.from_pretrained(name, use_safetensors=True).float().eval()
+        except (SafetensorError, ValueError, OSError, RuntimeError) as error:
+            raise ModelError(f"the depth tokenizer in {name} cannot be loaded: {error}") from error
+    return load(name, device="cpu")[0].depth_tokenizer

@@ -1,1 +1,1 @@
-"""Scores: metrics, and the benchmarks that use them."""
+"""How good a model is: metrics, benchmarks and their reports."""

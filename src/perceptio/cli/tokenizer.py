@@ -1,0 +1,148 @@
+"""`perceptio tokenizer train | encode | decode | report`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perceptio.cli.scenes import Split
+
+if TYPE_CHECKING:
+    from perceptio.depth.teacher import Picture
+
+app = typer.Typer(help="Depth maps to codes and back.", no_args_is_help=True)
+
+Model = Annotated[str, typer.Option(help="nano, or a folder of a model or of a depth tokenizer.")]
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/nano.yaml.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)] = None,
+    scenes: Annotated[
+        Path | None, typer.Option(help="Folder with rendered train and val splits.", show_default=False)
+    ] = None,
+) -> None:
+    """Train the depth tokenizer alone: the stage `depth` of a recipe."""
+    from perceptio.cli.train import train as run
+
+    run(recipe, out, scenes, ["depth"])
+
+
+@app.command()
+def encode(
+    source: Annotated[Path, typer.Argument(help="A picture, or a .npy file of depth in metres.", show_default=False)],
+    model: Model = "nano",
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="Depth Anything V2 folder or hub id, for pictures (Small is Apache-2.0; Base and Large forbid commercial use).",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Print the codes of a depth map as JSON."""
+    picture = _read(source)
+    if picture.depth is None and teacher is None:
+        raise ValueError(f"{source} is a picture: name a depth network with --teacher, or give a .npy file of depth")
+    import torch
+
+    from perceptio.depth.normalization import resize_nearest
+    from perceptio.depth.teacher import DepthAnything, ExactDepth
+    from perceptio.loading import load_depth_tokenizer
+
+    tokenizer = load_depth_tokenizer(model)
+    guide = ExactDepth() if picture.depth is not None else DepthAnything(str(teacher))
+    config = tokenizer.config
+    values = resize_nearest(guide.inverse_depth(picture), config.image_size)
+    codes = tokenizer.encode(torch.from_numpy(values)[None, None])[0]
+    print(json.dumps({"grid": config.grid, "codes": codes.tolist()}))
+
+
+@app.command()
+def decode(
+    source: Annotated[Path, typer.Argument(help="JSON as `encode` prints it.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The picture; a .npy file of the map is written beside it.")] = Path("depth.png"),
+    model: Model = "nano",
+) -> None:
+    """Turn codes into a coloured depth map and its numbers."""
+    import numpy as np
+    import torch
+
+    from perceptio.files import replacing
+    from perceptio.loading import load_depth_tokenizer
+    from perceptio.visualize import color_depth
+
+    codes = _read_codes(source)
+    tokenizer = load_depth_tokenizer(model)
+    config = tokenizer.config
+    if len(codes) != config.tokens_per_map or not all(0 <= code < config.codes for code in codes):
+        raise ValueError(f"{source} must hold {config.tokens_per_map} codes from 0 to {config.codes - 1}, not {len(codes)}")
+    with torch.no_grad():
+        values = tokenizer.decode(torch.tensor([codes]))[0, 0].float().clamp(-1, 1).numpy()
+    with replacing(out) as beside:
+        color_depth(values).save(beside, format="PNG")
+    with replacing(out.with_suffix(".npy")) as beside, beside.open("wb") as file:
+        np.save(file, values)
+    print(f"wrote {out} and {out.with_suffix('.npy')}", file=sys.stderr)
+
+
+@app.command()
+def report(
+    model: Model = "nano",
+    split: Annotated[Split, typer.Option(help="Which split.")] = Split.test,
+    folder: Annotated[
+        Path | None, typer.Option("--scenes", help="Folder of rendered splits; rendered afresh by default.", show_default=False)
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Use the first scenes only.", min=1, show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Codebook usage, perplexity, depth errors and order accuracy of reconstructed maps."""
+    from perceptio.evaluation.tokenizer import report_tokenizer
+    from perceptio.loading import load_depth_tokenizer
+    from perceptio.scenes.render_job import TEST_SPLITS, render_split
+    from perceptio.scenes.storage import SceneStore
+
+    tokenizer = load_depth_tokenizer(model)
+    with tempfile.TemporaryDirectory() as fresh:
+        if folder is not None:
+            store = SceneStore(folder / split.value)
+        else:
+            count = TEST_SPLITS.get(split.value, 256)
+            store = render_split(fresh, split.value, count if limit is None else min(limit, count))
+        found = report_tokenizer(tokenizer, store, limit=limit)
+    typer.echo(found.to_json() if as_json else found.to_markdown())
+
+
+def _read(source: Path) -> Picture:
+    import numpy as np
+
+    from perceptio.depth.teacher import Picture
+    from perceptio.images import load_image
+
+    if source.suffix != ".npy":
+        return Picture(image=load_image(source))
+    try:
+        depth = np.load(source, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{source} cannot be read as an array: {error}") from error
+    if depth.ndim != 2 or depth.dtype.kind != "f" or not np.isfinite(depth).all():
+        raise ValueError(f"{source} must hold an (H, W) array of finite floats, depth in metres")
+    return Picture(depth=depth)
+
+
+def _read_codes(source: Path) -> list[int]:
+    try:
+        codes = json.loads(source.read_text())["codes"]
+        if not isinstance(codes, list) or not all(type(code) is int for code in codes):
+            raise TypeError("codes must be a list of whole numbers")
+    except OSError as error:
+        raise ValueError(f"cannot read {source}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{source} is not JSON with a list of codes: {error}") from error
+    return codes
