@@ -30,7 +30,7 @@ _REPLACEMENT = "�"  # what half a character decodes to
 
 
 def switch(value: str | Mode) -> Mode:
-    """"off", "auto" or "on" (or a `Mode`) as a `Mode`.
+    """ "off", "auto" or "on" (or a `Mode`) as a `Mode`.
 
     Raises:
         ValueError: for anything else.
@@ -229,7 +229,9 @@ class Perceptio:
         batch, start = self._read(images, prompts, options)
         return batch, decode_steps(self.model, start, options)
 
-    def _read(self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions) -> tuple[_Batch, Prefill]:
+    def _read(
+        self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions
+    ) -> tuple[_Batch, Prefill]:
         """Load the images and run the prompts through the model."""
         began = time.perf_counter()
         keys: list[int | str] = [str(image) if isinstance(image, str | Path) else id(image) for image in images]

@@ -24,7 +24,9 @@ class Switch(StrEnum):
 
 Images = Annotated[list[Path], typer.Argument(help="One or more picture files.", show_default=False)]
 Model = Annotated[str, typer.Option(help="nano, a folder, or a hub id.")]
-Out = Annotated[Path | None, typer.Option(help="Folder for overlay.png, depth.png and answer.json.", show_default=False)]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder for overlay.png, depth.png and answer.json.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the answer's text.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0 ...", show_default=False)]
 Free = Annotated[bool, typer.Option("--free", help="Let the model run free of the grammar.")]
@@ -95,7 +97,9 @@ def _run(
         for folder in folders:
             print(f"wrote {folder}/", file=sys.stderr)
     if as_json:
-        objects = [_to_dict(answer, image, folder) for answer, image, folder in zip(answers, images, folders, strict=True)]
+        objects = [
+            _to_dict(answer, image, folder) for answer, image, folder in zip(answers, images, folders, strict=True)
+        ]
         print(json.dumps(objects[0] if len(objects) == 1 else {"answers": objects}, ensure_ascii=False))
         return
     for answer, image in zip(answers, images, strict=True):

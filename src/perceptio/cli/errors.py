@@ -31,7 +31,13 @@ def reporting() -> Iterator[None]:
 
 
 def _missing(error: ModuleNotFoundError) -> str:
-    extras = {"moderngl": "train", "accelerate": "train", "yaml": "train", "matplotlib": "train", "tensorboard": "train"}
+    extras = {
+        "moderngl": "train",
+        "accelerate": "train",
+        "yaml": "train",
+        "matplotlib": "train",
+        "tensorboard": "train",
+    }
     extra = extras.get((error.name or "").partition(".")[0])
     if extra is None:
         return str(error)

@@ -33,7 +33,8 @@ def scenes(
     model: Annotated[str, typer.Option(help="nano, a folder, or a hub id.")] = "nano",
     split: Annotated[Split, typer.Option(help="Which split.")] = Split.test,
     folder: Annotated[
-        Path | None, typer.Option("--scenes", help="Folder of rendered splits; rendered afresh by default.", show_default=False)
+        Path | None,
+        typer.Option("--scenes", help="Folder of rendered splits; rendered afresh by default.", show_default=False),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use the first scenes only.", min=1, show_default=False)] = None,
     depth_tokens: Annotated[

@@ -40,8 +40,8 @@ def render(
     typer.echo(f"{len(store)} scenes of {store.meta.split} in {folder}, content hash {store.meta.content_hash[:16]}")
 
 
-@app.command()
-def tests(
+@app.command("tests")
+def render_tests(
     folder: Annotated[Path, typer.Argument(help="Each split gets a folder in here.", show_default=False)],
     size: Size = 224,
     workers: Workers = None,
@@ -51,7 +51,9 @@ def tests(
 
     for split, store in render_test_splits(folder, size=size, workers=workers).items():
         meta = store.meta
-        typer.echo(f"{split}: {meta.count} scenes, generator {meta.generator_version}, content hash {meta.content_hash}")
+        typer.echo(
+            f"{split}: {meta.count} scenes, generator {meta.generator_version}, content hash {meta.content_hash}"
+        )
 
 
 @app.command()

@@ -23,7 +23,9 @@ Model = Annotated[str, typer.Option(help="nano, or a folder of a model or of a d
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/nano.yaml.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)
+    ] = None,
     scenes: Annotated[
         Path | None, typer.Option(help="Folder with rendered train and val splits.", show_default=False)
     ] = None,
@@ -41,7 +43,7 @@ def encode(
     teacher: Annotated[
         str | None,
         typer.Option(
-            help="Depth Anything V2 folder or hub id, for pictures (Small is Apache-2.0; Base and Large forbid commercial use).",
+            help="Depth Anything V2, folder or hub id, for pictures (Small: Apache-2.0; Base, Large: CC-BY-NC-4.0).",
             show_default=False,
         ),
     ] = None,
@@ -67,7 +69,9 @@ def encode(
 @app.command()
 def decode(
     source: Annotated[Path, typer.Argument(help="JSON as `encode` prints it.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The picture; a .npy file of the map is written beside it.")] = Path("depth.png"),
+    out: Annotated[Path, typer.Option(help="The picture; a .npy file of the map is written beside it.")] = Path(
+        "depth.png"
+    ),
     model: Model = "nano",
 ) -> None:
     """Turn codes into a coloured depth map and its numbers."""
@@ -82,7 +86,9 @@ def decode(
     tokenizer = load_depth_tokenizer(model)
     config = tokenizer.config
     if len(codes) != config.tokens_per_map or not all(0 <= code < config.codes for code in codes):
-        raise ValueError(f"{source} must hold {config.tokens_per_map} codes from 0 to {config.codes - 1}, not {len(codes)}")
+        raise ValueError(
+            f"{source} must hold {config.tokens_per_map} codes from 0 to {config.codes - 1}, not {len(codes)}"
+        )
     with torch.no_grad():
         values = tokenizer.decode(torch.tensor([codes]))[0, 0].float().clamp(-1, 1).numpy()
     with replacing(out) as beside:
@@ -97,7 +103,8 @@ def report(
     model: Model = "nano",
     split: Annotated[Split, typer.Option(help="Which split.")] = Split.test,
     folder: Annotated[
-        Path | None, typer.Option("--scenes", help="Folder of rendered splits; rendered afresh by default.", show_default=False)
+        Path | None,
+        typer.Option("--scenes", help="Folder of rendered splits; rendered afresh by default.", show_default=False),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use the first scenes only.", min=1, show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -11,7 +11,9 @@ import typer
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/nano.yaml.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)
+    ] = None,
     scenes: Annotated[
         Path | None, typer.Option(help="Folder with rendered train and val splits.", show_default=False)
     ] = None,

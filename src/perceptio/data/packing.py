@@ -109,6 +109,7 @@ def pack_record(
             raise ValueError(f"record {record.key} asks for depth but has no depth map")
         _add_turn(row, turn, spans, processor, vocabulary, number, len(prefix))
         if spans.referents:
+            assert record.ids is not None
             ids = resize_nearest(record.ids, side)
             row.masks.extend(ids == referent for referent in spans.referents)
     if record.inverse_depth is not None:
@@ -154,7 +155,9 @@ def _add_turn(
 def text_weights(turn: Turn, processor: PerceptioProcessor) -> tuple[list[int], list[float]]:
     """Token ids of a turn's answer and the weight of each: the telling word counts most, then digits."""
     encoded = processor.tokenizer(turn.answer, add_special_tokens=False, return_offsets_mapping=True)
-    found = list(re.finditer(rf"(?<!\w){re.escape(turn.target)}(?!\w)", turn.answer, re.IGNORECASE)) if turn.target else []
+    found = (
+        list(re.finditer(rf"(?<!\w){re.escape(turn.target)}(?!\w)", turn.answer, re.IGNORECASE)) if turn.target else []
+    )
     # a chain of thought names every candidate: the verdict comes last
     telling = found[-1].span() if found else (0, 0)
     weights = []

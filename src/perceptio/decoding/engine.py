@@ -119,9 +119,7 @@ def prefill(
 
 
 @torch.no_grad()
-def decode_steps(
-    model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions
-) -> Iterator[Step]:
+def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions) -> Iterator[Step]:
     """Continue `start` token by token until every row has ended or the budget is spent.
 
     A row ends with the end of text. `start` is used up: its cache grows in place.
@@ -210,7 +208,8 @@ class _Replacement:
             return
         if codes.shape != (rows, vocabulary.tokens_per_map):
             raise ValueError(
-                f"forced_depth needs {vocabulary.tokens_per_map} codes for each of {rows} rows, got {tuple(codes.shape)}"
+                f"forced_depth needs {vocabulary.tokens_per_map} codes for each of {rows} rows, not the shape "
+                f"{tuple(codes.shape)}"
             )
         if int(codes.min()) < 0 or int(codes.max()) >= len(vocabulary.codes):
             raise ValueError(f"forced_depth codes must lie in 0..{len(vocabulary.codes) - 1}")

@@ -41,7 +41,9 @@ class DepthTokenizerConfig(PretrainedConfig):
         **kwargs: Any,
     ) -> None:
         if downsample < 2 or downsample & (downsample - 1) or image_size % downsample:
-            raise ValueError(f"downsample must be a power of two that divides image_size {image_size}, not {downsample}")
+            raise ValueError(
+                f"downsample must be a power of two that divides image_size {image_size}, not {downsample}"
+            )
         self.image_size = image_size
         self.downsample = downsample
         self.codes = codes

@@ -42,7 +42,10 @@ class Report:
         """A table that a README can hold."""
         rows = [(figure.name, _shown(figure), str(figure.count)) for figure in self.figures]
         widths = [max(len(row[k]) for row in [("figure", "value", "n"), *rows]) for k in range(3)]
-        lines = [_row(("figure", "value", "n"), widths), f"|{'-' * (widths[0] + 2)}|{'-' * (widths[1] + 1)}:|{'-' * (widths[2] + 1)}:|"]
+        lines = [
+            _row(("figure", "value", "n"), widths),
+            f"|{'-' * (widths[0] + 2)}|{'-' * (widths[1] + 1)}:|{'-' * (widths[2] + 1)}:|",
+        ]
         return "\n".join([f"{self.title}", "", *lines, *(_row(row, widths) for row in rows)])
 
 

@@ -136,9 +136,7 @@ def _answers(
         yield from zip(part, answers, strict=True)
 
 
-def _replacement(
-    model: Perceptio, scenes: list[StoredScene], depth_tokens: DepthTokens, seed: int
-) -> Tensor | None:
+def _replacement(model: Perceptio, scenes: list[StoredScene], depth_tokens: DepthTokens, seed: int) -> Tensor | None:
     """(B, N) codes to put in place of the model's own."""
     tokenizer = model.model.depth_tokenizer
     config = tokenizer.config

@@ -56,7 +56,9 @@ def report_tokenizer(
                 places = [(mark.x / MARKED_SIZE, mark.y / MARKED_SIZE) for mark in points]
                 order[number].add(nearest_point(predicted, places) == best)
     settings = {"split": store.meta.split, "maps": count, "codes": config.codes, "tokens": config.tokens_per_map}
-    report = Report(f"depth tokenizer on {store.meta.split}, {config.tokens_per_map} tokens, {config.codes} codes", settings)
+    report = Report(
+        f"depth tokenizer on {store.meta.split}, {config.tokens_per_map} tokens, {config.codes} codes", settings
+    )
     report.add("codebook usage", usage(counts), int(counts.sum()))
     report.add("perplexity", perplexity(counts), int(counts.sum()), percent=False)
     report.add("MAE, normalised", errors["mae"].value, count, percent=False)

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import GotOcr2ImageProcessorPil, InternVLConfig, InternVLVisionConfig, PreTrainedTokenizerBase
-from transformers import Qwen2Config
+from transformers import (
+    GotOcr2ImageProcessorPil,
+    InternVLConfig,
+    InternVLVisionConfig,
+    PreTrainedTokenizerBase,
+    Qwen2Config,
+)
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.configuration import PerceptioConfig

@@ -215,7 +215,10 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
             states_BTD[rows_R[:, None], positions_RN], self.vlm.lm_head.weight[code_ids]
         )
         return objectives.reconstruction_loss(
-            code_logits_RNK, self.depth_tokenizer.codebook, self.depth_tokenizer.decode_vectors, packed.depth_maps[rows_R]
+            code_logits_RNK,
+            self.depth_tokenizer.codebook,
+            self.depth_tokenizer.decode_vectors,
+            packed.depth_maps[rows_R],
         )
 
     def _mask_losses(self, packed: PackedBatch, states_BTD: Tensor) -> dict[str, Tensor]:
@@ -223,5 +226,3 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         features = self.image_features(packed.sam_pixel_values)
         prediction = self.segment(states_BTD[rows_M, positions_M], rows_M, features)
         return mask_loss(prediction, packed.masks)
-
-

@@ -56,9 +56,7 @@ def token_loss(logits_PV: Tensor, targets_P: Tensor, inside_P: Tensor) -> Tensor
     return _masked_mean(F.cross_entropy(logits_PV.float(), targets_P, reduction="none"), inside_P)
 
 
-def count_loss(
-    logits_PV: Tensor, code_ids: Tensor, answer_P: Tensor, due_A: Tensor, tokens_per_map: int
-) -> Tensor:
+def count_loss(logits_PV: Tensor, code_ids: Tensor, answer_P: Tensor, due_A: Tensor, tokens_per_map: int) -> Tensor:
     """Squared relative error of the expected number of depth codes, averaged over answers.
 
     n = sum over an answer's positions of the probability mass on the codes; ((n - N) / N)^2 where a span is due,

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from perceptio.files import replacing
+from perceptio.scenes.language.facts import Kind
 from perceptio.scenes.record import build_record
 from perceptio.scenes.renderer import Renderer
 from perceptio.scenes.storage import StoredScene, describe_view
@@ -41,10 +42,12 @@ def draw_scenes(scenes: Sequence[StoredScene], path: str | Path, *, seed: int = 
     for stored in scenes:
         record = build_record(stored, rng, questions=5)
         assert record.inverse_depth is not None
-        asked = "\n".join(f"{turn.question.splitlines()[0]} > {extract_phrases(turn.answer)[0]}" for turn in record.turns)
+        asked = "\n".join(
+            f"{turn.question.splitlines()[0]} > {extract_phrases(turn.answer)[0]}" for turn in record.turns
+        )
         things = [thing for thing, view in zip(stored.scene.objects, stored.views, strict=True) if view.pixels]
         masks = [_enlarged(stored.ids == thing.index) for thing in things]
-        labels = [f"{thing.color} {thing.shape}" for thing in things]
+        labels = [Kind(color=thing.color, shape=thing.shape).words() for thing in things]
         picture = Image.fromarray(stored.rgb).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
         tiles += [
             (Image.fromarray(record.image).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), asked),

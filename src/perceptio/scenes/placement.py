@@ -110,7 +110,9 @@ class Placer:
         if choice < 0.42 and position[2] < 1.75:
             self._settle(kind, position, UPRIGHT if shape == "torus" and rng.random() < 0.6 else 0.0, "pedestal")
         elif choice < 0.72:
-            self._settle(kind, position, UPRIGHT if shape == "torus" else rng.choice((0.0, rng.uniform(0, 0.6))), "hang")
+            self._settle(
+                kind, position, UPRIGHT if shape == "torus" else rng.choice((0.0, rng.uniform(0, 0.6))), "hang"
+            )
         else:
             self._settle(kind, position, UPRIGHT if shape == "torus" else rng.uniform(0, 0.7), "float")
 
@@ -193,7 +195,11 @@ class Placer:
             extent = extent_of(kind[0], kind[4], 0.0)
             board = rng.randrange(boards)
             reach = width / 2 - extent.radius
-            if reach < 0 or extent.radius > 0.75 * depth or (board < boards - 1 and 2 * extent.half_height > gap - 0.06):
+            if (
+                reach < 0
+                or extent.radius > 0.75 * depth
+                or (board < boards - 1 and 2 * extent.half_height > gap - 0.06)
+            ):
                 continue
             position = (x + rng.uniform(-reach, reach), y, 0.12 + gap * board + extent.half_height)
             self._ride(kind, extent, position, (rng.uniform(-math.pi, math.pi), 0.0, 0.0), "shelf", group)
@@ -209,7 +215,9 @@ class Placer:
         if not space.free(box):
             return
         group = self._group()
-        self._build(Structure("ramp", "wedge", center, (run, width, rise), (yaw, 0.0, 0.0), rng.choice(WOODS)), box, group)
+        self._build(
+            Structure("ramp", "wedge", center, (run, width, rise), (yaw, 0.0, 0.0), rng.choice(WOODS)), box, group
+        )
         for _ in range(12):
             if len(self.objects) >= wanted:
                 return
@@ -238,9 +246,7 @@ class Placer:
     ) -> None:
         """Place an object on furniture of its group, clear of the group's other objects."""
         box = extent.box(position)
-        mates = (
-            e.box(o.position) for o, e in zip(self.objects, self._extents, strict=True) if o.support == support
-        )
+        mates = (e.box(o.position) for o, e in zip(self.objects, self._extents, strict=True) if o.support == support)
         if any(overlaps(box, mate, 0.01) for mate in mates):
             return
         if self.space.free(box, group) and self.space.sees(position, 0.5 * kind[4], group):

@@ -115,7 +115,7 @@ def corpus(scenes: Sequence[StoredScene], rng: np.random.Generator, count: int) 
 
 def _mark_detail(points: Sequence[Mark], rng: np.random.Generator) -> Turn:
     """Where one point is on the depth grid, or how near it is: the steps of the chain, one by one."""
-    mark = points[rng.integers(len(points))]
+    mark = points[int(rng.integers(len(points)))]
     if rng.random() < 0.6:
         question = wording.pick(wording.CELL, rng, x=mark.letter)
         return Turn(question, f"Point {mark.letter} is at {_cell(mark)}.", "marks_cell", target=_cell(mark))

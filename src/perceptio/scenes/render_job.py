@@ -93,7 +93,9 @@ def _render_shards(
     bar = tqdm(total=count, desc=f"rendering {split}", unit="scene", disable=not progress)
     bar.update(count - sum(_shard_length(shard, count) for shard in todo))
     try:
-        futures = {pool.submit(_render_shard, folder, split, shard, _shard_length(shard, count)): shard for shard in todo}
+        futures = {
+            pool.submit(_render_shard, folder, split, shard, _shard_length(shard, count)): shard for shard in todo
+        }
         driver = pool.submit(_driver).result()
         for future in as_completed(futures):
             future.result()

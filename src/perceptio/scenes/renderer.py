@@ -113,7 +113,9 @@ class Renderer:
     def __enter__(self) -> Renderer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -173,7 +175,9 @@ class Renderer:
         self._large.filter = (gl.LINEAR, gl.LINEAR)
         self._large_target = gl.framebuffer([self._large], gl.depth_renderbuffer((big, big)))
         self._small_target = gl.framebuffer([gl.renderbuffer((side, side), 4)])
-        self._label_target = gl.framebuffer([gl.renderbuffer((side, side), 2, dtype="f4")], gl.depth_renderbuffer((side, side)))
+        self._label_target = gl.framebuffer(
+            [gl.renderbuffer((side, side), 2, dtype="f4")], gl.depth_renderbuffer((side, side))
+        )
         lone = (TILES[0] * self._tile, TILES[1] * self._tile)
         self._lone_target = gl.framebuffer([gl.renderbuffer(lone, 1)])
         self._shadow_map = gl.depth_texture((SHADOW_SIZE, SHADOW_SIZE))

@@ -172,7 +172,8 @@ def unit_mesh(name: str) -> UnitMesh:
         return _wedge()
     if name == "post":
         return _cylinder(0.5, 0.5)
-    assert name == "box" and foot is None, name
+    assert name == "box", name
+    assert foot is None, name
     return _box(0.5)
 
 

@@ -102,9 +102,7 @@ class View:
         """Return the depth at which the ray through (u, v) leaves the room."""
         ray = self.ray(u, v)
         low, high = (-room.width / 2, -room.length / 2, 0.0), (room.width / 2, room.length / 2, room.height)
-        return min(
-            ((high[k] if ray[k] > 0 else low[k]) - self.eye[k]) / ray[k] for k in range(3) if abs(ray[k]) > 1e-9
-        )
+        return min(((high[k] if ray[k] > 0 else low[k]) - self.eye[k]) / ray[k] for k in range(3) if abs(ray[k]) > 1e-9)
 
 
 class Space:
@@ -114,7 +112,7 @@ class Space:
         self.room = room
         self.view = view
         self.solid: list[tuple[Box, int]] = []  # box and the group that may touch it
-        self._centers: list[tuple[Vector, Vector, float, int]] = []  # centre, its projection, its radius on screen, group
+        self._centers: list[tuple[Vector, Vector, float, int]] = []  # centre, its projection, radius on screen, group
 
     def inside(self, box: Box) -> bool:
         """Whether a box lies in the room, and the camera stays clear of it."""

@@ -1,11 +1,11 @@
 """Rendered scenes on disk: folders of a few dozen scenes each, complete or not there at all, read memory-mapped.
 
-    folder/split.json                  what was rendered, by which generator, and a hash of all of it
-    folder/shard-00000/rgb.npy         (n, S, S, 3) uint8
-    folder/shard-00000/depth.npy       (n, S, S) float32, metres
-    folder/shard-00000/ids.npy         (n, S, S) uint8, 0 is background
-    folder/shard-00000/scenes.jsonl    n lines: the scene and what each object looks like in the picture
-    folder/shard-00000/hash.txt        SHA-256 of the four files above
+folder/split.json                  what was rendered, by which generator, and a hash of all of it
+folder/shard-00000/rgb.npy         (n, S, S, 3) uint8
+folder/shard-00000/depth.npy       (n, S, S) float32, metres
+folder/shard-00000/ids.npy         (n, S, S) uint8, 0 is background
+folder/shard-00000/scenes.jsonl    n lines: the scene and what each object looks like in the picture
+folder/shard-00000/hash.txt        SHA-256 of the four files above
 """
 
 from __future__ import annotations

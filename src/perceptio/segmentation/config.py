@@ -62,7 +62,8 @@ def build_sam(config: Sam2Config) -> Sam2Model:
 
     Two things differ from `Sam2Model(config)`. The random Fourier features that encode prompts and those that encode
     the image grid are two buffers; they must be equal (as they are in published checkpoints) for a point to be
-    comparable with a place in the image. And the encoder's position embeddings start at small random values instead of zero.
+    comparable with a place in the image. And the encoder's position embeddings start at small random values instead of
+    zero.
     """
     sam = Sam2Model(config)
     backbone = sam.vision_encoder.backbone

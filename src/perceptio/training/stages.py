@@ -1,12 +1,12 @@
 """The stages that make nano from nothing; each leaves its result in its own folder and is skipped once it is done.
 
-    scenes -> text tokenizer -> vision tower | SAM2 | depth tokenizer -> joint co-training -> the shipped folder
+scenes -> text tokenizer -> vision tower | SAM2 | depth tokenizer -> joint co-training -> the shipped folder
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -125,9 +125,7 @@ class Run:
 
         torch.manual_seed(self.recipe.seed)
         module = SamPretraining(build_sam(nano_sam_config(size)))
-        train_stage(
-            module, self.visits(make, len(store), stage), collate, stage, target.parent, seed=self.recipe.seed
-        )
+        train_stage(module, self.visits(make, len(store), stage), collate, stage, target.parent, seed=self.recipe.seed)
         _save(module.sam, target)
 
     def _depth(self) -> None:
@@ -148,7 +146,7 @@ class Run:
         train_stage(
             module,
             self.visits(make, len(store), stage),
-            lambda maps: {"maps": torch.stack(list(maps))[:, None]},
+            _stack_maps,
             stage,
             target.parent,
             seed=self.recipe.seed,
@@ -219,6 +217,10 @@ class Run:
         config = DepthTokenizerConfig(**asdict(plan))
         extend_tokenizer(tokenizer, config.codes, config.tokens_per_map, TURN_END)
         return build_processor(tokenizer, self.recipe.model)
+
+
+def _stack_maps(maps: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {"maps": torch.stack(list(maps))[:, None]}
 
 
 def _load(module: nn.Module, path: Path) -> None:

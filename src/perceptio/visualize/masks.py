@@ -112,7 +112,7 @@ def _paint(picture: Image.Image, shape: Image.Image, color: tuple[int, int, int]
 
 
 def _anchors(box: tuple[int, int, int, int], typeface: Font) -> list[tuple[float, float]]:
-    """Wanted centres of a label for a shape within `box`, best first: above, below, beside, inside, then further off."""
+    """Wanted centres of a label for a shape in `box`, best first: above, below, beside, inside, then further off."""
     left, top, right, bottom = box
     x, y, height = (left + right) / 2, (top + bottom) / 2, _plate_height(typeface)
     near = [(x, top - 0.75 * height), (x, bottom + 0.75 * height), (right, y), (left, y), (x, y)]

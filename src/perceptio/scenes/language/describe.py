@@ -36,7 +36,7 @@ def kind_of(thing: Thing, attributes: Sequence[str]) -> Kind:
 
 
 def by_attributes(facts: Facts, thing: Thing, rng: np.random.Generator, without: Sequence[str] = ()) -> str | None:
-    """"the red cube": the attributes, chosen at random, fit this object alone. `without` names unspoken attributes."""
+    """ "the red cube": the attributes, chosen at random, fit this object alone. `without` names unspoken attributes."""
     options = [names for names in _ATTRIBUTES if not set(names) & set(without)]
     unique = [kind for names in options if facts.matches(kind := kind_of(thing, names)) == [thing]]
     if not unique:
@@ -47,7 +47,7 @@ def by_attributes(facts: Facts, thing: Thing, rng: np.random.Generator, without:
 
 
 def by_relation(facts: Facts, thing: Thing, rng: np.random.Generator) -> str | None:
-    """"the cube left of the red sphere": several objects are of the kind, but one of them stands so."""
+    """ "the cube left of the red sphere": several objects are of the kind, but one of them stands so."""
     kind, group = _ambiguous_kind(facts, thing, rng)
     if kind is None:
         return None
@@ -66,7 +66,7 @@ def by_relation(facts: Facts, thing: Thing, rng: np.random.Generator) -> str | N
 
 
 def by_rank(facts: Facts, thing: Thing, rng: np.random.Generator) -> str | None:
-    """"the nearest cube", "the second red object from the left": a place in the order of its kind."""
+    """ "the nearest cube", "the second red object from the left": a place in the order of its kind."""
     kind, group = _ambiguous_kind(facts, thing, rng)
     if kind is None:
         return None

@@ -1,4 +1,4 @@
-"""What is true in a picture: which objects can be spoken of, which descriptions fit them, how they stand to each other."""
+"""What is true in a picture: which objects can be spoken of, what fits them, how they stand to each other."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class Facts:
     def __init__(self, stored: StoredScene) -> None:
         scale = (stored.rgb.shape[0] / 224) ** 2
         pairs = [Thing(what, view) for what, view in zip(stored.scene.objects, stored.views, strict=True)]
-        self.seen = [thing for thing in pairs if thing.view.pixels > 0]  # whatever shows at all
+        self.things = pairs  # hidden ones too: an expression must not fit them either
         self.side = stored.rgb.shape[0]
         self._least = MIN_PIXELS * scale
 
     @cached_property
     def clear(self) -> list[Thing]:
         """Objects large and open enough to be spoken of, from left to right."""
-        good = [thing for thing in self.seen if self.is_clear(thing)]
+        good = [thing for thing in self.things if self.is_clear(thing)]
         return sorted(good, key=lambda thing: thing.view.center[0])
 
     def is_clear(self, thing: Thing) -> bool:
@@ -79,7 +79,7 @@ class Facts:
 
     def matches(self, kind: Kind) -> list[Thing] | None:
         """All objects of a kind from left to right; None if one of them shows too little to be sure of the set."""
-        found = [thing for thing in self.seen if kind.fits(thing.what)]
+        found = [thing for thing in self.things if kind.fits(thing.what)]
         if not all(self.is_clear(thing) for thing in found):
             return None
         return sorted(found, key=lambda thing: thing.view.center[0])

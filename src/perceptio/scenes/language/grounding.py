@@ -8,7 +8,7 @@ from perceptio.data.record import Turn
 from perceptio.scenes.language import wording
 from perceptio.scenes.language.describe import by_attributes, describe, kind_of
 from perceptio.scenes.language.facts import Facts, Kind, Thing
-from perceptio.scenes.world import COLORS, SHAPES
+from perceptio.scenes.world import COLORS, HELD_OUT, SHAPES
 
 _GROUPS: tuple[tuple[str, ...], ...] = ((), ("shape",), ("color",), ("material",), ("size",), ("color", "shape"))
 _CAPTION_RELATIONS = {
@@ -50,7 +50,7 @@ def plural(facts: Facts, rng: np.random.Generator) -> Turn | None:
         return None
     text = f"all the {kind.words(plural=True)}" if rng.random() < 0.5 else f"all {kind.words(plural=True)}"
     return Turn(
-        question=wording.pick(wording.REFERRING, rng, x=text),
+        question=wording.pick(wording.PLURAL, rng, x=text),
         answer=wording.pick(wording.PLURAL_ANSWERS, rng, x=text),
         task="plural",
         referents=tuple(thing.index for thing in group),
@@ -58,17 +58,22 @@ def plural(facts: Facts, rng: np.random.Generator) -> Turn | None:
 
 
 def missing_kind(facts: Facts, rng: np.random.Generator) -> Kind | None:
-    """A kind that no object fits, close to one that is there: its colour or its shape is changed."""
-    if not facts.seen:
+    """A kind that no object fits, close to one that is there: its colour or its shape is changed.
+
+    The held-out pairs of colour and shape are never named: training would teach that they do not exist.
+    """
+    if not facts.things:
         return None
-    thing = any_of(facts.seen, rng)
+    thing = any_of(facts.things, rng)
     color, shape = thing.what.color, thing.what.shape
     if rng.random() < 0.5:
         color = list(COLORS)[rng.integers(len(COLORS))]
     else:
         shape = SHAPES[rng.integers(len(SHAPES))]
+    if (color, shape) in HELD_OUT:
+        return None
     kind = Kind(color=color, shape=shape)
-    return None if any(kind.fits(other.what) for other in facts.seen) else kind
+    return None if any(kind.fits(other.what) for other in facts.things) else kind
 
 
 def absent(facts: Facts, rng: np.random.Generator) -> Turn | None:
@@ -114,5 +119,8 @@ def caption(facts: Facts, rng: np.random.Generator) -> Turn | None:
 def depth(facts: Facts, rng: np.random.Generator) -> Turn | None:
     """The depth map itself."""
     return Turn(
-        question=wording.pick(wording.DEPTH, rng), answer=wording.pick(wording.DEPTH_ANSWERS, rng), task="depth", depth=True
+        question=wording.pick(wording.DEPTH, rng),
+        answer=wording.pick(wording.DEPTH_ANSWERS, rng),
+        task="depth",
+        depth=True,
     )

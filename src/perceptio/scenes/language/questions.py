@@ -9,7 +9,7 @@ import numpy as np
 from perceptio.data.record import Turn
 from perceptio.scenes.language import wording
 from perceptio.scenes.language.describe import by_attributes, describe, kind_of
-from perceptio.scenes.language.facts import NOUNS, Facts, Thing, nearer
+from perceptio.scenes.language.facts import NOUNS, Facts, Kind, Thing, nearer
 from perceptio.scenes.language.grounding import any_of, missing_kind
 from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
 
@@ -20,6 +20,7 @@ VALUES = {
     "size": SIZES,
 }
 _MAX_COUNT = 6
+_MORE = 0.2  # share of comparisons that compare two numbers
 _OPTION_LETTERS = "ABCD"
 _RELATIONS = {  # relation -> words and the words of its opposite
     "left": ("to the left of", "to the right of"),
@@ -57,7 +58,14 @@ def counting(facts: Facts, rng: np.random.Generator) -> Turn | None:
     if rng.random() < 0.12:
         kind = missing_kind(facts, rng)
     else:
-        options: tuple[tuple[str, ...], ...] = ((), ("shape",), ("color",), ("material",), ("size",), ("color", "shape"))
+        options: tuple[tuple[str, ...], ...] = (
+            (),
+            ("shape",),
+            ("color",),
+            ("material",),
+            ("size",),
+            ("color", "shape"),
+        )
         kind = kind_of(any_of(facts.clear, rng), options[rng.choice(6, p=(0.1, 0.25, 0.25, 0.15, 0.1, 0.15))])
     group = None if kind is None else facts.matches(kind)
     if kind is None or group is None or len(group) > _MAX_COUNT:
@@ -124,7 +132,9 @@ def existence(facts: Facts, rng: np.random.Generator) -> Turn | None:
 
 
 def comparison(facts: Facts, rng: np.random.Generator) -> Turn | None:
-    """Whether one object is left of, in front of or larger than another."""
+    """Whether one object is left of, in front of or larger than another, or one kind more numerous than another."""
+    if rng.random() < _MORE:
+        return _is_more(facts, rng)
     pair = _pair(facts, rng)
     if pair is None:
         return None
@@ -151,18 +161,44 @@ def comparison(facts: Facts, rng: np.random.Generator) -> Turn | None:
     )
 
 
+def _is_more(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    name = ("shape", "color")[rng.integers(2)]
+    kinds = [Kind(**{name: value}) for value in (SHAPES if name == "shape" else COLORS)]
+    groups = [(kind, group) for kind in kinds if (group := facts.matches(kind)) is not None]
+    there = [pair for pair in groups if pair[1]]
+    if not there:
+        return None
+    pairs = [there[rng.integers(len(there))], *(groups if rng.random() < 0.2 else there)]
+    pairs = [pairs[0], pairs[rng.integers(1, len(pairs))]]
+    (first, many), (second, others) = (pairs[k] for k in rng.permutation(2))
+    if len(many) == len(others):  # also when both are the same kind
+        return None
+    more = len(many) > len(others)
+    said = f"{len(many)} {first.words(len(many) != 1)} and {len(others)} {second.words(len(others) != 1)}"
+    return Turn(
+        question=wording.pick(wording.MORE, rng, x=first.words(plural=True), y=second.words(plural=True)),
+        answer=f"{'Yes' if more else 'No'}, there are <p>{said}</p>.",
+        task="comparison",
+        referents=tuple(thing.index for thing in (*many, *others)),
+        target="yes" if more else "no",
+    )
+
+
 def choice(facts: Facts, rng: np.random.Generator) -> Turn | None:
     """A question with four options in MMBench's form."""
     style = rng.integers(3)
+    others: list[str] = []
     if style == 0:
         name = ("color", "shape", "material")[rng.integers(3)]
         turn = attribute(facts, rng, name)
-        others = [value for value in VALUES[name] if turn and value != turn.target]
+        if turn:
+            others = [value for value in VALUES[name] if value != turn.target]
     elif style == 1:
         turn = counting(facts, rng)
-        others = [str(number) for number in range(_MAX_COUNT + 1) if turn and str(number) != turn.target]
-        if turn:  # near misses make the question worth asking
-            others = sorted(others, key=lambda value: abs(int(value) - int(turn.target)))[:4]
+        if turn:
+            right = int(turn.target)  # near misses make the question worth asking
+            numbers = sorted(set(range(_MAX_COUNT + 1)) - {right}, key=lambda number: abs(number - right))
+            others = [str(number) for number in numbers[:4]]
     else:
         turn, others = _nearest_of_four(facts, rng)
     if turn is None or len(others) < 3:
@@ -188,7 +224,7 @@ def _nearest_of_four(facts: Facts, rng: np.random.Generator) -> tuple[Turn | Non
     named.sort(key=lambda pair: pair[0].view.depth)
     if not nearer(named[0][0], named[1][0]):
         return None, []
-    question = "Which object is the nearest to the camera?"
+    question = wording.pick(wording.NEAREST, rng)
     target = named[0][1]
     turn = Turn(question, "", "choice", referents=(named[0][0].index,), depth=True, target=target)
     return turn, [text for _, text in named[1:]]
@@ -202,5 +238,3 @@ def _pair(facts: Facts, rng: np.random.Generator) -> tuple[tuple[Thing, str], tu
     x = by_attributes(facts, first, rng) or describe(facts, first, rng)
     y = by_attributes(facts, second, rng)
     return ((first, x), (second, y)) if x and y and x != y else None
-
-

@@ -9,9 +9,11 @@ from perceptio.scenes.language.questions import VALUES
 
 _LETTER = r"\(?([A-E])\)?"
 _POINT = re.compile(rf"\b[Pp]oint {_LETTER}(?![A-Za-z])")
-_BARE = re.compile(rf"^\s*{_LETTER}(?:[.):,]|\s|$)")
-_ANSWER_IS = re.compile(rf"\b(?:answer|option)(?: is)?:? {_LETTER}(?![A-Za-z])", re.IGNORECASE)
+_BARE = re.compile(r"^\s*\(?([A-Ea-e])\)?\s*(?:[.):,]|$)")
+_ANSWER_IS = re.compile(rf"\b(?:[Aa]nswer|[Oo]ption|closest|nearest)(?: is)?:? {_LETTER}(?![A-Za-z])")
 _YES_NO = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
+_CELL = re.compile(r"\b\d,\d\b")
+_NEARNESS = re.compile(r"\bnearness (\d\d)\b")
 _NUMBER = re.compile(r"\d+")
 _NEARER = re.compile(r"([^,.:]*?) is (?:nearer|closer)")
 
@@ -32,6 +34,10 @@ def extract_choice(text: str, task: str) -> str | None:
         text: what the model said, phrase marks removed.
         task: of the turn that was asked.
     """
+    if task == "marks_cell":  # asked for the nearness, the answer names the cell as well
+        found = _NEARNESS.search(text)
+        cell = _CELL.search(text)
+        return found[1] if found else cell[0] if cell else None
     if task.startswith("marks") or task == "choice":
         return extract_letter(text)
     if task in ("existence", "comparison"):

@@ -19,6 +19,18 @@ REFERRING = (
     "Highlight {x}, please.",
 )
 REFERRING_ANSWERS = ("Here is <p>{x}</p>.", "It is <p>{x}</p>.")
+PLURAL = (
+    "Segment {x}.",
+    "Please segment {x}.",
+    "Where are {x}?",
+    "Show me {x}.",
+    "Find {x}.",
+    "Mark {x} in the image.",
+    "Can you outline {x}?",
+    "Give me the masks of {x}.",
+    "Locate {x}.",
+    "Highlight {x}, please.",
+)
 PLURAL_ANSWERS = ("Here are <p>{x}</p>.",)
 CAPTION = (
     "Describe the image.",
@@ -123,6 +135,26 @@ COMPARISON = (
     "Does {x} appear {r} {y}?",
     "Am I right that {x} is {r} {y}?",
 )
+MORE = (
+    "Are there more {x} than {y}?",
+    "Are there more {x} than {y} in the image?",
+    "Can you see more {x} than {y}?",
+    "Does the picture show more {x} than {y}?",
+    "Do the {x} outnumber the {y}?",
+    "Is the number of {x} larger than that of {y}?",
+    "More {x} than {y}?",
+    "Would you say there are more {x} than {y}?",
+)
+NEAREST = (
+    "Which of these objects is the nearest to the camera?",
+    "Which of these is closest to the camera?",
+    "Of these objects, which one is nearest?",
+    "What is the nearest of the following objects?",
+    "Which object listed here is closest to us?",
+    "Which of the following is closest to the viewer?",
+    "Choose the object nearest to the camera.",
+    "Pick the object that is closest.",
+)
 CELL = (
     "In which cell of the 10 by 10 grid is point {x}?",
     "Which grid cell holds point {x}?",
@@ -148,7 +180,7 @@ CHOICE_TAIL = "Answer with the option's letter from the given choices directly."
 
 def pick(templates: Sequence[str], rng: np.random.Generator, **words: str) -> str:
     """Fill one of the templates and begin with a capital."""
-    return capital(templates[rng.integers(len(templates))].format(**words))
+    return capital(templates[int(rng.integers(len(templates)))].format(**words))
 
 
 def capital(text: str) -> str:
