@@ -144,14 +144,14 @@ class Renderer:
     def _build_programs(self) -> None:
         program = self._gl.program
         fragment = shaders.COLOR_FRAGMENT.replace("MAX_INSTANCES", str(MAX_INSTANCES))
-        self._shadow = program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.EMPTY_FRAGMENT)
-        self._color = program(vertex_shader=shaders.COLOR_VERTEX, fragment_shader=fragment)
-        self._label = program(vertex_shader=shaders.LABEL_VERTEX, fragment_shader=shaders.LABEL_FRAGMENT)
-        self._lone = program(
+        self._shadow: Any = program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.EMPTY_FRAGMENT)
+        self._color: Any = program(vertex_shader=shaders.COLOR_VERTEX, fragment_shader=fragment)
+        self._label: Any = program(vertex_shader=shaders.LABEL_VERTEX, fragment_shader=shaders.LABEL_FRAGMENT)
+        self._lone: Any = program(
             vertex_shader=shaders.SHADOW_VERTEX.replace("light_matrix", "camera_matrix"),
             fragment_shader=shaders.LONE_FRAGMENT,
         )
-        self._mean = program(vertex_shader=shaders.AVERAGE_VERTEX, fragment_shader=shaders.AVERAGE_FRAGMENT)
+        self._mean: Any = program(vertex_shader=shaders.AVERAGE_VERTEX, fragment_shader=shaders.AVERAGE_FRAGMENT)
         self._vertices = self._gl.buffer(reserve=1 << 20)
         self._faces = self._gl.buffer(reserve=1 << 20)
         self._arrays: dict[str, Any] = {}

@@ -23,7 +23,6 @@ from perceptio.segmentation.preprocess import normalize
 
 MARKED = 0.6  # share of pictures with marked points
 _NONE = -100  # no target: the index that cross-entropy ignores
-# classes of each head; 0 is "nothing" where a patch may show none
 _CLASSES = {
     "shape": len(SHAPES) + 1,
     "color": len(COLORS),
@@ -31,6 +30,7 @@ _CLASSES = {
     "size": len(SIZES),
     "letter": len(LETTERS) + 1,
 }
+_WITH_NOTHING = ("shape", "letter")  # heads whose class 0 is "nothing"
 _VALUES = {"depth": 1, "offset": 2, "mark_offset": 2}
 
 
@@ -96,7 +96,7 @@ class VisionPretraining(nn.Module):
         """Sum of the losses of all heads, and the losses and accuracies apart; arguments as from `dense_sample`."""
         predicted = self.predict(pixels)
         losses = {
-            name: F.cross_entropy(predicted[name].flatten(0, 1), targets[name].flatten(), ignore_index=_NONE)
+            name: _class_loss(predicted[name].flatten(0, 1), targets[name].flatten(), name in _WITH_NOTHING)
             for name in _CLASSES
         }
         losses["depth"] = F.l1_loss(predicted["depth"], targets["depth"].flatten(1, 2))
@@ -105,8 +105,8 @@ class VisionPretraining(nn.Module):
         for name, where in (("offset", on_object), ("mark_offset", on_mark)):
             error = (predicted[name] - targets[name].flatten(1, 2)).abs() * where
             losses[name] = error.sum() / where.sum().clamp(min=1)
-        # a letter is on one patch in fifty, and an offset of a tenth is far: both would drown in the sum
-        weights = {"letter": 5.0, "depth": 2.0, "offset": 4.0, "mark_offset": 10.0}
+        # an offset of a tenth is far: it would drown in the sum
+        weights = {"depth": 2.0, "offset": 4.0, "mark_offset": 10.0}
         total = sum((weights.get(name, 1.0) * value for name, value in losses.items()), pixels.new_zeros(()).float())
         report = {name: value.detach() for name, value in losses.items()}
         for name, least in (("shape", 1), ("color", 0), ("letter", 1)):
@@ -114,6 +114,15 @@ class VisionPretraining(nn.Module):
             right = predicted[name].flatten(0, 1).argmax(-1) == wanted
             report[f"{name}_accuracy"] = right[wanted >= least].float().mean().nan_to_num()
         return {"loss": total, "losses": report}
+
+
+def _class_loss(logits_PC: Tensor, targets_P: Tensor, with_nothing: bool) -> Tensor:
+    """Mean cross-entropy; where class 0 is "nothing" it weighs as much as all others: most patches show nothing."""
+    losses_P = F.cross_entropy(logits_PC, targets_P, ignore_index=_NONE, reduction="none")
+    if not with_nothing:
+        return losses_P.sum() / (targets_P != _NONE).sum().clamp(min=1)
+    parts = [losses_P[where].sum() / where.sum().clamp(min=1) for where in (targets_P == 0, targets_P > 0)]
+    return torch.stack(parts).sum()
 
 
 def _majority(ids: np.ndarray, grid: int) -> np.ndarray:
