@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 _REASONS = {
@@ -95,7 +95,5 @@ def _explained(target: Path, error: OSError) -> OutputError:
 
 
 def _discard(path: Path) -> None:
-    try:
+    with suppress(OSError):  # the folder itself is gone or protected: the error that led here says so
         path.unlink(missing_ok=True)
-    except OSError:
-        pass  # the folder itself is gone or protected: the error that led here says so

@@ -1,1 +1,1 @@
-"""The model: InternVL that writes spatial tokens, SAM2 that turns them into masks, a VQ-VAE that turns them into depth."""
+"""The model: InternVL that writes spatial tokens, SAM2 and a VQ-VAE that turn them into masks and depth."""

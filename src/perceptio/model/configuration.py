@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import InternVLConfig, PretrainedConfig, Sam2Config
 
@@ -28,7 +28,7 @@ class PerceptioConfig(PretrainedConfig):
     """
 
     model_type = "perceptio"
-    sub_configs = {"vlm": InternVLConfig, "sam": Sam2Config, "depth": DepthTokenizerConfig}
+    sub_configs: ClassVar[dict[str, Any]] = {"vlm": InternVLConfig, "sam": Sam2Config, "depth": DepthTokenizerConfig}
 
     def __init__(
         self,

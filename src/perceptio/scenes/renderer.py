@@ -82,9 +82,9 @@ def _context() -> moderngl.Context:
     import moderngl
 
     try:
-        return moderngl.create_context(
-            standalone=True, require=330, backend="egl", libgl="libGL.so.1", libegl="libEGL.so.1"
-        )
+        # moderngl's own annotation of **settings is wrong
+        settings: Any = {"backend": "egl", "libgl": "libGL.so.1", "libegl": "libEGL.so.1"}
+        return moderngl.create_context(standalone=True, require=330, **settings)
     except Exception as error:  # the library raises a bare Exception
         raise RendererError(f"{GL_HELP} ({error})") from error
 
@@ -106,7 +106,7 @@ class Renderer:
         self.size = size
         self._margin = size // 4
         self._tile = size + 2 * self._margin
-        self._gl = _context()
+        self._gl: Any = _context()
         self._build_programs()
         self._build_targets()
 

@@ -16,7 +16,7 @@ from perceptio.training.checkpoint import MarkComplete, last_checkpoint
 from perceptio.training.curves import DrawCurves
 from perceptio.training.recipe import Stage
 
-Collate = Callable[[Sequence[Any]], dict[str, Tensor]]
+Collate = Callable[[list[Any]], dict[str, Tensor]]
 
 
 class StageTrainer(Trainer):
