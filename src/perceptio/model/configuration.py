@@ -52,8 +52,8 @@ class PerceptioConfig(PretrainedConfig):
         self.end_token_id = end_token_id
         if self.depth_code_token_ids and len(self.depth_code_token_ids) != self.depth.codes:
             raise ValueError(
-                f"{len(self.depth_code_token_ids)} depth code token ids were given for a codebook of {self.depth.codes} "
-                "codes; extend the vocabulary with the same depth configuration"
+                f"{len(self.depth_code_token_ids)} depth code token ids were given for a codebook of "
+                f"{self.depth.codes} codes; extend the vocabulary with the same depth configuration"
             )
         kwargs.setdefault("tie_word_embeddings", self.vlm.tie_word_embeddings)
         super().__init__(**kwargs)

@@ -7,7 +7,7 @@ A answers, S side of a depth map.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +71,9 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
     config: PerceptioConfig
     base_model_prefix = ""
     _supports_sdpa = True
-    _tied_weights_keys = {"vlm.lm_head.weight": "vlm.model.language_model.embed_tokens.weight"}
+    _tied_weights_keys: ClassVar[dict[str, str]] = {
+        "vlm.lm_head.weight": "vlm.model.language_model.embed_tokens.weight"
+    }
 
     def __init__(self, config: PerceptioConfig, loss_weights: LossWeights | None = None) -> None:
         super().__init__(config)

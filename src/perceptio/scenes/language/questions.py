@@ -203,6 +203,7 @@ def choice(facts: Facts, rng: np.random.Generator) -> Turn | None:
         turn, others = _nearest_of_four(facts, rng)
     if turn is None or len(others) < 3:
         return None
+    said = f"<p>{turn.target}</p>" if style == 2 else turn.target  # the other answers name no object
     options = [turn.target, *(others[k] for k in rng.permutation(len(others))[:3])]
     options = [options[k] for k in rng.permutation(4)]
     letter = _OPTION_LETTERS[options.index(turn.target)]
@@ -210,7 +211,7 @@ def choice(facts: Facts, rng: np.random.Generator) -> Turn | None:
     return replace(
         turn,
         question=f"{turn.question}\n{listed}\n{wording.CHOICE_TAIL}",
-        answer=f"{letter}. {turn.target}",
+        answer=f"{letter}. {said}",
         task="choice",
         target=letter,
     )

@@ -1,0 +1,147 @@
+"""Packing records into sequences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perceptio.data.packing import ABSENT, END, IGNORED, TELLING, choose_spans, collate, pack_record, text_weights
+from perceptio.data.record import Record, Turn
+from perceptio.pipeline import Perceptio
+from perceptio.tokens import Mode, build_target, parse
+
+SIDE = 64
+TURNS = (
+    Turn("Segment all cubes.", "Here are <p>all cubes</p>.", "plural", referents=(2, 1)),
+    Turn("Depth?", "Here.", "depth", depth=True),
+    Turn("How many?", "There are 2.", "counting", target="2"),
+)
+
+
+def record(turns: tuple[Turn, ...] = TURNS, **changes: object) -> Record:
+    ids = np.zeros((SIDE, SIDE), np.uint8)
+    ids[:20, :20], ids[30:, 30:] = 1, 2
+    values: dict[str, object] = {"ids": ids, "inverse_depth": np.zeros((SIDE, SIDE), np.float32), **changes}
+    return Record("test/0", np.zeros((SIDE, SIDE, 3), np.uint8), turns, **values)  # type: ignore[arg-type]
+
+
+def pack(tiny: Perceptio, item: Record, explicit: float = 0.0, seed: int = 0):  # type: ignore[no-untyped-def]
+    config = tiny.model.config
+    return pack_record(
+        item,
+        tiny.processor,
+        config.vocabulary,
+        np.random.default_rng(seed),
+        depth_size=config.depth.image_size,
+        explicit=explicit,
+    )
+
+
+def test_each_branch_is_the_question_and_the_target_that_the_grammar_builds(tiny: Perceptio) -> None:
+    row, vocabulary = pack(tiny, record()), tiny.model.config.vocabulary
+    prefix = tiny.processor.prefix_ids()
+    branches = np.array(row.branch_ids)
+    for number, turn in enumerate(TURNS):
+        codes = [0] * vocabulary.tokens_per_map if turn.depth else None
+        answer = build_target(vocabulary, len(turn.referents), codes, tiny.processor.answer_ids(turn.answer))
+        question = tiny.processor.question_ids(turn.question)
+        here = np.flatnonzero(branches == number + 1)
+        assert [row.input_ids[k] for k in here] == question + answer[:-1]
+        assert [row.targets[k] for k in here if row.targets[k] != IGNORED] == answer
+        assert not parse(vocabulary, answer).malformed
+        assert [row.position_ids[k] for k in here] == list(range(len(prefix), len(prefix) + len(here)))
+
+
+def test_each_target_is_the_next_input_of_its_branch(tiny: Perceptio) -> None:
+    row = pack(tiny, record())
+    for place, target in enumerate(row.targets[:-1]):
+        if target != IGNORED and row.branch_ids[place + 1] == row.branch_ids[place]:
+            assert row.input_ids[place + 1] == target
+
+
+def test_segments_spans_and_masks_are_where_they_say(tiny: Perceptio) -> None:
+    item = record()
+    row, vocabulary = pack(tiny, item), tiny.model.config.vocabulary
+    assert [row.input_ids[place] for place in row.segments] == [vocabulary.seg] * 2
+    assert [row.input_ids[place] for place in row.spans] == [vocabulary.depth_start]
+    assert row.answer_has_span == [False, True, False]
+    side = tiny.processor.sam_image_size
+    shares = [mask.mean() for mask in row.masks]
+    assert all(mask.shape == (side, side) for mask in row.masks)
+    assert shares == pytest.approx([(34 / 64) ** 2, (20 / 64) ** 2], abs=0.02)
+
+
+def test_collating_pads_and_counts_answers_through_the_batch(tiny: Perceptio) -> None:
+    rows = [pack(tiny, record(TURNS[:1])), pack(tiny, record())]
+    batch = collate(rows, padding=0)
+    short = len(rows[0].input_ids)
+    assert (batch["branch_ids"][0, short:] == -1).all()
+    assert (batch["targets"][0, short:] == IGNORED).all()
+    assert sorted(set(batch["answer_ids"].flatten().tolist())) == [-1, 0, 1, 2, 3]
+    assert batch["answer_has_span"].tolist() == [False, False, True, False]
+    assert batch["segments"][:, 0].tolist() == [0, 0, 1, 1]
+    assert len(batch["masks"]) == 4
+
+
+def test_a_batch_without_masks_still_has_the_field(tiny: Perceptio) -> None:
+    batch = collate([pack(tiny, record(TURNS[2:]))], padding=0)
+    assert batch["masks"].shape[0] == 0
+    assert batch["segments"].shape == (0, 2)
+
+
+def test_the_telling_word_weighs_most_and_the_end_least(tiny: Perceptio) -> None:
+    turn = Turn("?", "A at 1,2 nearness 30; B at 3,4 nearness 50. Point B.", "marks", target="B")
+    ids, weights = text_weights(turn, tiny.processor)
+    assert len(ids) == len(weights)
+    heavy = [place for place, weight in enumerate(weights) if weight == TELLING]
+    said = tiny.processor.tokenizer.decode([ids[place] for place in heavy])
+    assert said.strip() == "B"
+    assert heavy[-1] > len(ids) - 4  # the verdict, not the chain
+    row = pack(tiny, record((turn,)))
+    assert row.weights[-1] == END
+
+
+def test_switches_change_the_spans_they_name() -> None:
+    rng = np.random.default_rng(0)
+    turn = Turn("?", "Of <p>x</p> and <p>y</p>, x is nearer.", "nearer", referents=(1, 2), depth=True)
+    seen = set()
+    for _ in range(200):
+        spans = choose_spans(turn, rng, explicit=1.0)
+        seen.add((spans.seg, spans.depth))
+        assert (spans.referents == ()) == (spans.seg is Mode.OFF)
+        assert spans.has_depth == (spans.depth is not Mode.OFF)
+    assert len(seen) == 9
+
+
+def test_an_absent_object_that_must_be_segmented_gets_an_empty_mask(tiny: Perceptio) -> None:
+    turn = Turn("Segment the cone.", "There is no cone.", "absent")
+    rng = np.random.default_rng(0)
+    forced = [spans for _ in range(100) if (spans := choose_spans(turn, rng, 1.0)).seg is Mode.FORCED]
+    assert forced
+    assert all(spans.referents == (ABSENT,) for spans in forced)
+    row = next(row for seed in range(20) if (row := pack(tiny, record((turn,)), explicit=1.0, seed=seed)).masks)
+    assert not row.masks[0].any()
+
+
+def test_a_forced_span_is_never_promised_where_the_record_has_none() -> None:
+    turn = Turn("Is there a cone?", "No.", "existence", target="no")
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        spans = choose_spans(turn, rng, explicit=1.0)
+        assert spans.seg is not Mode.FORCED
+        assert spans.depth is not Mode.FORCED
+
+
+@pytest.mark.parametrize(
+    ("turns", "changes", "message"),
+    [
+        ((), {}, "no questions"),
+        (TURNS[:1], {"ids": None}, "instance map"),
+        (TURNS[1:2], {"inverse_depth": None}, "depth map"),
+    ],
+)
+def test_a_record_that_lacks_what_it_needs_is_named(
+    tiny: Perceptio, turns: tuple[Turn, ...], changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"test/0.*{message}"):
+        pack(tiny, record(turns, **changes))

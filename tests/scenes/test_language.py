@@ -1,0 +1,264 @@
+"""Expressions and answers against the truth of the scene, found again here by other means than the generator's."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from perceptio.data.record import Turn
+from perceptio.scenes.language import describe, grounding, questions, wording
+from perceptio.scenes.language.facts import Facts, Kind, nearer
+from perceptio.scenes.storage import ObjectView, StoredScene
+from perceptio.scenes.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES, SceneObject
+from perceptio.tokens import extract_phrases
+
+ROUNDS = 40  # draws from each scene
+NOUN = {**{shape: shape for shape in SHAPES}, "ring": "torus"}
+Pair = tuple[SceneObject, ObjectView]
+
+
+def pairs_of(stored: StoredScene) -> list[Pair]:
+    return list(zip(stored.scene.objects, stored.views, strict=True))
+
+
+def select(words: str, pairs: list[Pair]) -> list[Pair]:
+    """The objects of a bare description such as "large red metal cubes", word by word."""
+    for word in words.split():
+        noun = word.removesuffix("s")
+        if noun in NOUN:
+            pairs = [pair for pair in pairs if pair[0].shape == NOUN[noun]]
+        elif noun != "object":
+            assert word in COLORS or word in MATERIALS or word in SIZES, word
+            pairs = [pair for pair in pairs if word in (pair[0].color, pair[0].material, pair[0].size)]
+    return pairs
+
+
+def resolve(text: str, pairs: list[Pair]) -> list[Pair]:
+    """Everything that "the ..." can mean."""
+    text = text.lower().removeprefix("the ")
+    if found := re.fullmatch(r"(.+?) (?:to the )?(left of|right of|in front of|behind) the (.+)", text):
+        (anchor,) = select(found[3], pairs)
+        test = {
+            "left of": lambda view: view.center[0] < anchor[1].center[0],
+            "right of": lambda view: view.center[0] > anchor[1].center[0],
+            "in front of": lambda view: view.depth < anchor[1].depth,
+            "behind": lambda view: view.depth > anchor[1].depth,
+        }[found[2]]
+        return [pair for pair in select(found[1], pairs) if test(pair[1])]
+    if found := re.fullmatch(r"(first|second|third|fourth|fifth) (.+) from the (left|right)", text):
+        place = ("first", "second", "third", "fourth", "fifth").index(found[1])
+        row = sorted(select(found[2], pairs), key=lambda pair: pair[1].center[0], reverse=found[3] == "right")
+        return [row[place]]
+    if found := re.fullmatch(r"(nearest|closest|farthest|most distant|leftmost|rightmost) (.+)", text):
+        chosen = select(found[2], pairs)
+        if found[1] in ("leftmost", "rightmost"):
+            row = sorted(chosen, key=lambda pair: pair[1].center[0])
+            return [row[0 if found[1] == "leftmost" else -1]]
+        row = sorted(chosen, key=lambda pair: pair[1].depth)
+        return [row[0 if found[1] in ("nearest", "closest") else -1]]
+    return select(text, pairs)
+
+
+def draw(scenes: list[StoredScene], ask, rounds: int = ROUNDS) -> list[tuple[StoredScene, Turn]]:
+    """Many turns of one task."""
+    rng = np.random.default_rng(7)
+    asked = [(stored, ask(facts, rng)) for stored in scenes for facts in [Facts(stored)] for _ in range(rounds)]
+    turns = [(stored, turn) for stored, turn in asked if turn is not None]
+    assert len(turns) > len(scenes)
+    return turns
+
+
+def test_referring_expressions_fit_one_object_alone(scenes):
+    styles = Counter()
+    for stored, turn in draw(scenes, grounding.referring):
+        (phrase,) = extract_phrases(turn.answer)[1]
+        assert phrase in turn.question
+        meant = resolve(phrase, pairs_of(stored))
+        assert [thing.index for thing, _ in meant] == list(turn.referents), phrase
+        view = meant[0][1]
+        assert view.pixels >= 60
+        assert view.visible >= 0.35
+        styles[("left of", "right of", "front", "behind", "from the", "most", "est ")[_style(phrase)]] += 1
+    assert len(styles) == 7, styles  # every style occurs
+
+
+def _style(phrase: str) -> int:
+    marks = ("left of", "right of", "front", "behind", "from the", "most", "est ")
+    return next((number for number, mark in enumerate(marks) if mark in phrase), 6)
+
+
+def test_plural_names_all_of_a_kind_from_left_to_right(scenes):
+    for stored, turn in draw(scenes, grounding.plural):
+        (phrase,) = extract_phrases(turn.answer)[1]
+        group = select(phrase.removeprefix("all ").removeprefix("the "), pairs_of(stored))
+        group.sort(key=lambda pair: pair[1].center[0])
+        assert [thing.index for thing, _ in group] == list(turn.referents)
+        assert len(group) >= 2
+
+
+def test_absent_objects_are_absent_and_never_a_held_out_pair(scenes):
+    for stored, turn in draw(scenes, grounding.absent):
+        words = turn.answer.removeprefix("There is no ").removesuffix(".")
+        color, noun = words.split()
+        assert not select(words, pairs_of(stored))
+        assert not turn.referents
+        assert (color, NOUN[noun]) not in HELD_OUT
+
+
+def test_captions_are_true(scenes):
+    for stored, turn in draw(scenes, grounding.caption):
+        text, phrases = extract_phrases(turn.answer)
+        assert len(phrases) == len(turn.referents) in (2, 4)
+        pairs = pairs_of(stored)
+        for phrase, referent in zip(phrases, turn.referents, strict=True):
+            assert [thing.index for thing, _ in resolve(phrase, pairs)] == [referent]
+        for sentence in text.removesuffix(".").split(". "):
+            assert holds(sentence.lower(), pairs), sentence
+
+
+def holds(claim: str, pairs: list[Pair]) -> bool:
+    """Whether "x is <relation> y" is true."""
+    x, words, y = re.fullmatch(
+        r"(.+?) is (to the left of|to the right of|in front of|behind|larger than|smaller than) (.+)", claim
+    ).groups()
+    ((a, seen_a),), ((b, seen_b),) = resolve(x, pairs), resolve(y, pairs)
+    return {
+        "to the left of": seen_a.center[0] < seen_b.center[0],
+        "to the right of": seen_a.center[0] > seen_b.center[0],
+        "in front of": seen_a.depth < seen_b.depth,
+        "behind": seen_a.depth > seen_b.depth,
+        "larger than": a.scale > b.scale,
+        "smaller than": a.scale < b.scale,
+    }[words]
+
+
+def test_nearer_keeps_its_margin(scenes):
+    for stored, turn in draw(scenes, questions.is_nearer):
+        text, phrases = extract_phrases(turn.answer)
+        pairs = pairs_of(stored)
+        ((first, seen),), ((second, other),) = (resolve(phrase, pairs) for phrase in phrases)
+        assert (first.index, second.index) == turn.referents
+        assert turn.depth
+        low, high = sorted((seen.depth, other.depth))
+        assert high >= 1.12 * low - 1e-6
+        assert turn.target == phrases[0 if seen.depth < other.depth else 1]
+        assert text.endswith(f", {turn.target} is nearer.")
+
+
+def test_counts_are_right_and_name_what_they_count(scenes):
+    seen = Counter()
+    for stored, turn in draw(scenes, questions.counting):
+        text, phrases = extract_phrases(turn.answer)
+        number, words = re.fullmatch(r"There (?:is|are) (\d) (.+)\.", text).groups()
+        group = sorted(select(words, pairs_of(stored)), key=lambda pair: pair[1].center[0])
+        assert [thing.index for thing, _ in group] == list(turn.referents)
+        assert turn.target == number == str(len(group))
+        assert phrases == ((words,) if group else ())
+        seen[number] += 1
+    assert {"0", "1", "2", "3", "4"} <= set(seen)
+
+
+def test_attributes_are_right_and_not_in_the_question(scenes):
+    for stored, turn in draw(scenes, questions.attribute):
+        text, (phrase,) = extract_phrases(turn.answer)
+        ((thing, _),) = resolve(phrase, pairs_of(stored))
+        assert (thing.index,) == turn.referents
+        assert NOUN.get(turn.target, turn.target) in (thing.color, thing.shape, thing.material, thing.size)
+        assert turn.target not in phrase.lower().split()
+        assert text.endswith(f" {turn.target}.")
+
+
+def test_existence_is_right_and_balanced(scenes):
+    answers = Counter()
+    for stored, turn in draw(scenes, questions.existence):
+        words = re.search(r"\ban? (?:<p>)?(\w+ \w+)", turn.question)[1]
+        group = select(words, pairs_of(stored))
+        assert (turn.target == "yes") == bool(group) == bool(turn.referents)
+        assert {thing.index for thing, _ in group} == set(turn.referents)
+        answers[turn.target] += 1
+    assert 0.4 < answers["yes"] / answers.total() < 0.6
+
+
+def test_comparisons_are_true_and_balanced(scenes):
+    answers, counts = Counter(), 0
+    for stored, turn in draw(scenes, questions.comparison):
+        text, phrases = extract_phrases(turn.answer)
+        pairs = pairs_of(stored)
+        answers[turn.target] += 1
+        if found := re.fullmatch(r"(?:Yes|No), there are (\d) (.+) and (\d) (.+)\.", text):
+            groups = [sorted(select(found[k], pairs), key=lambda pair: pair[1].center[0]) for k in (2, 4)]
+            assert [len(group) for group in groups] == [int(found[1]), int(found[3])]
+            assert len(phrases) == 1
+            assert (len(groups[0]) > len(groups[1])) == (turn.target == "yes")
+            assert turn.referents == tuple(thing.index for group in groups for thing, _ in group)
+            counts += 1
+            continue
+        claim = text.removesuffix(".").partition(", ")[2]
+        assert holds(claim, pairs), claim
+        # what is said is what was asked if and only if the answer is yes
+        assert (claim.split(" is ")[1] in turn.question) == (turn.target == "yes")
+    assert 0.4 < answers["yes"] / answers.total() < 0.6
+    assert 0 < counts < 0.4 * answers.total()
+
+
+def test_choices_have_one_right_option_among_four(scenes):
+    letters = Counter()
+    for stored, turn in draw(scenes, questions.choice):
+        asked, *options, tail = turn.question.split("\n")
+        assert tail == "Answer with the option's letter from the given choices directly."
+        assert [option[:3] for option in options] == ["A. ", "B. ", "C. ", "D. "]
+        values = [option[3:] for option in options]
+        assert len(set(values)) == 4
+        right = values["ABCD".index(turn.target)]
+        assert extract_phrases(turn.answer)[0] == f"{turn.target}. {right}"
+        pairs = pairs_of(stored)
+        if asked in wording.NEAREST:
+            depths = [resolve(value, pairs)[0][1].depth for value in values]
+            assert values[int(np.argmin(depths))] == right
+        elif right.isdigit():
+            assert len(turn.referents) == int(right)
+        else:
+            (referent,) = turn.referents
+            thing = pairs[referent - 1][0]
+            assert NOUN.get(right, right) in (thing.color, thing.shape, thing.material)
+        letters[turn.target] += 1
+    assert min(letters[letter] for letter in "ABCD") > 0.2 * letters.total()
+
+
+def test_hidden_twin_makes_an_expression_ambiguous(build):
+    red_cube = ("small", "red", "matte", "cube", 60, 120, 12, 3.0)
+    alone = Facts(build([red_cube]))
+    assert describe.by_attributes(alone, alone.clear[0], np.random.default_rng(0))
+    for twin in (("small", "red", "matte", "cube", 150, 120, 2, 4.0), ("small", "red", "matte", "cube", 0, 0, 0, 0.0)):
+        facts = Facts(build([red_cube, twin]))  # 25 pixels and none at all
+        assert [thing.index for thing in facts.clear] == [1]
+        assert facts.matches(Kind(color="red", shape="cube")) is None
+        assert all(describe.describe(facts, facts.clear[0], np.random.default_rng(seed)) is None for seed in range(40))
+
+
+def test_relations_are_not_called_when_close(build):
+    facts = Facts(
+        build(
+            [
+                ("small", "red", "matte", "cube", 60, 120, 10, 3.0),
+                ("small", "blue", "matte", "cube", 67, 60, 10, 3.3),
+                ("small", "green", "matte", "cube", 70, 180, 10, 3.4),
+            ]
+        )
+    )
+    red, blue, green = sorted(facts.clear, key=lambda thing: thing.index)
+    assert facts.relation(red, blue, "left") is None  # 7 px apart
+    assert facts.relation(red, green, "left") is True
+    assert facts.relation(green, red, "left") is False
+    assert facts.relation(green, red, "right") is True
+    assert nearer(red, blue) is None  # 10 % apart
+    assert facts.relation(red, green, "front") is True
+    assert facts.relation(red, green, "behind") is False
+
+
+@pytest.mark.parametrize(("words", "expected"), [("orange cube", "an orange cube"), ("red ring", "a red ring")])
+def test_article(words, expected):
+    assert wording.a(words) == expected

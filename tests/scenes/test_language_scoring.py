@@ -1,0 +1,83 @@
+"""What is read out of an answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perceptio.data.record import Turn
+from perceptio.scenes.language.scoring import extract_choice, is_correct
+from perceptio.scenes.record import TASKS, build_record, scene_test_turns
+from perceptio.tokens import extract_phrases
+
+OPEN = {"referring", "plural", "absent", "caption", "depth"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A at 3,4 nearness 71; B at 5,8 nearness 22. Point A.", "A"),
+        ("A at 3,4 nearness 22; B at 5,8 nearness 71. Point B", "B"),
+        ("point C is closest", "C"),
+        ("Point A is far, the closest is point D.", "D"),
+        ("B", "B"),
+        ("B.", "B"),
+        ("(B)", "B"),
+        (" c) the cone", "C"),
+        ("The answer is E.", "E"),
+        ("Answer: (D)", "D"),
+        ("The closest is B", "B"),
+        ("A at 3,4 nearness 71; B at 5,8", None),  # cut off before the conclusion
+        ("A red cube", None),
+        ("Point F.", None),
+        ("Points are close", None),
+        ("", None),
+    ],
+)
+def test_letters(text, expected):
+    assert extract_choice(text, "marks4") == extract_choice(text, "choice") == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "expected"),
+    [
+        ("existence", "Yes, there is a red cube.", "yes"),
+        ("comparison", "no", "no"),
+        ("comparison", "Nothing like it", None),
+        ("counting", "There are 3 red objects.", "3"),
+        ("counting", "many", None),
+        ("nearer", "Of the cube and the ring, the ring is nearer.", "the ring"),
+        ("nearer", "The ring is closer.", "the ring"),
+        ("nearer", "the ring", None),
+        ("attribute", "The small cube is red.", "red"),
+        ("attribute", "The red object is a ring.", "ring"),
+        ("attribute", "red or blue", None),
+        ("marks_cell", "Point B is at 3,4.", "3,4"),
+        ("marks_cell", "Point B is at 3,4 nearness 07.", "07"),
+        ("marks_cell", "Point B.", None),
+    ],
+)
+def test_words(task, text, expected):
+    assert extract_choice(text, task) == expected
+
+
+def test_open_tasks_have_no_short_answer():
+    with pytest.raises(ValueError, match="referring"):
+        extract_choice("Here is the cube.", "referring")
+
+
+def test_unparsable_is_wrong():
+    assert not is_correct(Turn("?", "", "marks", target="A"), "I cannot tell")
+    assert not is_correct(Turn("?", "", "marks", target="A"), "Point B.")
+
+
+def test_every_generated_answer_scores_as_right(scenes):
+    rng = np.random.default_rng(0)
+    tasks = set()
+    for stored in scenes:
+        turns = [*build_record(stored, rng, marks=True).turns, *(turn for _, turn in scene_test_turns(stored, rng))]
+        for turn in turns:
+            if turn.task not in OPEN:
+                tasks.add(turn.task)
+                assert is_correct(turn, extract_phrases(turn.answer)[0]), turn
+    assert tasks == {"marks", "marks3", "marks4", "marks5", "marks_cell", *(set(TASKS) - OPEN)}

@@ -1,0 +1,97 @@
+"""The words themselves: templates, and a snapshot of what one hand-made scene gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perceptio.scenes.language import grounding, questions, wording
+from perceptio.scenes.language.facts import Facts
+
+ASKING = {
+    "REFERRING": {"x"},
+    "PLURAL": {"x"},
+    "CAPTION": set(),
+    "DEPTH": set(),
+    "NEARER": {"x", "y"},
+    "COUNTING": {"x"},
+    "EXISTENCE": {"x"},
+    "COMPARISON": {"x", "y", "r"},
+    "MORE": {"x", "y"},
+    "NEAREST": set(),
+    "CELL": {"x"},
+    "NEARNESS": {"x"},
+}
+
+
+@pytest.mark.parametrize("name", [*ASKING, *(f"ATTRIBUTE.{name}" for name in wording.ATTRIBUTE)])
+def test_every_task_is_asked_in_eight_ways_that_use_every_word(name):
+    templates = wording.ATTRIBUTE[name.partition(".")[2]] if "." in name else getattr(wording, name)
+    assert len(set(templates)) >= 8
+    for template in templates:
+        used = {field for field in ("x", "y", "r") if f"{{{field}}}" in template}
+        assert used == ASKING.get(name, {"x"}), template
+
+
+def test_capital_passes_the_phrase_mark():
+    assert wording.capital("<p>the cube</p> is red.") == "<p>The cube</p> is red."
+    assert wording.capital("how many?") == "How many?"
+
+
+BLOCKS = [
+    ("large", "red", "metal", "cube", 40, 120, 20, 2.0),
+    ("small", "red", "matte", "sphere", 100, 130, 12, 3.0),
+    ("small", "blue", "striped", "sphere", 150, 100, 12, 4.0),
+    ("medium", "green", "dotted", "torus", 200, 110, 15, 5.0),
+]
+SNAPSHOT = {
+    "referring": ("Segment the medium green object.", "It is <p>the medium green object</p>.", (4,), False, ""),
+    "plural": ("Please segment all the objects.", "Here are <p>all the objects</p>.", (1, 2, 3, 4), False, ""),
+    "absent": ("Segment the red capsule.", "There is no red capsule.", (), False, ""),
+    "caption": (
+        "What is in this picture?",
+        "<p>The medium green object</p> is behind <p>the striped sphere</p>. <p>The red sphere</p> is "
+        "to the right of <p>the red cube</p>.",
+        (4, 3, 2, 1),
+        False,
+        "",
+    ),
+    "depth": ("Predict depth for this picture.", "Here is the depth map.", (), True, ""),
+    "is_nearer": (
+        "Which is nearer, the medium green object or the striped sphere?",
+        "Of <p>the medium green object</p> and <p>the striped sphere</p>, the striped sphere is nearer.",
+        (4, 3),
+        True,
+        "the striped sphere",
+    ),
+    "counting": ("How many red objects are there?", "There are 2 <p>red objects</p>.", (1, 2), False, "2"),
+    "attribute": ("What is the color of the large cube?", "<p>The large cube</p> is red.", (1,), False, "red"),
+    "existence": ("Is there a red cube?", "Yes, there is <p>a red cube</p>.", (1,), False, "yes"),
+    "comparison": (
+        "Is the number of cubes larger than that of spheres?",
+        "No, there are <p>1 cube and 2 spheres</p>.",
+        (1, 2, 3),
+        False,
+        "no",
+    ),
+    "choice": (
+        "Which object listed here is closest to us?\n"
+        "A. the red metal object\n"
+        "B. the red sphere\n"
+        "C. the green ring\n"
+        "D. the striped sphere\n"
+        "Answer with the option's letter from the given choices directly.",
+        "A. <p>the red metal object</p>",
+        (1,),
+        True,
+        "A",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SNAPSHOT)
+def test_snapshot(build, name):
+    ask = getattr(grounding if hasattr(grounding, name) else questions, name)
+    facts, rng = Facts(build(BLOCKS)), np.random.default_rng(3)
+    turn = next(turn for _ in range(50) if (turn := ask(facts, rng)))
+    assert (turn.question, turn.answer, turn.referents, turn.depth, turn.target) == SNAPSHOT[name]

@@ -1,0 +1,53 @@
+"""Recipes are read strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perceptio.training.recipe import Recipe, RecipeError, load_recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_in_the_repository_loads(path: Path) -> None:
+    assert load_recipe(path).name == path.stem
+
+
+def test_what_is_not_said_keeps_its_default(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, "name: x\njoint:\n  steps: 5\n  losses:\n    count: 0\n"))
+    assert recipe.joint.steps == 5
+    assert recipe.joint.losses.count == 0.0
+    assert recipe.joint.losses.token == 1.0
+    assert recipe.vision == Recipe("x").vision
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\nstpes: 3\n", "unknown setting 'stpes'"),
+        ("name: x\njoint:\n  losses:\n    depht: 1\n", "unknown setting 'depht'"),
+        ("name: x\njoint:\n  steps: many\n", "steps must be of type int, not 'many'"),
+        ("name: x\njoint:\n  steps: 1.5\n", "steps must be of type int"),
+        ("name: x\njoint:\n  bf16: 1\n", "bf16 must be of type bool"),
+        ("seed: 1\n", "name"),
+        ("- a\n- b\n", "must be a mapping"),
+        ("name: [\n", "not valid YAML"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(write(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot read the recipe"):
+        load_recipe(tmp_path / "none.yaml")

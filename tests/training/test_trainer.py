@@ -1,0 +1,101 @@
+"""The trainer: a killed and resumed run equals an unbroken one, and every loss is logged apart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from perceptio.training.checkpoint import last_checkpoint
+from perceptio.training.recipe import Stage
+from perceptio.training.trainer import train_stage
+from perceptio.training.visits import Visits
+
+STAGE = Stage(steps=12, batch=4, learning_rate=1e-2, warmup=2, bf16=False, workers=0, log_every=2, save_every=4)
+
+
+class Regression(nn.Module):
+    """Noisy on purpose: the noise must be resumed too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+        self.stop_at: int | None = None
+        self.calls = 0
+
+    def forward(self, x: Tensor, y: Tensor) -> dict[str, Any]:
+        self.calls += 1
+        if self.stop_at is not None and self.calls > self.stop_at:
+            raise KeyboardInterrupt
+        error = ((self.layer(x + 0.1 * torch.randn_like(x)) - y) ** 2).mean()
+        size = self.layer.weight.abs().sum()
+        return {"loss": error + 0.01 * size, "losses": {"error": error.detach(), "size": size.detach()}}
+
+
+def sample(index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    x = torch.from_numpy(rng.normal(size=3).astype(np.float32))
+    return x, x.sum()[None] + index
+
+
+def collate(items: list[Any]) -> dict[str, Tensor]:
+    return {"x": torch.stack([x for x, _ in items]), "y": torch.stack([y for _, y in items])}
+
+
+def fresh() -> Regression:
+    torch.manual_seed(0)
+    return Regression()
+
+
+def run(module: Regression, folder: Path) -> Regression:
+    train_stage(module, Visits(sample, 10, 48, seed=0), collate, STAGE, folder, seed=5)
+    return module
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Regression, Path]:
+    folder = tmp_path_factory.mktemp("unbroken") / "stage"
+    return run(fresh(), folder), folder
+
+
+def test_a_run_that_was_killed_resumes_exactly(unbroken: tuple[Regression, Path], tmp_path: Path) -> None:
+    killed = fresh()
+    killed.stop_at = 7  # after the checkpoint at step 4
+    with pytest.raises(KeyboardInterrupt):
+        run(killed, tmp_path)
+    resumed = run(fresh(), tmp_path)
+    assert resumed.calls == 8
+    assert torch.equal(resumed.layer.weight, unbroken[0].layer.weight)
+    assert torch.equal(resumed.layer.bias, unbroken[0].layer.bias)
+
+
+def test_training_moves_the_weights(unbroken: tuple[Regression, Path]) -> None:
+    assert not torch.allclose(unbroken[0].layer.weight, fresh().layer.weight)
+
+
+def test_each_loss_is_logged_and_drawn(unbroken: tuple[Regression, Path]) -> None:
+    entries = [json.loads(line) for line in (unbroken[1] / "log.jsonl").read_text().splitlines()]
+    logged = [entry for entry in entries if "loss" in entry]
+    assert logged
+    for entry in logged:
+        assert entry["loss"] == pytest.approx(entry["loss/error"] + 0.01 * entry["loss/size"], rel=1e-3)
+    assert (unbroken[1] / "curves.png").stat().st_size > 1000
+
+
+def test_a_checkpoint_that_was_cut_short_is_passed_over_and_removed(
+    unbroken: tuple[Regression, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "stage"
+    shutil.copytree(unbroken[1], folder)
+    (folder / "checkpoint-12" / "complete").unlink()
+    assert last_checkpoint(folder) == folder / "checkpoint-8"
+    assert not (folder / "checkpoint-12").exists()
+
+
+def test_a_new_folder_has_no_checkpoint(tmp_path: Path) -> None:
+    assert last_checkpoint(tmp_path / "none") is None
