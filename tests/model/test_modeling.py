@@ -107,7 +107,7 @@ def test_each_loss_can_be_switched_off(tiny: Perceptio, name: str) -> None:
 
 
 def test_the_reconstruction_loss_reaches_the_language_model_through_the_frozen_decoder(tiny: Perceptio) -> None:
-    off = {name: 0.0 for name in LossWeights.__dataclass_fields__}
+    off = dict.fromkeys(LossWeights.__dataclass_fields__, 0.0)
     tiny.model.loss_weights = LossWeights(**{**off, "reconstruction": 1.0})
     try:
         tiny.model.zero_grad()
@@ -126,7 +126,7 @@ def test_a_record_without_masks_or_depth_trains_without_nan(tiny: Perceptio) -> 
     outputs = tiny.model(**batch_of(tiny, record(TURNS[2:])))
     outputs["loss"].backward()
     assert torch.isfinite(outputs["loss"])
-    trained = [parameter for parameter in tiny.model.projector.parameters()]
+    trained = list(tiny.model.projector.parameters())
     assert all(parameter.grad is not None for parameter in trained)  # data-parallel ranks need every gradient
     tiny.model.zero_grad()
 

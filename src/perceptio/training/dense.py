@@ -83,7 +83,8 @@ class VisionPretraining(nn.Module):
     def __init__(self, tower: nn.Module, width: int) -> None:
         super().__init__()
         self.tower = tower
-        self.head = nn.Linear(width, sum(_CLASSES.values()) + sum(_VALUES.values()))
+        # InternVL's tower ends without a norm; its projector begins with one, and so do we
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(_CLASSES.values()) + sum(_VALUES.values())))
 
     def predict(self, pixels: Tensor) -> dict[str, Tensor]:
         """(B, 3, S, S) uint8 -> for each target (B, g * g, classes) logits or (B, g * g, values)."""
@@ -105,8 +106,8 @@ class VisionPretraining(nn.Module):
         for name, where in (("offset", on_object), ("mark_offset", on_mark)):
             error = (predicted[name] - targets[name].flatten(1, 2)).abs() * where
             losses[name] = error.sum() / where.sum().clamp(min=1)
-        # an offset of a tenth is far: it would drown in the sum
-        weights = {"depth": 2.0, "offset": 4.0, "mark_offset": 10.0}
+        # an offset of a tenth is far: it would drown in the sum; marks are few and their losses noisy
+        weights = {"depth": 2.0, "offset": 4.0, "letter": 0.5, "mark_offset": 3.0}
         total = sum((weights.get(name, 1.0) * value for name, value in losses.items()), pixels.new_zeros(()).float())
         report = {name: value.detach() for name, value in losses.items()}
         for name, least in (("shape", 1), ("color", 0), ("letter", 1)):
