@@ -8,8 +8,9 @@ export HF_HUB_OFFLINE := 1
 .PHONY: demo test lint clean gl
 
 DEMO_IMAGE := src/perceptio/assets/sample.png
-DEMO_PROMPT := Segment the nearest object.
+DEMO_PROMPT := Which is nearer, the yellow cylinder or the green pyramid?
 
+# Image and question in; the answer, its masks and its depth map out, from the shipped nano model.
 demo: $(STAMP)
 	$(BIN)/perceptio ask $(DEMO_IMAGE) "$(DEMO_PROMPT)" --seg on --depth on --out out/demo
 

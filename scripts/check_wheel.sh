@@ -16,5 +16,5 @@ du -h "$work"/dist/*.whl
 "$work/empty/bin/pip" check
 cd "$work" # nothing of the checkout is on the path here
 "$work/empty/bin/perceptio" --version
-"$work/empty/bin/perceptio" ask "$image" "Segment the nearest object." --seg on --depth on --out "$work/out"
+"$work/empty/bin/perceptio" ask "$image" "Segment the yellow cylinder." --seg on --depth on --out "$work/out"
 test -s "$work/out/overlay.png" && test -s "$work/out/depth.png" && test -s "$work/out/answer.json"

@@ -89,7 +89,7 @@ def evaluate_scenes(
     """
     count = len(store) if limit is None else min(limit, len(store))
     scores = _Scores()
-    bar = tqdm(total=count, desc=f"evaluating {store.meta.split}", unit="scene", disable=not progress)
+    bar = tqdm(total=count, desc=f"evaluating {store.meta.split}", unit="scene", disable=None if progress else True)
     for start in range(0, count, _CHUNK):
         scenes = store[start : min(start + _CHUNK, count)]
         asked = [

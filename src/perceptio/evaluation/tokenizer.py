@@ -37,7 +37,7 @@ def report_tokenizer(
     errors: dict[str, Mean] = defaultdict(Mean)
     order: dict[int, Share] = defaultdict(Share)
     count = len(store) if limit is None else min(limit, len(store))
-    for index in tqdm(range(count), desc="tokenizer report", unit="map", disable=not progress):
+    for index in tqdm(range(count), desc="tokenizer report", unit="map", disable=None if progress else True):
         _, depth, ids = store.pictures(index)
         truth = inverse_depth_from_metric(depth)
         maps = torch.from_numpy(resize_nearest(truth, config.image_size))[None, None].to(tokenizer.device)

@@ -13,7 +13,7 @@ from perceptio.scenes.language.facts import Facts
 from perceptio.scenes.marks import HARDBLINK_PROMPT, Mark, choose_points, draw_marks, grid_cell, two_digits
 from perceptio.scenes.storage import StoredScene
 
-MARKED = 0.6  # share of training pictures with marked points
+MARKED = 0.5  # share of training pictures with marked points; their one depth span is the marked question's
 MAX_DEPTH_TURNS = 1  # depth spans in a record: each is a hundred tokens, and the same ones
 _TRIES = 40  # questions that may fail to find anything to ask about
 

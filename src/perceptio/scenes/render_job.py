@@ -90,7 +90,7 @@ def _render_shards(
     """Render the shards that are left; returns the name of the OpenGL driver."""
     context = multiprocessing.get_context("spawn")  # an OpenGL context does not survive a fork
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(size,))
-    bar = tqdm(total=count, desc=f"rendering {split}", unit="scene", disable=not progress)
+    bar = tqdm(total=count, desc=f"rendering {split}", unit="scene", disable=None if progress else True)
     bar.update(count - sum(_shard_length(shard, count) for shard in todo))
     try:
         futures = {

@@ -1,0 +1,35 @@
+"""How many labelled scenes a second: drawing the scene, rendering, labels, and writing, on all cores.
+
+    python benchmarks/render.py [--count 1024] [--size 224]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+
+from perceptio.scenes.render_job import render_split
+
+
+def main() -> None:
+    """Render into a temporary folder, once with one process and once with one a core, and print both."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1024, help="scenes")
+    parser.add_argument("--size", type=int, default=224, help="side of the pictures, px")
+    options = parser.parse_args()
+    speeds = {}
+    for workers in (1, os.cpu_count() or 1):
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            store = render_split(folder, "train", options.count, size=options.size, workers=workers)
+            speeds[workers] = options.count / (time.perf_counter() - start)
+            driver = store.meta.driver
+    for workers, speed in speeds.items():
+        print(f"{workers} process(es): {speed:.1f} scenes/s with labels at {options.size} px, {driver}")
+    print(f"ratio: {speeds[max(speeds)] / speeds[1]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
