@@ -123,6 +123,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         if wrong:
             listed = "; ".join(f"{kind}: {', '.join(keys[:5])} ({len(keys)} in all)" for kind, keys in wrong.items())
             raise ValueError(f"the weights do not fit the model: {listed}")
+        model.freeze()  # loading makes fresh parameters, which all want gradients
         return model
 
     def image_features(self, sam_pixel_values: Tensor) -> ImageFeatures:

@@ -1,0 +1,71 @@
+"""The whole road from nothing to a model that answers, at a size that takes seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from perceptio.model.build import Sizes
+from perceptio.pipeline import Perceptio
+from perceptio.training.recipe import DepthPlan, JointStage, Recipe, ScenePlan, Stage
+from perceptio.training.stages import Run
+
+STAGE = Stage(steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2)
+RECIPE = Recipe(
+    name="tiny",
+    vocabulary=400,
+    scenes=ScenePlan(train=6, val=2, size=128),
+    model=Sizes(
+        image=128, patch=8, vision_width=32, vision_layers=1, vision_heads=2, text_width=64, text_layers=1,
+        text_heads=2, text_mlp=64,
+    ),
+    depth_tokenizer=DepthPlan(image_size=64, downsample=16, codes=16, code_dim=8, width=16, blocks=1),
+    vision=STAGE,
+    sam=STAGE,
+    depth=STAGE,
+    joint=JointStage(steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    Run(RECIPE, folder).run()
+    return folder
+
+
+def test_the_exported_folder_is_a_model_that_answers(finished: Path) -> None:
+    answer = Perceptio.from_pretrained(finished / "model").ask(
+        Image.new("RGB", (50, 40)), "Segment the cube.", seg="on", depth="on", max_new_tokens=60
+    )
+    assert answer.depth is not None
+    assert answer.depth.array.shape == (40, 50)
+
+
+def test_each_stage_leaves_its_curves(finished: Path) -> None:
+    for stage in ("vision", "sam", "depth", "joint"):
+        assert (finished / stage / "curves.png").is_file(), stage
+    assert "eval_loss/token" in (finished / "joint" / "log.jsonl").read_text()
+
+
+def test_a_finished_stage_is_not_run_again(finished: Path) -> None:
+    weights = finished / "sam" / "model.safetensors"
+    before = weights.stat().st_mtime_ns
+    Run(RECIPE, finished).run(("tokenizer", "vision", "sam", "depth", "joint"))
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_a_stage_whose_forerunner_is_missing_says_which(finished: Path, tmp_path: Path) -> None:
+    run = Run(RECIPE, tmp_path, finished / "scenes")
+    with pytest.raises(ValueError, match="run the stage `tokenizer` first"):
+        run.run(("joint",))
+    run.run(("tokenizer",))
+    with pytest.raises(ValueError, match="run the stage `vision` first"):
+        run.run(("joint",))
+
+
+def test_an_unknown_stage_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown stage 'nope'"):
+        Run(RECIPE, tmp_path).run(("nope",))
