@@ -29,7 +29,7 @@ def test_each_patch_names_the_object_that_covers_most_of_it(scenes: list[StoredS
             for column in range(GRID):
                 part = stored.ids[row * PATCH : (row + 1) * PATCH, column * PATCH : (column + 1) * PATCH]
                 counts = np.bincount(part.ravel(), minlength=16)
-                owners = {index for index in np.flatnonzero(counts == counts.max())}
+                owners = set(np.flatnonzero(counts == counts.max()).tolist())
                 shape, color = int(sample["shape"][row, column]), int(sample["color"][row, column])
                 told = {1 + SHAPES.index(objects[o].shape) if o else 0 for o in owners}
                 assert shape in told
@@ -39,21 +39,18 @@ def test_each_patch_names_the_object_that_covers_most_of_it(scenes: list[StoredS
 
 
 def test_offsets_point_at_the_centroid_of_the_object(scenes: list[StoredScene]) -> None:
-    stored = scenes[0]
+    stored = max(scenes, key=lambda item: max(view.pixels for view in item.views))
     sample = dense_sample(stored, SIDE, PATCH, np.random.default_rng(0))
     view = max(stored.views, key=lambda item: item.pixels)
-    thing = stored.scene.objects[view.index - 1]
     rows, columns = np.nonzero(stored.ids == view.index)
     middle = (rows.mean(), columns.mean())
-    row, column = int(middle[0] // PATCH), int(middle[1] // PATCH)
     found = [
         (r, c)
         for r in range(GRID)
         for c in range(GRID)
         if (stored.ids[r * PATCH : (r + 1) * PATCH, c * PATCH : (c + 1) * PATCH] == view.index).mean() > 0.9
     ]
-    assert thing.index == view.index
-    assert found, (row, column)
+    assert found
     for r, c in found:
         x, y = sample["offset"][r, c].tolist()
         assert (c + 0.5) / GRID + x == pytest.approx(middle[1] / SIDE, abs=0.01)

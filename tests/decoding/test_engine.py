@@ -1,0 +1,234 @@
+"""The decoding loop against brute force: a whole forward pass for every token, without a cache and without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from perceptio.decoding.engine import DecodingOptions, Generation, check_context, decode, decode_steps, prefill
+from perceptio.decoding.grammar import SpatialGrammar
+from perceptio.pipeline import Perceptio
+from perceptio.tokens import Mode, parse
+
+OFF, ALLOWED, FORCED = Mode.OFF, Mode.ALLOWED, Mode.FORCED
+PROMPTS = ("hello", "Segment the small green cone.", "Which point is nearer, A or B? Give the letter alone.")
+BUDGET = 45
+
+
+def picture(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 30, 3), dtype=np.uint8))
+
+
+def run(
+    tiny: Perceptio,
+    prompts: Sequence[str],
+    options: DecodingOptions,
+    images: Sequence[Image.Image] | None = None,
+    index: Sequence[int] | None = None,
+) -> list[Generation]:
+    tokens = tiny.processor.tokens(prompts, options.seg, options.depth)
+    pixels, _ = tiny.processor.pixels(images or [picture(row) for row in range(len(prompts))])
+    start = prefill(tiny.model, tokens["input_ids"], tokens["attention_mask"], pixels, index)
+    return decode(tiny.model, start, options)
+
+
+def single(seg: Mode, depth: Mode, budget: int | None = BUDGET, **rest: object) -> DecodingOptions:
+    return DecodingOptions((seg,), (depth,), max_new_tokens=budget, **rest)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: DecodingOptions) -> list[int]:
+    """Greedy decoding by transformers' own forward over everything written so far."""
+    ids = tiny.processor.tokens([prompt], options.seg, options.depth)["input_ids"]
+    pixels, _ = tiny.processor.pixels([image])
+    vocabulary, length = tiny.model.config.vocabulary, ids.shape[1]
+    grammar = SpatialGrammar(vocabulary, length, options.seg, options.depth)
+    for _ in range(options.budget(vocabulary)):
+        scores = tiny.model.vlm(input_ids=ids, pixel_values=pixels, use_cache=False).logits[:, -1]
+        if options.constrained:
+            scores = grammar(ids, scores)
+        ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], dim=1)
+        if int(ids[0, -1]) == vocabulary.end_of_text:
+            break
+    return [int(token) for token in ids[0, length:]]
+
+
+@torch.no_grad()
+def teacher_forced_states(tiny: Perceptio, prompt: str, image: Image.Image, ids: Sequence[int], seg: Mode) -> Tensor:
+    question = tiny.processor.tokens([prompt], seg, OFF)["input_ids"]
+    pixels, _ = tiny.processor.pixels([image])
+    whole = torch.cat([question, torch.tensor([list(ids)])], dim=1)
+    states = tiny.model.vlm.model(input_ids=whole, pixel_values=pixels, use_cache=False).last_hidden_state[0]
+    written = torch.tensor(list(ids)) == tiny.model.config.vocabulary.seg
+    return states[question.shape[1] :][written]
+
+
+@pytest.mark.parametrize("seg", [OFF, FORCED])
+@pytest.mark.parametrize("depth", [OFF, FORCED])
+def test_cached_decoding_equals_a_full_forward_for_each_token(tiny: Perceptio, seg: Mode, depth: Mode) -> None:
+    options = single(seg, depth)
+    found = run(tiny, PROMPTS[1:2], options, [picture(3)])[0]
+    assert list(found.ids) == brute_force(tiny, PROMPTS[1], picture(3), options)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_free_decoding_equals_a_full_forward_for_each_token(tiny: Perceptio, prompt: str) -> None:
+    options = single(ALLOWED, ALLOWED, constrained=False)
+    assert list(run(tiny, [prompt], options, [picture(1)])[0].ids) == brute_force(tiny, prompt, picture(1), options)
+
+
+def test_rows_of_a_batch_equal_the_same_questions_alone(tiny: Perceptio) -> None:
+    segs, depths = (OFF, FORCED, ALLOWED), (FORCED, OFF, ALLOWED)
+    together = run(tiny, PROMPTS, DecodingOptions(segs, depths, max_new_tokens=BUDGET))
+    lengths = tiny.processor.tokens(PROMPTS, segs, depths)["attention_mask"].sum(1)
+    assert len(set(lengths.tolist())) == 3  # so two rows are padded
+    for row, prompt in enumerate(PROMPTS):
+        alone = run(tiny, [prompt], single(segs[row], depths[row]), [picture(row)])[0]
+        assert together[row].ids == alone.ids
+        torch.testing.assert_close(together[row].states, alone.states, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_end_with_the_end_of_text_and_write_nothing_after_it(tiny: Perceptio) -> None:
+    options = DecodingOptions((OFF,) * 3, (OFF,) * 3)
+    tokens = tiny.processor.tokens(PROMPTS, options.seg, options.depth)
+    pixels, _ = tiny.processor.pixels([picture(row) for row in range(3)])
+    start = prefill(tiny.model, tokens["input_ids"], tokens["attention_mask"], pixels)
+    steps = list(decode_steps(tiny.model, start, options))
+    end = tiny.model.config.vocabulary.end_of_text
+    lengths = []
+    for row in range(3):
+        written = [step.tokens[row] for step in steps]
+        lengths.append(written.index(end) + 1)  # all three do end
+        assert None not in written[: lengths[-1]]
+        assert set(written[lengths[-1] :]) <= {None}
+    assert len(set(lengths)) > 1  # so at least one row waited for another
+    assert len(steps) == max(lengths)  # and nothing was computed after the last
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_state_at_seg_is_that_of_a_forward_over_the_finished_sequence(tiny: Perceptio, prompt: str) -> None:
+    found = run(tiny, [prompt], single(FORCED, OFF), [picture(5)])[0]
+    expected = teacher_forced_states(tiny, prompt, picture(5), found.ids, FORCED)
+    assert len(expected) >= 1
+    torch.testing.assert_close(found.states, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_state_of_a_seg_that_spends_the_budget_is_there_too(tiny: Perceptio) -> None:
+    seg = tiny.model.config.vocabulary.seg
+    for seed in range(40):
+        free = run(tiny, PROMPTS[1:2], single(ALLOWED, OFF, constrained=False), [picture(seed)])[0]
+        if seg in free.ids:
+            break
+    budget = free.ids.index(seg) + 1
+    cut = run(tiny, PROMPTS[1:2], single(ALLOWED, OFF, budget, constrained=False), [picture(seed)])[0]
+    assert cut.ids == free.ids[:budget]
+    torch.testing.assert_close(cut.states, free.states[:1], rtol=1e-4, atol=1e-4)
+
+
+def test_constrained_answers_are_well_formed(tiny: Perceptio) -> None:
+    modes = [(seg, depth) for seg in (OFF, ALLOWED, FORCED) for depth in (OFF, ALLOWED, FORCED)]
+    options = DecodingOptions(tuple(seg for seg, _ in modes), tuple(depth for _, depth in modes))
+    found = run(tiny, [PROMPTS[2]] * len(modes), options)
+    for (seg, depth), generation in zip(modes, found, strict=True):
+        parsed = parse(tiny.model.config.vocabulary, generation.ids)
+        assert [str(item) for item in parsed.malformed if "end of text" not in str(item)] == []
+        assert len(parsed.segments) == len(generation.states)
+        assert len(parsed.segments) >= (seg is FORCED)
+        assert not (seg is OFF and parsed.segments)
+        assert not (depth is OFF and parsed.codes)
+        assert not (depth is FORCED and parsed.codes is None)
+
+
+def test_one_image_for_several_questions_equals_as_many_images(tiny: Perceptio) -> None:
+    options = DecodingOptions((ALLOWED, FORCED, OFF), (OFF, OFF, FORCED), max_new_tokens=BUDGET)
+    once = run(tiny, PROMPTS, options, [picture(7), picture(8)], index=[1, 0, 1])
+    separate = run(tiny, PROMPTS, options, [picture(8), picture(7), picture(8)])
+    assert [row.ids for row in once] == [row.ids for row in separate]
+    for one, other in zip(once, separate, strict=True):
+        torch.testing.assert_close(one.states, other.states, rtol=1e-4, atol=1e-4)
+
+
+def test_the_answer_depends_on_the_image(tiny: Perceptio) -> None:
+    answers = {run(tiny, PROMPTS[:1], single(FORCED, FORCED), [picture(seed)])[0].ids for seed in range(4)}
+    assert len(answers) > 1
+
+
+def test_given_codes_replace_the_model_s_own(tiny: Perceptio) -> None:
+    vocabulary = tiny.model.config.vocabulary
+    codes = torch.stack([torch.arange(16), torch.arange(15, -1, -1)])
+    options = DecodingOptions((OFF, FORCED), (FORCED, FORCED), max_new_tokens=BUDGET, forced_depth=codes)
+    found = run(tiny, PROMPTS[:2], options)
+    for row, generation in enumerate(found):
+        assert parse(vocabulary, generation.ids).codes == tuple(codes[row].tolist())
+    free = run(tiny, PROMPTS[:2], DecodingOptions((OFF, FORCED), (FORCED, FORCED), max_new_tokens=BUDGET))
+    # what follows the codes was written in their light
+    assert [row.ids[-20:] for row in found] != [row.ids[-20:] for row in free]
+
+
+def test_the_model_s_own_codes_given_back_change_nothing(tiny: Perceptio) -> None:
+    own = run(tiny, PROMPTS[:1], single(OFF, FORCED))[0]
+    codes = torch.tensor([parse(tiny.model.config.vocabulary, own.ids).codes])
+    assert run(tiny, PROMPTS[:1], single(OFF, FORCED, forced_depth=codes))[0].ids == own.ids
+
+
+def test_given_codes_leave_an_answer_without_a_span_alone(tiny: Perceptio) -> None:
+    codes = torch.zeros(1, 16, dtype=torch.long)
+    forced = run(tiny, PROMPTS[2:], single(FORCED, OFF, forced_depth=codes))[0]
+    assert forced.ids == run(tiny, PROMPTS[2:], single(FORCED, OFF))[0].ids
+
+
+@pytest.mark.parametrize(
+    ("codes", "complaint"),
+    [
+        (torch.zeros(1, 15, dtype=torch.long), r"needs 16 codes for each of 1 rows, got \(1, 15\)"),
+        (torch.zeros(2, 16, dtype=torch.long), r"needs 16 codes for each of 1 rows, got \(2, 16\)"),
+        (torch.full((1, 16), 16), r"must lie in 0\.\.15"),
+        (torch.full((1, 16), -1), r"must lie in 0\.\.15"),
+    ],
+)
+def test_given_codes_that_do_not_fit_are_refused(tiny: Perceptio, codes: Tensor, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        run(tiny, PROMPTS[:1], single(OFF, FORCED, forced_depth=codes))
+
+
+@pytest.mark.parametrize(
+    ("seg", "depth", "constrained", "least"),
+    [(OFF, OFF, True, 1), (OFF, ALLOWED, True, 19), (ALLOWED, OFF, True, 17), (FORCED, FORCED, True, 35),
+     (FORCED, FORCED, False, 1)],
+)  # fmt: skip
+def test_smallest_budget_holds_what_the_modes_allow(
+    tiny: Perceptio, seg: Mode, depth: Mode, constrained: bool, least: int
+) -> None:
+    vocabulary = tiny.model.config.vocabulary
+    assert single(seg, depth, least, constrained=constrained).budget(vocabulary) == least
+    with pytest.raises(ValueError, match=rf"max_new_tokens={least - 1} is too small: .* need {least};"):
+        single(seg, depth, least - 1, constrained=constrained).budget(vocabulary)
+
+
+def test_answer_never_exceeds_its_budget(tiny: Perceptio) -> None:
+    assert all(len(row.ids) <= 19 for row in run(tiny, PROMPTS, DecodingOptions((OFF,) * 3, (FORCED,) * 3, True, 16, 19)))
+
+
+def test_default_budget_has_room_for_all_parts(tiny: Perceptio) -> None:
+    assert single(FORCED, FORCED, None).budget(tiny.model.config.vocabulary) == 16 + 2 + 16 + 192
+
+
+def test_prompt_that_leaves_no_room_names_the_numbers(tiny: Perceptio) -> None:
+    check_context(tiny.model, 924, 100)
+    with pytest.raises(ValueError, match=r"925 tokens .* holds 1,024 of which the answer keeps 100, so at most 924"):
+        check_context(tiny.model, 925, 100)
+    with pytest.raises(ValueError, match=r"holds 1,024 of which the answer keeps 2,000, so at most 0"):
+        run(tiny, PROMPTS[:1], single(OFF, OFF, 2000))
+
+
+def test_modes_must_be_as_many_as_prompts(tiny: Perceptio) -> None:
+    tokens = tiny.processor.tokens(PROMPTS[:1], OFF, OFF)
+    pixels, _ = tiny.processor.pixels([picture(0)])
+    start = prefill(tiny.model, tokens["input_ids"], tokens["attention_mask"], pixels)
+    with pytest.raises(ValueError, match="1 prompts need 1 modes, got 2 seg and 1 depth"):
+        decode(tiny.model, start, DecodingOptions((OFF, OFF), (OFF,)))

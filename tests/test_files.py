@@ -1,0 +1,167 @@
+"""Files and folders appear whole or not at all, whatever stops the writing."""
+
+from __future__ import annotations
+
+import errno
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from perceptio.files import OutputError, replacing, replacing_folder, write_files
+
+
+def content(folder: Path) -> dict[str, str]:
+    """Every file below a folder, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """The system refuses files beyond `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_replacing_makes_folders_and_leaves_only_the_file(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a" / "b" / "c.txt") as beside:
+        beside.write_text("new")
+        assert not (tmp_path / "a" / "b" / "c.txt").exists()
+    assert content(tmp_path) == {"a/b/c.txt": "new"}
+
+
+def test_replacing_shows_the_old_file_until_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with replacing(path) as beside:
+        beside.write_text("new")
+        assert path.read_text() == "old"
+        assert beside.parent == tmp_path  # renaming is atomic within one file system only
+    assert content(tmp_path) == {"a.txt": "new"}
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("existed", [True, False])
+def test_whatever_stops_the_block_leaves_the_old_file(tmp_path: Path, stop: type[BaseException], existed: bool) -> None:
+    path = tmp_path / "a.txt"
+    if existed:
+        path.write_text("old")
+    with pytest.raises(stop), replacing(path) as beside:
+        beside.write_text("half")
+        raise stop
+    assert content(tmp_path) == ({"a.txt": "old"} if existed else {})
+
+
+def test_a_refusal_within_the_block_reads_as_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(OutputError) as caught, replacing(path) as beside:
+        beside.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value) == f"cannot write {path}: the disk is full"
+    assert caught.value.errno == errno.ENOSPC
+    assert content(tmp_path) == {"a.txt": "old"}
+
+
+def test_a_file_that_the_system_cuts_short_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with largest_file(1000), pytest.raises(OutputError, match="cannot write .*a.txt: "), replacing(path) as beside:
+        beside.write_text("x" * 5000)
+    assert content(tmp_path) == {"a.txt": "old"}
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(OutputError) as caught, replacing(tmp_path / "file" / "a.txt") as beside:
+        beside.write_text("new")
+    assert str(caught.value) == f"cannot write {tmp_path}/file/a.txt: {tmp_path}/file is a file, not a folder"
+    with pytest.raises(OutputError, match="a part of the path is a file"), replacing(tmp_path / "file" / "b" / "a.txt"):
+        pass
+    assert content(tmp_path) == {"file": "old"}
+
+
+def test_a_folder_in_the_way_of_a_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(OutputError, match="a.txt: it is a folder"), replacing(tmp_path / "a.txt") as beside:
+        beside.write_text("new")
+    assert content(tmp_path) == {}
+    assert (tmp_path / "a.txt").is_dir()
+
+
+def test_an_overlong_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="the name is too long"), replacing(tmp_path / ("a" * 300)) as beside:
+        beside.write_text("new")
+
+
+def test_replacing_folder_swaps_the_whole_folder(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "model"
+    for number in (1, 2):
+        with replacing_folder(target) as beside:
+            (beside / "sub").mkdir()
+            (beside / "sub" / f"{number}.txt").write_text("new")
+        assert content(tmp_path) == {f"deep/model/sub/{number}.txt": "new"}
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_whatever_stops_the_block_leaves_the_old_folder(tmp_path: Path, stop: type[BaseException]) -> None:
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "a.txt").write_text("old")
+    with pytest.raises(stop), replacing_folder(target) as beside:
+        (beside / "a.txt").write_text("half")
+        raise stop
+    assert content(tmp_path) == {"model/a.txt": "old"}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_refused_folder_reads_as_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(OutputError, match="cannot write .*/model: a part of the path is a file"):
+        with replacing_folder(tmp_path / "file" / "model"):
+            pass
+    with pytest.raises(OutputError, match="cannot write .*/file: "), replacing_folder(tmp_path / "file") as beside:
+        (beside / "a.txt").write_text("new")
+    assert content(tmp_path) == {"file": "old"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_write_files_writes_all(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "other").write_text("kept")
+    write_files(tmp_path, {"a": b"1", "b": b"2"})
+    assert content(tmp_path) == {"a": "1", "b": "2", "other": "kept"}
+
+
+@pytest.mark.parametrize("bad", ["a", "b", "c"])
+def test_write_files_changes_nothing_if_one_is_refused(tmp_path: Path, bad: str) -> None:
+    (tmp_path / "a").write_text("old")
+    files = {name: b"x" * (5000 if name == bad else 5) for name in "abc"}
+    with largest_file(1000), pytest.raises(OutputError, match=f"/{bad}: "):
+        write_files(tmp_path, files)
+    assert content(tmp_path) == {"a": "old"}
+
+
+@pytest.mark.parametrize("bad", ["a", "b", "c"])
+def test_write_files_changes_nothing_if_a_folder_is_in_the_way(tmp_path: Path, bad: str) -> None:
+    for name in "abc":
+        if name == bad:
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).write_text("old")
+    with pytest.raises(OutputError, match=f"/{bad}: it is a folder"):
+        write_files(tmp_path, dict.fromkeys("abc", b"new"))
+    assert content(tmp_path) == {name: "old" for name in "abc" if name != bad}
+
+
+def test_write_files_changes_nothing_if_the_content_is_unusable(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(TypeError):
+        write_files(tmp_path, {"a": b"new", "b": "text"})  # type: ignore[dict-item]
+    assert content(tmp_path) == {"a": "old"}

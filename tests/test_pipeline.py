@@ -1,0 +1,344 @@
+"""The front door on a tiny model: ways to ask agree, switches obey, errors say what is wrong in one sentence."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from perceptio.decoding.events import DepthProgress, DepthReady, Done, SegmentFound, TextDelta
+from perceptio.images import ImageError
+from perceptio.loading import ModelError, load_depth_tokenizer
+from perceptio.pipeline import Perceptio
+from perceptio.tokens import Mode
+
+PROMPTS = ("hello", "Segment the small green cone.", "Where is the cube?", "Which point is nearer, A or B?")
+SWITCHES = [(seg, depth) for seg in ("off", "auto", "on") for depth in ("off", "auto", "on")]
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Image.Image:
+    """60 wide, 90 high."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 60, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def certain(tiny: Perceptio) -> Callable[[float], Perceptio]:
+    """The tiny model with a given object score for every mask."""
+
+    def make(score: float) -> Perceptio:
+        model = copy.deepcopy(tiny.model)
+        head = model.sam.mask_decoder.pred_obj_score_head.proj_out
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.constant_(head.bias, score)
+        return Perceptio(model, tiny.processor)
+
+    return make
+
+
+@pytest.mark.parametrize(("seg", "depth"), SWITCHES)
+def test_ask_batch_and_stream_agree(tiny: Perceptio, portrait: Image.Image, seg: str, depth: str) -> None:
+    batch = tiny.ask_batch([portrait] * 4, PROMPTS, seg=seg, depth=depth, max_new_tokens=60, batch_size=3)
+    for prompt, expected in zip(PROMPTS, batch, strict=True):
+        *events, done = tiny.stream(portrait, prompt, seg=seg, depth=depth, max_new_tokens=60)
+        assert isinstance(done, Done)
+        for answer in (tiny.ask(portrait, prompt, seg=seg, depth=depth, max_new_tokens=60), done.answer):
+            assert answer.trace.raw == expected.trace.raw
+            assert answer.text == expected.text
+            assert answer.trace.malformed == expected.trace.malformed
+            assert len(answer.masks) == len(expected.masks)
+            assert answer.trace.no_target == expected.trace.no_target
+            assert (answer.depth is None) == (expected.depth is None)
+        assert "".join(event.text for event in events if isinstance(event, TextDelta)) == expected.text
+
+
+def test_stream_tells_masks_then_depth_then_words(certain: Callable[[float], Perceptio], portrait: Image.Image) -> None:
+    *events, done = certain(5.0).stream(portrait, PROMPTS[1], seg="on", depth="on")
+    assert isinstance(done, Done)
+    kinds = [type(event) for event in events]
+    order = [SegmentFound, DepthProgress, DepthReady, TextDelta]
+    assert set(kinds) == set(order)
+    assert [order.index(kind) for kind in kinds] == sorted(order.index(kind) for kind in kinds)
+    masks = [event for event in events if isinstance(event, SegmentFound)]
+    assert [event.index for event in masks] == list(range(len(done.answer.masks)))
+    for event, mask in zip(masks, done.answer.masks, strict=True):
+        np.testing.assert_array_equal(event.mask.array, mask.array)
+    progress = [(event.written, event.total) for event in events if isinstance(event, DepthProgress)]
+    assert progress == [(number, 16) for number in range(1, 17)]
+    (ready,) = (event for event in events if isinstance(event, DepthReady))
+    assert done.answer.depth is not None
+    np.testing.assert_array_equal(ready.depth.array, done.answer.depth.array)
+
+
+def test_masks_and_depth_have_the_size_of_the_image(certain: Callable[[float], Perceptio], portrait: Image.Image) -> None:
+    answer = certain(5.0).ask(portrait, PROMPTS[1], seg="on", depth="on")
+    assert answer.masks
+    assert {mask.array.shape for mask in answer.masks} == {(90, 60)}
+    assert all(mask.array.any() and 0 <= mask.score <= 1 for mask in answer.masks)
+    assert answer.depth is not None
+    assert answer.depth.array.shape == (90, 60)
+    assert answer.depth.array.dtype == np.float32
+    assert -1 <= answer.depth.array.min() < answer.depth.array.max() <= 1
+    assert answer.depth.codes.shape == (4, 4)
+    assert answer.image is not None
+    assert answer.image.size == (60, 90)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2000, 3), (3, 2000)])
+def test_extreme_proportions_are_answered(
+    certain: Callable[[float], Perceptio], size: tuple[int, int], tmp_path: Path
+) -> None:
+    answer = certain(5.0).ask(Image.new("RGB", size, "teal"), PROMPTS[1], seg="on", depth="on")
+    assert answer.depth is not None
+    assert answer.depth.array.shape == size[::-1]
+    assert all(mask.array.shape == size[::-1] for mask in answer.masks)
+    answer.save(tmp_path)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_switches_are_obeyed(tiny: Perceptio, portrait: Image.Image, prompt: str) -> None:
+    neither = tiny.ask(portrait, prompt, seg="off", depth="off")
+    assert (neither.masks, neither.depth, neither.trace.no_target) == ([], None, False)
+    assert not {"[SEG]", "<DEPTH_START>"} & set(neither.trace.raw.split())
+    assert "[SEG]" not in neither.trace.raw
+    assert "<DEPTH" not in neither.trace.raw
+    both = tiny.ask(portrait, prompt, seg="on", depth="on")
+    assert both.trace.raw.startswith("[SEG]")
+    assert both.trace.raw.count("<DEPTH_START>") == 1
+    assert both.depth is not None
+    assert bool(both.masks) != both.trace.no_target
+
+
+def test_switches_may_differ_by_question(tiny: Perceptio, portrait: Image.Image) -> None:
+    switches = {"seg": ["on", Mode.OFF], "depth": [Mode.OFF, "on"]}
+    first, second = tiny.ask_batch([portrait] * 2, PROMPTS[:2], **switches)
+    assert first.trace.raw == tiny.ask(portrait, PROMPTS[0], seg="on", depth="off").trace.raw
+    assert second.trace.raw == tiny.ask(portrait, PROMPTS[1], seg="off", depth="on").trace.raw
+
+
+def test_nothing_found_gives_no_mask_and_says_so(certain: Callable[[float], Perceptio], portrait: Image.Image) -> None:
+    answer = certain(-5.0).ask(portrait, PROMPTS[1], seg="on", depth="off")
+    assert answer.trace.raw.startswith("[SEG]")
+    assert answer.masks == []
+    assert answer.trace.no_target
+    assert answer.to_dict()["no_target"] is True
+    assert not any(isinstance(event, SegmentFound) for event in certain(-5.0).stream(portrait, PROMPTS[1], seg="on"))
+
+
+def test_free_running_reports_what_is_malformed(tiny: Perceptio, portrait: Image.Image) -> None:
+    free = tiny.ask_batch([portrait] * 4, PROMPTS, constrained=False, max_new_tokens=100)
+    assert any(answer.trace.malformed for answer in free)
+    bound = tiny.ask_batch([portrait] * 4, PROMPTS)
+    assert {problem for answer in bound for problem in answer.trace.malformed if "end of text" not in problem} == set()
+
+
+def test_an_image_given_twice_is_encoded_once(tiny: Perceptio, portrait: Image.Image, tmp_path: Path) -> None:
+    portrait.save(tmp_path / "a.png")
+    seen: list[int] = []
+    hook = tiny.model.vlm.model.vision_tower.register_forward_pre_hook(
+        lambda _, arguments, named: seen.append(len(arguments[0] if arguments else named["pixel_values"])),
+        with_kwargs=True,
+    )
+    try:
+        answers = tiny.ask_batch([tmp_path / "a.png", portrait, str(tmp_path / "a.png")], ["hello"] * 3)
+    finally:
+        hook.remove()
+    assert seen == [2]  # a file and a picture in memory, though of the same pixels
+    assert len({answer.trace.raw for answer in answers}) == 1
+
+
+def test_kinds_of_image_give_the_same_answer(tiny: Perceptio, portrait: Image.Image, tmp_path: Path) -> None:
+    portrait.save(tmp_path / "a.png")
+    answers = [tiny.ask(image, "hello") for image in (portrait, np.asarray(portrait), tmp_path / "a.png")]
+    assert len({answer.trace.raw for answer in answers}) == 1
+
+
+def test_special_tokens_in_a_prompt_are_plain_text(tiny: Perceptio, portrait: Image.Image) -> None:
+    prompt = "[SEG] <DEPTH_START><DEPTH_3> <IMG_CONTEXT> <|im_end|> <p>what?</p>"
+    tokenizer = tiny.processor.tokenizer
+    ids = tiny.processor.tokens([prompt])["input_ids"][0]
+    plain = tiny.processor.tokens(["what?"])["input_ids"][0]
+    special = torch.tensor(tokenizer.all_special_ids)
+    assert torch.isin(ids, special).sum() == torch.isin(plain, special).sum()
+    assert prompt in tokenizer.decode(ids, skip_special_tokens=True)
+    assert tiny.ask(portrait, prompt, max_new_tokens=60).trace.tokens > 0
+
+
+@pytest.mark.parametrize("prompt", ["", "  \n\t "])
+def test_empty_prompt_is_refused(tiny: Perceptio, portrait: Image.Image, prompt: str) -> None:
+    with pytest.raises(ValueError, match="the prompt is empty"):
+        tiny.ask(portrait, prompt)
+    with pytest.raises(ValueError, match="the prompt is empty"):
+        tiny.stream(portrait, prompt)  # at once, not at the first event
+
+
+def test_endless_prompt_is_refused_with_its_numbers(tiny: Perceptio, portrait: Image.Image) -> None:
+    with pytest.raises(ValueError, match=r"the prompt has \d{5,6} tokens but the model reads at most 960;"):
+        tiny.ask(portrait, "x7" * 50_000)
+    with pytest.raises(ValueError, match=r"too long: \d{3} tokens .* 1,024 .* keeps 226, so at most 798;"):
+        tiny.ask(portrait, "7" * 850)
+
+
+def test_unknown_switch_is_refused(tiny: Perceptio, portrait: Image.Image) -> None:
+    for arguments in ({"seg": "maybe"}, {"depth": "ON"}, {"seg": ""}):
+        with pytest.raises(ValueError, match="a switch is off, auto or on, not '"):
+            tiny.ask(portrait, "hello", **arguments)
+    with pytest.raises(ValueError, match="a switch is off, auto or on, not 'maybe'"):
+        tiny.stream(portrait, "hello", seg="maybe")
+
+
+def test_numbers_must_agree(tiny: Perceptio, portrait: Image.Image) -> None:
+    with pytest.raises(ValueError, match="2 images but 1 prompts"):
+        tiny.ask_batch([portrait] * 2, ["hello"])
+    with pytest.raises(ValueError, match="3 switches for 2 prompts"):
+        tiny.ask_batch([portrait] * 2, ["hello"] * 2, seg=["on"] * 3)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, not 0"):
+        tiny.ask_batch([portrait], ["hello"], batch_size=0)
+    with pytest.raises(ValueError, match="max_new_tokens=3 is too small"):
+        tiny.ask(portrait, "hello", max_new_tokens=3)
+    assert tiny.ask_batch([], []) == []
+
+
+def test_unusable_image_is_refused(tiny: Perceptio, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="there is no image file"):
+        tiny.ask(tmp_path / "none.png", "hello")
+
+
+def test_given_codes_are_the_answer_s_across_batches(tiny: Perceptio, portrait: Image.Image) -> None:
+    codes = torch.randint(0, 16, (3, 16), generator=torch.Generator().manual_seed(0))
+    answers = tiny.ask_batch([portrait] * 3, PROMPTS[:3], depth="on", seg="off", forced_depth=codes, batch_size=2)
+    for row, answer in enumerate(answers):
+        assert answer.depth is not None
+        assert answer.depth.codes.flatten().tolist() == codes[row].tolist()
+
+
+def test_save_writes_the_answer(certain: Callable[[float], Perceptio], portrait: Image.Image, tmp_path: Path) -> None:
+    answer = certain(5.0).ask(portrait, PROMPTS[1], seg="on", depth="on")
+    folder = answer.save(tmp_path / "deep" / "er")
+    assert sorted(path.name for path in folder.iterdir()) == ["answer.json", "depth.png", "overlay.png"]
+    assert json.loads((folder / "answer.json").read_text()) == answer.to_dict("depth.png")
+    with Image.open(folder / "overlay.png") as overlay:
+        assert overlay.size == (427, 640)
+
+
+def test_half_precision_answers_too_and_sam_stays_in_float32(tiny_folder: Path, portrait: Image.Image) -> None:
+    model = Perceptio.from_pretrained(tiny_folder, device="cpu", dtype=torch.bfloat16)
+    assert model.model.vlm.dtype == torch.bfloat16
+    assert model.model.sam.dtype == torch.float32
+    answer = model.ask(portrait, PROMPTS[1], seg="on", depth="on")
+    assert answer.depth is not None
+    assert answer.depth.array.dtype == np.float32
+
+
+def test_loading_twice_gives_the_same_answer(tiny: Perceptio, tiny_folder: Path, portrait: Image.Image) -> None:
+    again = Perceptio.from_pretrained(str(tiny_folder), device="cpu")
+    assert again.ask(portrait, PROMPTS[1]).trace.raw == tiny.ask(portrait, PROMPTS[1]).trace.raw
+    assert not again.model.training
+
+
+@pytest.fixture
+def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the model to spoil."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
+def refused(folder: str | Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        Perceptio.from_pretrained(folder, device="cpu")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_unknown_name_is_refused(tmp_path: Path) -> None:
+    assert refused("nanoo").startswith("there is no model 'nanoo': give 'nano', a folder, or a hub id")
+    assert refused(tmp_path / "none").startswith(f"there is no model '{tmp_path / 'none'}'")
+
+
+def test_hub_id_without_a_network_is_refused() -> None:
+    assert "the hub cannot be reached" in refused("no-such-organisation/no-such-model")
+
+
+def test_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"")
+    assert refused(file).startswith(f"{file} is a file, not a model's folder")
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer.json", "tokenizer_config.json", "processor_config.json", "model.safetensors"]
+)
+def test_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    assert refused(folder) == f"{folder} is no complete model: {name} missing"
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer.json", "tokenizer_config.json", "processor_config.json", "model.safetensors"]
+)
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_truncated_file_is_refused(folder: Path, name: str, kept: float) -> None:
+    path = folder / name
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    message = refused(folder)
+    assert str(folder) in message
+    if name == "model.safetensors":
+        assert "damaged or cut short" in message
+
+
+def test_model_of_another_type_is_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "qwen2"}))
+    assert refused(folder) == f"{folder} holds a model of type 'qwen2', not a Perceptio model"
+
+
+def test_missing_weight_is_named(folder: Path) -> None:
+    edit_weights(folder, lambda weights: weights.pop("projector.layers.0.weight"))
+    assert "missing_keys: projector.layers.0.weight (1 in all)" in refused(folder)
+
+
+def test_unexpected_weight_is_named(folder: Path) -> None:
+    edit_weights(folder, lambda weights: weights.update({"projector.extra": torch.zeros(2)}))
+    assert "unexpected_keys: projector.extra (1 in all)" in refused(folder)
+
+
+def test_weight_of_another_shape_is_refused(folder: Path) -> None:
+    edit_weights(folder, lambda weights: weights.update({"projector.layers.0.weight": torch.zeros(2, 2)}))
+    assert "projector.layers.0.weight" in refused(folder)
+
+
+def test_unknown_device_is_refused(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match="unknown device 'abacus'"):
+        Perceptio.from_pretrained(tiny_folder, device="abacus")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_where_there_is_none_is_refused(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match="offers no CUDA device"):
+        Perceptio.from_pretrained(tiny_folder, device="cuda")
+
+
+def test_depth_tokenizer_loads_from_a_model_or_alone(tiny: Perceptio, tiny_folder: Path, tmp_path: Path) -> None:
+    tiny.model.depth_tokenizer.save_pretrained(tmp_path / "alone")
+    codes = torch.arange(16)[None]
+    expected = tiny.model.depth_tokenizer.decode(codes)
+    for place in (tiny_folder, tmp_path / "alone"):
+        torch.testing.assert_close(load_depth_tokenizer(place).decode(codes), expected)
+    (tmp_path / "alone" / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(ModelError, match="the depth tokenizer in .* cannot be loaded"):
+        load_depth_tokenizer(tmp_path / "alone")

@@ -1,0 +1,157 @@
+"""Answers as plain data: run lengths, JSON and the files of a saved answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import resource
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+from perceptio.files import OutputError
+from perceptio.results import Answer, DepthMap, Mask, Trace
+
+RNG = np.random.default_rng(0)
+
+
+def answer(*, depth: bool = True, **changes: Any) -> Answer:
+    array = np.zeros((40, 30), dtype=bool)
+    array[5:20, 3:9] = True
+    whole = Answer(
+        text="the red cube — “left”",
+        masks=[Mask(array, 0.75, "the red cube"), Mask(~array, 0.5)],
+        depth=DepthMap(np.linspace(-1, 1, 1200, dtype=np.float32).reshape(40, 30), np.arange(16).reshape(4, 4)),
+        trace=Trace("[SEG][SEG]...", ["code outside a span at position 3"], {"read": 0.123456}, 12),
+        image=Image.new("RGB", (30, 40), "teal"),
+    )
+    return dataclasses.replace(whole, **({} if depth else {"depth": None}), **changes)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((7, 5), bool),
+        np.ones((7, 5), bool),
+        np.ones((1, 1), bool),
+        RNG.random((33, 47)) > 0.5,
+        RNG.random((500, 3)) > 0.01,
+        (RNG.random((64, 64)) > 0.5)[:, ::2],  # not contiguous
+    ],
+    ids=["empty", "full", "pixel", "noise", "tall", "strided"],
+)
+def test_run_lengths_are_read_back_by_pycocotools(array: np.ndarray) -> None:
+    encoded = json.loads(json.dumps(Mask(array, 1.0).rle))
+    assert encoded["size"] == list(array.shape)
+    np.testing.assert_array_equal(coco.decode(encoded).astype(bool), array)
+    assert coco.area(encoded) == array.sum()
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 2), np.uint8), np.zeros((1, 2, 2), bool), np.zeros(4, bool), np.zeros((2, 2), np.float32)]
+)
+def test_mask_of_another_kind_is_refused(array: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"a mask is an \(H, W\) array of bool, got"):
+        Mask(array, 1.0)
+
+
+def test_depth_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"got \(1, 2, 2\) and \(4, 4\)"):
+        DepthMap(np.zeros((1, 2, 2), np.float32), np.zeros((4, 4), np.int64))
+    with pytest.raises(ValueError, match=r"got \(2, 2\) and \(16,\)"):
+        DepthMap(np.zeros((2, 2), np.float32), np.zeros(16, np.int64))
+
+
+def test_an_answer_is_one_object_of_plain_json() -> None:
+    content = answer(trace=Trace("raw", [], {"read": np.float64(0.123456)}, np.int64(12), np.bool_(True))).to_dict("d.png")
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
+    assert list(content) == ["text", "masks", "depth", "raw", "malformed", "seconds", "tokens", "no_target"]
+    assert content["seconds"] == {"read": 0.1235}
+    assert content["depth"] == {"file": "d.png", "size": [40, 30], "codes": np.arange(16).reshape(4, 4).tolist()}
+    assert [(mask["score"], mask["phrase"]) for mask in content["masks"]] == [(0.75, "the red cube"), (0.5, None)]
+
+
+def test_numpy_scores_are_json_too() -> None:
+    assert json.loads(json.dumps(Mask(np.ones((2, 2), bool), np.float32(0.5)).to_dict()))["score"] == 0.5  # type: ignore[arg-type]
+
+
+def test_without_depth_the_field_is_null() -> None:
+    assert answer(depth=False).to_dict("d.png")["depth"] is None
+
+
+def test_saved_files_hold_the_answer(tmp_path: Path) -> None:
+    found = answer()
+    assert found.save(str(tmp_path / "out")) == tmp_path / "out"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["answer.json", "depth.png", "overlay.png"]
+    text = (tmp_path / "out" / "answer.json").read_text(encoding="utf-8")
+    assert json.loads(text) == found.to_dict("depth.png")
+    assert "the red cube — “left”" in text  # readable, not escaped
+    assert "[0, 1, 2, 3]" in text  # a row of codes on one line
+    for name in ("overlay.png", "depth.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            picture.load()
+            assert picture.mode == "RGB"
+            assert picture.width == 480
+
+
+def test_json_layout_does_not_touch_strings(tmp_path: Path) -> None:
+    tricky = "[\n  1,\n  2\n] [ 3,4 ] \"quoted\" \\ \x00 \u2028"
+    answer(text=tricky).save(tmp_path)
+    assert json.loads((tmp_path / "answer.json").read_text(encoding="utf-8"))["text"] == tricky
+
+
+def test_depth_of_an_earlier_answer_does_not_outlive_it(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    answer().save(tmp_path)
+    answer(depth=False).save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answer.json", "notes.txt", "overlay.png"]
+    assert json.loads((tmp_path / "answer.json").read_text())["depth"] is None
+
+
+def test_failing_in_the_middle_leaves_a_new_folder_empty_and_an_old_one_as_it_was(tmp_path: Path) -> None:
+    old = answer()
+    old.save(tmp_path / "old")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()}
+    long = answer(text="x" * 1_000_000, depth=False)  # the pictures fit below the limit, the last file does not
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
+    try:
+        for folder in ("new", "old"):
+            with pytest.raises(OutputError, match=r"cannot write .*answer\.json: "):
+                long.save(tmp_path / folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "new").iterdir()) == []
+    assert {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
+
+
+def test_values_that_json_cannot_hold_write_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        answer(masks=[Mask(np.ones((40, 30), bool), float("nan"))]).save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_answer_without_its_image_cannot_be_drawn(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no image to draw on"):
+        answer(image=None).save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(OutputError, match="out is a file, not a folder"):
+        answer().save(tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_overlay_says_when_nothing_was_found() -> None:
+    plain = answer(masks=[], trace=Trace("")).overlay()
+    noted = answer(masks=[], trace=Trace("", no_target=True)).overlay()
+    assert (np.asarray(plain) == (0, 128, 128)).all()
+    changed = (np.asarray(noted) != (0, 128, 128)).any(-1)
+    assert changed.any()
+    assert not changed[noted.height // 4 :].any()  # in the upper corner only
