@@ -1,6 +1,6 @@
 """How many labelled scenes a second: drawing the scene, rendering, labels, and writing, on all cores.
 
-    python benchmarks/render.py [--count 1024] [--size 224]
+python benchmarks/render.py [--count 1024] [--size 224]
 """
 
 from __future__ import annotations

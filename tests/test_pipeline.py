@@ -78,7 +78,9 @@ def test_stream_tells_masks_then_depth_then_words(certain: Callable[[float], Per
     np.testing.assert_array_equal(ready.depth.array, done.answer.depth.array)
 
 
-def test_masks_and_depth_have_the_size_of_the_image(certain: Callable[[float], Perceptio], portrait: Image.Image) -> None:
+def test_masks_and_depth_have_the_size_of_the_image(
+    certain: Callable[[float], Perceptio], portrait: Image.Image
+) -> None:
     answer = certain(5.0).ask(portrait, PROMPTS[1], seg="on", depth="on")
     assert answer.masks
     assert {mask.array.shape for mask in answer.masks} == {(90, 60)}

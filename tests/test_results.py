@@ -67,7 +67,9 @@ def test_depth_of_another_shape_is_refused() -> None:
 
 
 def test_an_answer_is_one_object_of_plain_json() -> None:
-    content = answer(trace=Trace("raw", [], {"read": np.float64(0.123456)}, np.int64(12), np.bool_(True))).to_dict("d.png")
+    content = answer(trace=Trace("raw", [], {"read": np.float64(0.123456)}, np.int64(12), np.bool_(True))).to_dict(
+        "d.png"
+    )
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     assert list(content) == ["text", "masks", "depth", "raw", "malformed", "seconds", "tokens", "no_target"]
     assert content["seconds"] == {"read": 0.1235}
@@ -99,7 +101,7 @@ def test_saved_files_hold_the_answer(tmp_path: Path) -> None:
 
 
 def test_json_layout_does_not_touch_strings(tmp_path: Path) -> None:
-    tricky = "[\n  1,\n  2\n] [ 3,4 ] \"quoted\" \\ \x00 \u2028"
+    tricky = '[\n  1,\n  2\n] [ 3,4 ] "quoted" \\ \x00 \u2028'
     answer(text=tricky).save(tmp_path)
     assert json.loads((tmp_path / "answer.json").read_text(encoding="utf-8"))["text"] == tricky
 

@@ -211,7 +211,9 @@ def test_smallest_budget_holds_what_the_modes_allow(
 
 
 def test_answer_never_exceeds_its_budget(tiny: Perceptio) -> None:
-    assert all(len(row.ids) <= 19 for row in run(tiny, PROMPTS, DecodingOptions((OFF,) * 3, (FORCED,) * 3, True, 16, 19)))
+    assert all(
+        len(row.ids) <= 19 for row in run(tiny, PROMPTS, DecodingOptions((OFF,) * 3, (FORCED,) * 3, True, 16, 19))
+    )
 
 
 def test_default_budget_has_room_for_all_parts(tiny: Perceptio) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,28 +14,50 @@ from perceptio.scenes.language.facts import Facts
 from perceptio.scenes.marks import HARDBLINK_PROMPT, Mark, choose_points, draw_marks, grid_cell, two_digits
 from perceptio.scenes.storage import StoredScene
 
-MARKED = 0.5  # share of training pictures with marked points; their one depth span is the marked question's
 MAX_DEPTH_TURNS = 1  # depth spans in a record: each is a hundred tokens, and the same ones
 _TRIES = 40  # questions that may fail to find anything to ask about
 
 Ask = Callable[[Facts, np.random.Generator], Turn | None]
-TASKS: dict[str, tuple[Ask, float]] = {  # task -> how to ask, weight in the mixture
-    "referring": (grounding.referring, 3.0),
-    "plural": (grounding.plural, 1.0),
-    "absent": (grounding.absent, 0.7),
-    "caption": (grounding.caption, 0.5),
-    "depth": (grounding.depth, 0.6),
-    "nearer": (questions.is_nearer, 1.2),
-    "counting": (questions.counting, 1.8),
-    "attribute": (questions.attribute, 1.5),
-    "existence": (questions.existence, 1.0),
-    "comparison": (questions.comparison, 1.5),
-    "choice": (questions.choice, 1.5),
+TASKS: dict[str, Ask] = {
+    "referring": grounding.referring,
+    "plural": grounding.plural,
+    "absent": grounding.absent,
+    "caption": grounding.caption,
+    "depth": grounding.depth,
+    "nearer": questions.is_nearer,
+    "counting": questions.counting,
+    "attribute": questions.attribute,
+    "existence": questions.existence,
+    "comparison": questions.comparison,
+    "choice": questions.choice,
 }
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """What training records ask: weights of the tasks, relative to each other."""
+
+    marked: float = 0.5  # share of pictures with marked points; their one depth span is the marked question's
+    referring: float = 3.0
+    plural: float = 1.0
+    absent: float = 0.7
+    caption: float = 0.5
+    depth: float = 0.6
+    nearer: float = 1.2
+    counting: float = 1.8
+    attribute: float = 1.5
+    existence: float = 1.0
+    comparison: float = 1.5
+    choice: float = 1.5
+
+
 def build_record(
-    stored: StoredScene, rng: np.random.Generator, *, questions: int = 7, marks: bool | None = None
+    stored: StoredScene,
+    rng: np.random.Generator,
+    *,
+    questions: int = 7,
+    marks: bool | None = None,
+    mixture: Mixture | None = None,
 ) -> Record:
     """A training record with a fresh mixture of questions.
 
@@ -42,11 +65,13 @@ def build_record(
         stored: the scene.
         rng: of every draw.
         questions: turns wanted; a poor scene gives fewer, but at least one.
-        marks: draw marked points and ask about them; in a share `MARKED` of the records by default.
+        marks: draw marked points and ask about them; the mixture decides by default.
+        mixture: how often each task is asked.
     """
+    mixture = mixture or Mixture()
     nearness = inverse_depth_from_metric(stored.depth)
     image, turns = stored.rgb, list[Turn]()
-    if rng.random() < MARKED if marks is None else marks:
+    if rng.random() < mixture.marked if marks is None else marks:
         points = choose_points(nearness, stored.ids, int(rng.integers(2, 6)), rng)
         if points:
             image = draw_marks(image, points)
@@ -54,12 +79,12 @@ def build_record(
             turns += [_mark_detail(points, rng) for _ in range(int(rng.integers(1, 3)))]
     facts = Facts(stored)
     names = list(TASKS)
-    weights = np.array([TASKS[name][1] for name in names])
+    weights = np.array([getattr(mixture, name) for name in names])
     weights /= weights.sum()
     for name in rng.choice(names, _TRIES, p=weights):
         if len(turns) >= questions:
             break
-        turn = TASKS[name][0](facts, rng)
+        turn = TASKS[name](facts, rng)
         if turn is None or any(turn.question == other.question for other in turns):
             continue
         if turn.depth and sum(other.depth for other in turns) >= MAX_DEPTH_TURNS:
@@ -91,7 +116,7 @@ def scene_test_turns(stored: StoredScene, rng: np.random.Generator) -> list[tupl
         if points:
             asked.append((draw_marks(stored.rgb, points), marked_turn(points, f"marks{count}")))
     facts = Facts(stored)
-    for name, (ask, _) in TASKS.items():
+    for name, ask in TASKS.items():
         if name == "caption":
             continue
         seen: set[str] = set()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from perceptio.model.build import Sizes
 from perceptio.model.modeling import LossWeights
+from perceptio.scenes.record import Mixture
 
 _T = TypeVar("_T")
 
@@ -63,6 +64,7 @@ class JointStage(Stage):
 
     questions: int = 7  # an image, packed in one sequence
     explicit: float = 0.3  # share of questions that say which spans they want
+    mixture: Mixture = field(default_factory=Mixture)
     losses: LossWeights = field(default_factory=LossWeights)
     evaluate_every: int = 400  # steps between losses on the val split
 

@@ -169,7 +169,7 @@ class Run:
 
         def maker(store: SceneStore) -> Callable[[int, np.random.Generator], PackedRow]:
             def make(index: int, rng: np.random.Generator) -> PackedRow:
-                record = build_record(store[index], rng, questions=stage.questions)
+                record = build_record(store[index], rng, questions=stage.questions, mixture=stage.mixture)
                 return pack_record(
                     record,
                     processor,
