@@ -40,6 +40,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():  # found at the end only, it would stop `write_files` half-way
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         yield beside
         os.replace(beside, target)
     except OutputError:

@@ -76,8 +76,10 @@ def _from_file(source: str | os.PathLike[str]) -> Image.Image:
     except OSError as error:
         reason = "the name is too long" if error.errno == errno.ENAMETOOLONG else error
         raise ImageError(f"{path} cannot be read: {reason}") from error
-    except ValueError as error:  # a path with a null byte
-        raise ImageError(f"{name!r} is not a usable path: {error}") from error
+    except ValueError as error:
+        if "\0" in str(name):
+            raise ImageError(f"{name!r} is not a usable path: {error}") from error
+        raise ImageError(f"{path} is damaged: {error}") from error
 
 
 def _from_array(array: np.ndarray) -> Image.Image:

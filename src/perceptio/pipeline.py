@@ -204,7 +204,7 @@ class Perceptio:
             if parsed.codes is not None and token == vocabulary.depth_end and not depth_told:
                 depth_told = True
                 yield DepthReady(self._depth_map(parsed.codes, batch.images[0].size, batch))
-            text = extract_phrases(self._decode(parsed))[0]
+            text = extract_phrases(self._decode(parsed))[0].strip()
             if not text.endswith(_REPLACEMENT) and len(text) > len(said):
                 yield TextDelta(text[len(said) :])
                 said = text

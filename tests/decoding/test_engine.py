@@ -185,8 +185,8 @@ def test_given_codes_leave_an_answer_without_a_span_alone(tiny: Perceptio) -> No
 @pytest.mark.parametrize(
     ("codes", "complaint"),
     [
-        (torch.zeros(1, 15, dtype=torch.long), r"needs 16 codes for each of 1 rows, got \(1, 15\)"),
-        (torch.zeros(2, 16, dtype=torch.long), r"needs 16 codes for each of 1 rows, got \(2, 16\)"),
+        (torch.zeros(1, 15, dtype=torch.long), r"needs 16 codes for each of 1 rows, .*\(1, 15\)"),
+        (torch.zeros(2, 16, dtype=torch.long), r"needs 16 codes for each of 1 rows, .*\(2, 16\)"),
         (torch.full((1, 16), 16), r"must lie in 0\.\.15"),
         (torch.full((1, 16), -1), r"must lie in 0\.\.15"),
     ],

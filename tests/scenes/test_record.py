@@ -8,7 +8,7 @@ import numpy as np
 
 from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.scenes.marks import HARDBLINK_PROMPT
-from perceptio.scenes.record import MARKED, MAX_DEPTH_TURNS, TASKS, build_record, corpus, scene_test_turns
+from perceptio.scenes.record import MAX_DEPTH_TURNS, TASKS, Mixture, build_record, corpus, scene_test_turns
 from perceptio.tokens import extract_phrases, label_segments
 
 
@@ -56,7 +56,7 @@ def test_records_are_consistent(scenes):
         np.testing.assert_array_equal(record.inverse_depth, inverse_depth_from_metric(stored.depth))
     assert set(tasks) == {"marks", "marks_cell", *TASKS}
     assert tasks.most_common(1)[0][0] == "referring"
-    assert abs(marked / 120 - MARKED) < 0.2
+    assert abs(marked / 120 - Mixture().marked) < 0.2
 
 
 def test_same_draws_give_the_same_record(scenes):

@@ -118,6 +118,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         Raises:
             ValueError: if a weight is missing, unexpected or of another shape.
         """
+        kwargs["ignore_mismatched_sizes"] = True  # reported below, by name
         model, report = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         wrong = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys}
         if wrong:
