@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.build import Sizes, build_model, build_processor
-from perceptio.model.text_tokenizer import TURN_END, train_tokenizer
+from perceptio.model.text_tokenizer import IMAGE_TOKENS, PADDING, TURN_END, TURN_START, train_tokenizer
 from perceptio.pipeline import Perceptio
 from perceptio.tokens import DEPTH_START, SEG
 
@@ -41,7 +41,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ.,"
 
 @pytest.fixture
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level BPE of 300 tokens, not extended with spatial tokens yet; fresh for each test, which may change it."""
+    """A byte-level BPE of 300 tokens, not extended with spatial tokens yet; fresh for each test."""
     return train_tokenizer(TEXTS, 300)
 
 
@@ -60,8 +60,9 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # longer rows win more often: readable letters above raw bytes, and now and then an end, a segment, a span
         letters = [tokenizer.encode(letter, add_special_tokens=False)[0] for letter in LETTERS]
         embeddings[letters] *= 1.2
-        embeddings[:7] *= 0.05  # image and turn tokens: a trained model does not write them
         embeddings[tokenizer.convert_tokens_to_ids([SEG, DEPTH_START, TURN_END])] *= 1.6
+        silent = [PADDING, TURN_START, *IMAGE_TOKENS.values()]  # a trained model does not write them
+        embeddings[tokenizer.convert_tokens_to_ids(silent)] *= 0.05
         model.depth_tokenizer.codebook.normal_()
     folder = tmp_path_factory.mktemp("tiny")
     model.save_pretrained(folder)

@@ -29,6 +29,18 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def write_half(path: Path, stop: BaseException) -> None:
+    with replacing(path) as beside:
+        beside.write_text("half")
+        raise stop
+
+
+def write_half_folder(path: Path, stop: BaseException) -> None:
+    with replacing_folder(path) as beside:
+        (beside / "a.txt").write_text("half")
+        raise stop
+
+
 def test_replacing_makes_folders_and_leaves_only_the_file(tmp_path: Path) -> None:
     with replacing(tmp_path / "a" / "b" / "c.txt") as beside:
         beside.write_text("new")
@@ -52,18 +64,16 @@ def test_whatever_stops_the_block_leaves_the_old_file(tmp_path: Path, stop: type
     path = tmp_path / "a.txt"
     if existed:
         path.write_text("old")
-    with pytest.raises(stop), replacing(path) as beside:
-        beside.write_text("half")
-        raise stop
+    with pytest.raises(stop):
+        write_half(path, stop())
     assert content(tmp_path) == ({"a.txt": "old"} if existed else {})
 
 
 def test_a_refusal_within_the_block_reads_as_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(OutputError) as caught, replacing(path) as beside:
-        beside.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OutputError) as caught:
+        write_half(path, OSError(errno.ENOSPC, "No space left on device"))
     assert str(caught.value) == f"cannot write {path}: the disk is full"
     assert caught.value.errno == errno.ENOSPC
     assert content(tmp_path) == {"a.txt": "old"}
@@ -72,7 +82,7 @@ def test_a_refusal_within_the_block_reads_as_one_sentence(tmp_path: Path) -> Non
 def test_a_file_that_the_system_cuts_short_is_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with largest_file(1000), pytest.raises(OutputError, match="cannot write .*a.txt: "), replacing(path) as beside:
+    with largest_file(1000), pytest.raises(OutputError, match=r"cannot write .*a\.txt: "), replacing(path) as beside:
         beside.write_text("x" * 5000)
     assert content(tmp_path) == {"a.txt": "old"}
 
@@ -89,7 +99,7 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_way_of_a_file_stays(tmp_path: Path) -> None:
     (tmp_path / "a.txt").mkdir()
-    with pytest.raises(OutputError, match="a.txt: it is a folder"), replacing(tmp_path / "a.txt") as beside:
+    with pytest.raises(OutputError, match=r"a\.txt: it is a folder"), replacing(tmp_path / "a.txt") as beside:
         beside.write_text("new")
     assert content(tmp_path) == {}
     assert (tmp_path / "a.txt").is_dir()
@@ -114,19 +124,17 @@ def test_whatever_stops_the_block_leaves_the_old_folder(tmp_path: Path, stop: ty
     target = tmp_path / "model"
     target.mkdir()
     (target / "a.txt").write_text("old")
-    with pytest.raises(stop), replacing_folder(target) as beside:
-        (beside / "a.txt").write_text("half")
-        raise stop
+    with pytest.raises(stop):
+        write_half_folder(target, stop())
     assert content(tmp_path) == {"model/a.txt": "old"}
     assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_refused_folder_reads_as_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
-    with pytest.raises(OutputError, match="cannot write .*/model: a part of the path is a file"):
-        with replacing_folder(tmp_path / "file" / "model"):
-            pass
-    with pytest.raises(OutputError, match="cannot write .*/file: "), replacing_folder(tmp_path / "file") as beside:
+    with pytest.raises(OutputError, match=r"cannot write .*/model: a part of the path is a file"):
+        write_half_folder(tmp_path / "file" / "model", RuntimeError())
+    with pytest.raises(OutputError, match=r"cannot write .*/file: "), replacing_folder(tmp_path / "file") as beside:
         (beside / "a.txt").write_text("new")
     assert content(tmp_path) == {"file": "old"}
     assert len(list(tmp_path.iterdir())) == 1

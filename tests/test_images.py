@@ -89,6 +89,7 @@ def test_truncated_file_is_refused(tmp_path: Path, extension: str, kept: float) 
     assert str(path) in refused(path)
 
 
+@pytest.mark.filterwarnings("ignore:Truncated File Read")
 @pytest.mark.parametrize("seed", range(30))
 def test_spoilt_bytes_give_a_picture_or_one_sentence(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -101,11 +102,10 @@ def test_spoilt_bytes_give_a_picture_or_one_sentence(tmp_path: Path, seed: int) 
         path = tmp_path / f"a.{extension}"
         path.write_bytes(content)
         try:
-            image = load_image(path)
+            outcome = load_image(path).mode
         except ImageError as error:
-            assert "\n" not in str(error)
-        else:
-            assert image.mode == "RGB"
+            outcome = str(error)
+        assert outcome == "RGB" or (str(path) in outcome and "\n" not in outcome)
 
 
 @pytest.mark.parametrize(("width", "height"), [(16000, 10000), (40000, 40000)])

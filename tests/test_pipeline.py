@@ -342,5 +342,5 @@ def test_depth_tokenizer_loads_from_a_model_or_alone(tiny: Perceptio, tiny_folde
     for place in (tiny_folder, tmp_path / "alone"):
         torch.testing.assert_close(load_depth_tokenizer(place).decode(codes), expected)
     (tmp_path / "alone" / "model.safetensors").write_bytes(b"cut")
-    with pytest.raises(ModelError, match="the depth tokenizer in .* cannot be loaded"):
+    with pytest.raises(ModelError, match=r"the depth tokenizer in .* cannot be loaded"):
         load_depth_tokenizer(tmp_path / "alone")

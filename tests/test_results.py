@@ -32,6 +32,7 @@ def answer(*, depth: bool = True, **changes: Any) -> Answer:
     return dataclasses.replace(whole, **({} if depth else {"depth": None}), **changes)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in pycocotools
 @pytest.mark.parametrize(
     "array",
     [

@@ -103,11 +103,20 @@ def test_rows_end_with_the_end_of_text_and_write_nothing_after_it(tiny: Percepti
     lengths = []
     for row in range(3):
         written = [step.tokens[row] for step in steps]
-        lengths.append(written.index(end) + 1)  # all three do end
+        lengths.append(written.index(end) + 1 if end in written else len(written))
         assert None not in written[: lengths[-1]]
         assert set(written[lengths[-1] :]) <= {None}
-    assert len(set(lengths)) > 1  # so at least one row waited for another
-    assert len(steps) == max(lengths)  # and nothing was computed after the last
+    assert min(lengths) < max(lengths)  # so at least one row waited for another
+    assert len(steps) == max(lengths)
+
+
+def test_decoding_stops_once_every_row_has_ended(tiny: Perceptio) -> None:
+    options = single(OFF, OFF, None)
+    ended = [run(tiny, [prompt], options, [picture(seed)])[0].ids for prompt in PROMPTS for seed in range(3)]
+    short = [ids for ids in ended if len(ids) < options.budget(tiny.model.config.vocabulary)]
+    assert short
+    assert {ids[-1] for ids in short} == {tiny.model.config.vocabulary.end_of_text}
+    assert all(ids.count(tiny.model.config.vocabulary.end_of_text) == 1 for ids in short)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)

@@ -14,7 +14,10 @@ FAILED, INTERRUPTED = 1, 130
 def reporting() -> Iterator[None]:
     """Turn errors that users can mend into a sentence on stderr; leave our own mistakes their traceback."""
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # here, where a reader that has gone can still be dealt with
     except BrokenPipeError:
         # the reader of our output has gone (`perceptio ... | head`): nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -136,7 +136,7 @@ def _read(source: Path) -> Picture:
         return Picture(image=load_image(source))
     try:
         depth = np.load(source, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{source} cannot be read as an array: {error}") from error
     if depth.ndim != 2 or depth.dtype.kind != "f" or not np.isfinite(depth).all():
         raise ValueError(f"{source} must hold an (H, W) array of finite floats, depth in metres")

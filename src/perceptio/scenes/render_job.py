@@ -8,7 +8,9 @@ import os
 import shutil
 import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 from tqdm import tqdm
@@ -32,7 +34,7 @@ from perceptio.scenes.world import SPLITS, sample_scene
 TEST_SPLITS = {"test": 500, "test-compositional": 300, "test-shift": 300}  # scenes of each
 _PLAN_FILE = "plan.json"  # what a job in progress renders: a second one with other settings must not mix in
 
-_renderer: Renderer | None = None  # of this worker process
+_size = 224  # of the pictures that this worker process draws
 
 
 def render_split(
@@ -49,21 +51,26 @@ def render_split(
         progress: show a progress bar.
 
     Raises:
-        ValueError: for an unknown split, or fewer than one scene or worker.
+        ValueError: for an unknown split, a size that cannot be, or fewer than one scene or worker.
         SceneStoreError: if the folder holds scenes of other settings.
         OutputError: if the folder cannot be written.
+        RendererError: where OpenGL is missing.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
     if count < 1:
         raise ValueError(f"the number of scenes must be at least 1, not {count}")
+    if not 16 <= size <= 4096:  # the renderer says so too, but in processes of its own
+        raise ValueError(f"the size must be between 16 and 4096 pixels, not {size}")
     workers = os.cpu_count() or 1 if workers is None else workers
     if workers < 1:
         raise ValueError(f"the number of workers must be at least 1, not {workers}")
     folder = Path(folder)
     _claim(folder, {"split": split, "size": size, "generator_version": GENERATOR_VERSION})
-    if (folder / META_FILE).is_file() and SceneStore(folder).meta.count == count:
-        return SceneStore(folder)
+    with suppress(SceneStoreError):  # unfinished, damaged or a shard is gone: what is missing is rendered again
+        store = SceneStore(folder)
+        if store.meta.count == count:
+            return store
     # a last shard that an earlier, smaller job left short is drawn again
     shards = range(-(-count // SHARD_SIZE))
     done = _full_shards(folder, count)
@@ -138,18 +145,23 @@ def _claim(folder: Path, plan: dict[str, object]) -> None:
 
 
 def _start_worker(size: int) -> None:
-    global _renderer
+    global _size
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which lets shards in progress finish
     os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's software rasteriser: one thread a process
-    _renderer = Renderer(size)
+    _size = size
+
+
+@cache
+def _renderer() -> Renderer:
+    """The renderer of this worker process; made by a task, as errors of an initializer never reach the parent."""
+    return Renderer(_size)
 
 
 def _driver() -> str:
-    assert _renderer is not None
-    return _renderer.driver
+    return _renderer().driver
 
 
 def _render_shard(folder: Path, split: str, shard: int, length: int) -> None:
-    assert _renderer is not None
+    renderer = _renderer()
     scenes = [sample_scene(shard * SHARD_SIZE + row, split) for row in range(length)]
-    write_shard(folder, shard, [(scene, _renderer.render(scene)) for scene in scenes])
+    write_shard(folder, shard, [(scene, renderer.render(scene)) for scene in scenes])
