@@ -82,6 +82,8 @@ def decode(
     from perceptio.loading import load_depth_tokenizer
     from perceptio.visualize import color_depth
 
+    if out.suffix == ".npy":
+        raise ValueError(f"{out} is to be a picture, such as depth.png: the .npy file is written beside it")
     codes = _read_codes(source)
     tokenizer = load_depth_tokenizer(model)
     config = tokenizer.config
