@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from perceptio.model.build import sine_positions
+from perceptio.model.initialization import mimetic_attention, sine_positions
 from perceptio.pipeline import Perceptio
 
 
@@ -22,3 +23,18 @@ def test_a_width_that_is_no_multiple_of_four_is_padded() -> None:
 
 def test_embedding_and_head_share_their_weight(tiny: Perceptio) -> None:
     assert tiny.model.get_output_embeddings().weight is tiny.model.get_input_embeddings().weight
+
+
+def test_attention_starts_near_the_identity() -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Module()
+    for name in ("q_proj", "k_proj", "v_proj", "projection_layer"):
+        setattr(layer, name, torch.nn.Linear(64, 64))
+    mimetic_attention(layer, heads=1)
+    with torch.no_grad():
+        looks = layer.q_proj.weight.T @ layer.k_proj.weight
+        moves = layer.projection_layer.weight @ layer.v_proj.weight
+    assert looks.diagonal().mean().item() == pytest.approx(0.7, abs=0.1)
+    assert moves.diagonal().mean().item() == pytest.approx(-0.4, abs=0.1)
+    off = looks - torch.diag(looks.diagonal())
+    assert off.std().item() == pytest.approx(0.7 / 8, rel=0.1)

@@ -1,4 +1,4 @@
-"""Scenes that the tests of language, marks and records share."""
+"""Scenes that the tests of language, marks, records and storage share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from perceptio.scenes.render_job import render_split
 from perceptio.scenes.renderer import Renderer
-from perceptio.scenes.storage import ObjectView, StoredScene, describe_view
+from perceptio.scenes.storage import ObjectView, SceneStore, StoredScene, describe_view
 from perceptio.scenes.world import SCALES, Scene, SceneObject, sample_scene
 
 # size, colour, material, shape; centre x, y and half side in px of a 224 px picture; depth in metres
@@ -26,6 +27,12 @@ def scenes() -> list[StoredScene]:
             views = describe_view(rendered, scene)
             stored.append(StoredScene(scene, rendered.rgb, rendered.depth, rendered.ids, views))
     return stored
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> SceneStore:
+    """Twelve scenes of the val split on disk; tests that damage them take a copy."""
+    return render_split(tmp_path_factory.mktemp("scenes") / "val", "val", 12, size=224, workers=1, progress=False)
 
 
 @pytest.fixture(scope="session")

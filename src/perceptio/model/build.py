@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import (
     GotOcr2ImageProcessorPil,
     InternVLConfig,
@@ -16,6 +16,7 @@ from transformers import (
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.configuration import PerceptioConfig
+from perceptio.model.initialization import mimetic_attention, sine_positions, weight_std
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.text_tokenizer import TURN_END
@@ -64,8 +65,8 @@ def build_model(
     """A model with random weights; the tokenizer is extended with the spatial tokens in place.
 
     InternVL's own initial values are meant to be overwritten by a checkpoint, and train badly from nothing: position
-    embeddings start as 2-D sines here instead of zeros, layer scales at 1 instead of 0.1, and weights are drawn wider,
-    as a narrow model needs.
+    embeddings start as 2-D sines here instead of zeros, layer scales at 1 instead of 0.1, weights are drawn wider, as a
+    narrow model needs, and the tower's attention begins by looking at what is alike and near.
     """
     sizes = sizes or Sizes()
     vocabulary = extend_tokenizer(tokenizer, depth.codes, depth.tokens_per_map, TURN_END)
@@ -80,7 +81,7 @@ def build_model(
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
-        initializer_range=_weight_std(sizes.text_width),
+        initializer_range=weight_std(sizes.text_width),
         eos_token_id=vocabulary.end_of_text,
     )
     vision = InternVLVisionConfig(
@@ -92,7 +93,7 @@ def build_model(
         patch_size=sizes.patch,
         attention_bias=True,
         layer_scale_init_value=1.0,
-        initializer_range=_weight_std(sizes.vision_width),
+        initializer_range=weight_std(sizes.vision_width),
     )
     vlm = InternVLConfig(
         vision_config=vision,
@@ -110,26 +111,7 @@ def build_model(
         embeddings = model.vlm.model.vision_tower.embeddings
         grid = sizes.image // sizes.patch
         embeddings.position_embeddings[0, 1:] = sine_positions(grid, sizes.vision_width)
+        for layer in model.vlm.model.vision_tower.encoder.layer:
+            mimetic_attention(layer.attention, sizes.vision_heads)
         nn.init.normal_(embeddings.cls_token, std=0.02)
     return model
-
-
-def sine_positions(grid: int, width: int) -> Tensor:
-    """2-D sine-cosine position embeddings (MAE, 2111.06377): (grid * grid, width) float32, in raster order.
-
-    A learnt table that starts near zero takes a small tower thousands of steps to find out where its patches are.
-    """
-    quarter = width // 4
-    frequencies = 1 / 100 ** (torch.arange(quarter) / quarter)
-    angles = torch.arange(grid)[:, None] * frequencies  # (grid, quarter)
-    waves = torch.cat([angles.sin(), angles.cos()], 1)  # (grid, width / 2)
-    rows = waves[:, None].expand(grid, grid, -1)
-    columns = waves[None].expand(grid, grid, -1)
-    table = torch.cat([rows, columns], -1).flatten(0, 1)
-    # unit deviation: as loud as the patches themselves, so that attention can tell near from far from the first step
-    return 2**0.5 * nn.functional.pad(table, (0, width - table.shape[1]))
-
-
-def _weight_std(width: int) -> float:
-    """Standard deviation that keeps a layer's output at the scale of its input, less a margin for the residuals."""
-    return 0.75 * width**-0.5
