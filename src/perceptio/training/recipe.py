@@ -43,7 +43,7 @@ class DepthPlan:
 
 @dataclass(frozen=True)
 class Stage:
-    """How one stage is optimised (AdamW, warm-up, cosine)."""
+    """How one stage is optimised: AdamW, and a rate that warms up, may stay, and falls as a cosine."""
 
     steps: int = 1000  # optimiser steps
     batch: int = 32  # images a step and device
@@ -51,6 +51,7 @@ class Stage:
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: int = 100  # steps
+    decay: float = 1.0  # share of the steps, at the end, in which the rate falls; before, it stays
     clip: float = 1.0  # largest norm of the gradient
     bf16: bool = True  # autocast; weights stay float32
     workers: int = 1  # processes that prepare data
