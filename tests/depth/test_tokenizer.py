@@ -150,15 +150,13 @@ def test_encoding_leaves_the_codebook_alone(tokenizer):
 def test_files_hold_everything(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     again = DepthTokenizer.from_pretrained(tmp_path).eval()
-    assert again.config.to_dict() == {**TINY.to_dict(), **{k: again.config.to_dict()[k] for k in _WRITTEN}}
+    for name in ("image_size", "downsample", "codes", "code_dim", "width", "blocks", "decay", "commitment"):
+        assert getattr(again.config, name) == getattr(TINY, name)
     for name, value in tokenizer.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
     maps = maps_of(2, seed=8)
     assert torch.equal(again.encode(maps), tokenizer.encode(maps))
     torch.testing.assert_close(again(maps)["reconstruction"], tokenizer(maps)["reconstruction"])
-
-
-_WRITTEN = ("architectures", "dtype", "_name_or_path", "transformers_version")  # added when saving
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 32, 16), (2, 3, 32, 32), (2, 32, 32), (2, 1, 64, 64)])

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_sizes_never_overlap(drawn):
                 scales[thing.size].append(thing.scale)
     for size in SIZES:
         assert np.mean(scales[size]) == pytest.approx(SCALES[size], rel=0.02)
-    for smaller, larger in zip(SIZES, SIZES[1:], strict=False):
+    for smaller, larger in pairwise(SIZES):
         assert max(scales[smaller]) < 0.8 * min(scales[larger])
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from perceptio.cli.options import OneSplit, Split
 
 app = typer.Typer(help="The procedural world: render it, look at it.", no_args_is_help=True)
 
@@ -15,20 +16,10 @@ Size = Annotated[int, typer.Option(help="Side of the pictures, px.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; one a core by default.", show_default=False)]
 
 
-class Split(StrEnum):
-    """Names of the splits."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-    test_compositional = "test-compositional"
-    test_shift = "test-shift"
-
-
 @app.command()
 def render(
     folder: Annotated[Path, typer.Argument(help="Where to write.", show_default=False)],
-    split: Annotated[Split, typer.Option(help="Which split.")] = Split.train,
+    split: OneSplit = Split.train,
     count: Annotated[int, typer.Option(help="Scenes.")] = 1000,
     size: Size = 224,
     workers: Workers = None,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perceptio.cli.scenes import Split
+from perceptio.cli.options import AsJson, Limit, OneSplit, Recipe, Rendered, RunFolder, Split, TrainScenes
 
 if TYPE_CHECKING:
     from perceptio.depth.teacher import Picture
@@ -21,15 +20,7 @@ Model = Annotated[str, typer.Option(help="nano, or a folder of a model or of a d
 
 
 @app.command()
-def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/nano.yaml.", show_default=False)],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)
-    ] = None,
-    scenes: Annotated[
-        Path | None, typer.Option(help="Folder with rendered train and val splits.", show_default=False)
-    ] = None,
-) -> None:
+def train(recipe: Recipe, out: RunFolder = None, scenes: TrainScenes = None) -> None:
     """Train the depth tokenizer alone: the stage `depth` of a recipe."""
     from perceptio.cli.train import train as run
 
@@ -103,27 +94,17 @@ def decode(
 @app.command()
 def report(
     model: Model = "nano",
-    split: Annotated[Split, typer.Option(help="Which split.")] = Split.test,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--scenes", help="Folder of rendered splits; rendered afresh by default.", show_default=False),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Use the first scenes only.", min=1, show_default=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    split: OneSplit = Split.test,
+    folder: Rendered = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
 ) -> None:
     """Codebook usage, perplexity, depth errors and order accuracy of reconstructed maps."""
     from perceptio.evaluation.tokenizer import report_tokenizer
     from perceptio.loading import load_depth_tokenizer
-    from perceptio.scenes.render_job import TEST_SPLITS, render_split
-    from perceptio.scenes.storage import SceneStore
 
     tokenizer = load_depth_tokenizer(model)
-    with tempfile.TemporaryDirectory() as fresh:
-        if folder is not None:
-            store = SceneStore(folder / split.value)
-        else:
-            count = TEST_SPLITS.get(split.value, 256)
-            store = render_split(fresh, split.value, count if limit is None else min(limit, count))
+    with open_split(folder, split, limit) as store:
         found = report_tokenizer(tokenizer, store, limit=limit)
     typer.echo(found.to_json() if as_json else found.to_markdown())
 

@@ -8,15 +8,13 @@ from typing import Annotated
 
 import typer
 
+from perceptio.cli.options import Recipe, RunFolder, TrainScenes
+
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/nano.yaml.", show_default=False)],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)
-    ] = None,
-    scenes: Annotated[
-        Path | None, typer.Option(help="Folder with rendered train and val splits.", show_default=False)
-    ] = None,
+    recipe: Recipe,
+    out: RunFolder = None,
+    scenes: TrainScenes = None,
     stage: Annotated[
         list[str] | None, typer.Option(help="Run only this stage (repeatable).", show_default=False)
     ] = None,

@@ -1,0 +1,53 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from perceptio.scenes.storage import SceneStore
+
+
+class Split(StrEnum):
+    """Names of the splits."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+    test_compositional = "test-compositional"
+    test_shift = "test-shift"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Limit = Annotated[int | None, typer.Option(help="Use the first scenes only.", min=1, show_default=False)]
+OneSplit = Annotated[Split, typer.Option(help="Which split.")]
+Recipe = Annotated[Path, typer.Argument(help="A recipe, such as recipes/nano.yaml.", show_default=False)]
+Rendered = Annotated[
+    Path | None,
+    typer.Option("--scenes", help="Folder of rendered splits; rendered afresh by default.", show_default=False),
+]
+RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)]
+TrainScenes = Annotated[
+    Path | None, typer.Option(help="Folder with rendered train and val splits.", show_default=False)
+]
+
+
+@contextmanager
+def open_split(folder: Path | None, split: Split, limit: int | None) -> Iterator[SceneStore]:
+    """The rendered split below a folder; without a folder it is rendered for the time of the block."""
+    from perceptio.scenes.render_job import TEST_SPLITS, render_split
+    from perceptio.scenes.storage import SceneStore
+
+    if folder is not None:
+        yield SceneStore(folder / split.value)
+        return
+    with tempfile.TemporaryDirectory() as fresh:
+        count = TEST_SPLITS.get(split.value, 256)
+        yield render_split(fresh, split.value, count if limit is None else min(limit, count))
