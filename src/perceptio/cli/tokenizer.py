@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perceptio.cli.options import AsJson, Limit, OneSplit, Recipe, Rendered, RunFolder, Split, TrainScenes
+from perceptio.cli.options import AsJson, Limit, OneSplit, Recipe, Rendered, RunFolder, Split, TrainScenes, open_split
 
 if TYPE_CHECKING:
     from perceptio.depth.teacher import Picture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ def sine_positions(grid: int, width: int) -> Tensor:
 
 
 @torch.no_grad()
-def mimetic_attention(attention: nn.Module, heads: int) -> None:
+def mimetic_attention(attention: Any, heads: int) -> None:
     """Start self-attention as trained models end up: mimetic initialisation (2305.09828).
 
     Queries times keys is near the identity, so that a patch looks at patches that are alike and, with sine positions in
@@ -35,7 +37,7 @@ def mimetic_attention(attention: nn.Module, heads: int) -> None:
     tower sees single patches only for its first thousands of steps.
 
     Args:
-        attention: with `q_proj`, `k_proj`, `v_proj` and `projection_layer`, each (width, width); changed in place.
+        attention: a module with linear layers `q_proj`, `k_proj`, `v_proj` and `projection_layer`, (width, width) each; changed in place.
         heads: number of heads; width / heads is the width of one.
     """
     width = attention.q_proj.weight.shape[0]
