@@ -37,7 +37,8 @@ def mimetic_attention(attention: Any, heads: int) -> None:
     tower sees single patches only for its first thousands of steps.
 
     Args:
-        attention: a module with linear layers `q_proj`, `k_proj`, `v_proj` and `projection_layer`, (width, width) each; changed in place.
+        attention: a module with linear layers `q_proj`, `k_proj`, `v_proj` and `projection_layer`, (width, width) each;
+            changed in place.
         heads: number of heads; width / heads is the width of one.
     """
     width = attention.q_proj.weight.shape[0]

@@ -1,0 +1,91 @@
+"""The evaluation on scenes: answers made from the truth score full marks, empty ones none, a real model runs through."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from perceptio.depth.normalization import inverse_depth_from_metric
+from perceptio.evaluation.scenes import DepthTokens, _Asked, _report, _score, _Scores, evaluate_scenes
+from perceptio.pipeline import Perceptio
+from perceptio.results import Answer, DepthMap, Mask, Trace
+from perceptio.scenes.record import scene_test_turns
+from perceptio.scenes.render_job import render_split
+from perceptio.scenes.storage import SceneStore
+from perceptio.tokens import build_target, extract_phrases
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> SceneStore:
+    return render_split(tmp_path_factory.mktemp("scenes") / "test", "test", 3, size=128, workers=1, progress=False)
+
+
+def scored(store: SceneStore, tiny: Perceptio, *, perfect: bool) -> dict[str, tuple[float, int]]:
+    """The report on answers made of the truth, or on empty ones."""
+    scores = _Scores()
+    vocabulary = tiny.model.config.vocabulary
+    for index, stored in enumerate(store):
+        for image, turn in scene_test_turns(stored, np.random.default_rng(index)):
+            masks = [Mask(stored.ids == referent, 1.0) for referent in turn.referents]
+            codes = [0] * vocabulary.tokens_per_map if turn.depth else None
+            ids = build_target(vocabulary, len(masks), codes, [])
+            depth = DepthMap(inverse_depth_from_metric(stored.depth), np.zeros((4, 4), np.int64)) if codes else None
+            answer = Answer(
+                text=extract_phrases(turn.answer)[0] if perfect else "",
+                masks=masks if perfect else [],
+                depth=depth if perfect else None,
+                trace=Trace(raw=tiny.processor.tokenizer.decode(ids) if perfect else ""),
+                image=Image.fromarray(image),
+            )
+            _score(scores, _Asked(0, image, turn), answer, stored, tiny, seed=0)
+    report = _report(scores, {"split": "test", "depth_tokens": "own"})
+    return {figure.name: (figure.value, figure.count) for figure in report.figures}
+
+
+def test_the_truth_scores_full_marks(store: SceneStore, tiny: Perceptio) -> None:
+    figures = scored(store, tiny, perfect=True)
+    bad = {"present object without a mask", "malformed answers", "depth MAE, normalised", "depth AbsRel"}
+    for name, (value, count) in figures.items():
+        if name.startswith("rule"):
+            continue
+        assert count > 0, name
+        assert value == pytest.approx(0.0 if name in bad else 1.0, abs=0.06), name
+
+
+def test_silence_scores_nothing_and_is_never_skipped(store: SceneStore, tiny: Perceptio) -> None:
+    full, none = scored(store, tiny, perfect=True), scored(store, tiny, perfect=False)
+    for name in ("referring cIoU", "referring gIoU", "plural cIoU", "marked points, 3", "counting", "nearer", "choice"):
+        assert none[name] == (0.0, full[name][1]), name
+    assert none["depth map written"][0] == 0.0
+    assert none["depth order, 3 points"] == (0.0, full["depth order, 3 points"][1])
+    assert none["valid depth spans where due"][0] == 0.0
+    assert none["no-target accuracy"][0] == 1.0
+
+
+@pytest.mark.parametrize("depth_tokens", list(DepthTokens))
+def test_a_model_runs_through_with_every_kind_of_depth_token(
+    store: SceneStore, tiny: Perceptio, depth_tokens: DepthTokens
+) -> None:
+    report = evaluate_scenes(tiny, store, limit=1, depth_tokens=depth_tokens, progress=False)
+    figures = json.loads(report.to_json())["figures"]
+    assert figures["referring cIoU"]["count"] == 2
+    assert figures["malformed answers"]["count"] > 8
+    if depth_tokens is DepthTokens.off:
+        assert figures["depth map written"]["value"] == 0.0
+
+
+def test_the_same_seed_asks_the_same(store: SceneStore, tiny: Perceptio) -> None:
+    torch.manual_seed(0)
+    first = evaluate_scenes(tiny, store, limit=1, progress=False)
+    torch.manual_seed(1)
+    assert evaluate_scenes(tiny, store, limit=1, progress=False).figures == first.figures
+
+
+def test_a_folder_without_scenes_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no finished scenes"):
+        SceneStore(tmp_path)
