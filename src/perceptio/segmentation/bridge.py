@@ -102,9 +102,9 @@ def decode_masks(sam: Sam2Model, features: ImageFeatures, image_index: Tensor, p
         image_index = image_index.new_zeros(1)
 
     embedding = features.embedding.index_select(0, image_index)
-    positions = sam.get_image_wide_positional_embeddings().expand(len(embedding), -1, -1, -1)
     dense = sam.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1).expand_as(embedding)
     with torch.autocast(prompts.device.type, enabled=False):
+        positions = sam.get_image_wide_positional_embeddings().expand(len(embedding), -1, -1, -1)
         logits, iou, _, object_logit = sam.mask_decoder(
             image_embeddings=embedding,
             image_positional_embeddings=positions,

@@ -13,41 +13,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from transformers import Sam2Model
 
 from perceptio.segmentation.bridge import ImageFeatures, MaskPrediction, decode_masks, encode_image
 from perceptio.segmentation.losses import PointSampling, mask_loss
 from perceptio.segmentation.preprocess import normalize
-from perceptio.segmentation.prompts import Annotated, PromptedImage, draw_prompts
+from perceptio.segmentation.prompts import PromptedImage
 
 LOSS_WEIGHTS = {"bce": 2.0, "dice": 0.5, "score": 0.05, "object": 0.05}
-
-
-class PromptedImages(Dataset[PromptedImage]):
-    """Pictures with freshly drawn prompts.
-
-    Args:
-        images: pairs of (H, W, 3) uint8 RGB and (H, W) uint8 instance map (0 is background), square.
-        size: side S that SAM works at; other sizes are resized.
-        prompts: points and boxes an image, each.
-        training: draw anew at each visit and mirror half of the images; otherwise the index fixes the prompts.
-    """
-
-    def __init__(self, images: Sequence[Annotated], size: int, *, prompts: int = 3, training: bool = True) -> None:
-        self.images = images
-        self.size = size
-        self.prompts = prompts
-        self.training = training
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> PromptedImage:
-        # torch's generator is what a trainer saves and what data-loader workers get apart
-        seed = int(torch.randint(2**62, ())) if self.training else index
-        rgb, ids = self.images[index]
-        return draw_prompts(rgb, ids, self.size, prompts=self.prompts, seed=seed, mirror=self.training)
 
 
 def collate(items: Sequence[PromptedImage]) -> dict[str, Tensor]:

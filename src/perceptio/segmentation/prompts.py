@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Annotated: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # (H, W, 3) RGB and (H, W) instance map
 PromptedImage: TypeAlias = dict[str, NDArray[np.generic]]
 
 MIN_PIXELS = 40  # smaller instances are not prompted
