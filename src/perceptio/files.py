@@ -36,20 +36,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OutputError: if the system refuses to write (full disk, read-only or protected folder).
     """
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
+    with _beside(Path(path)) as (target, beside):
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():  # found at the end only, it would stop `write_files` half-way
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         yield beside
         os.replace(beside, target)
-    except OutputError:
-        raise
-    except OSError as error:
-        raise _explained(target, error) from error
-    finally:
-        _discard(beside)
 
 
 @contextmanager
@@ -59,20 +51,12 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OutputError: if the system refuses to write.
     """
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
+    with _beside(Path(path)) as (target, beside):
         beside.mkdir(parents=True)
         yield beside
         if target.exists():
             shutil.rmtree(target)
         os.replace(beside, target)
-    except OutputError:
-        raise
-    except OSError as error:
-        raise _explained(target, error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def write_files(folder: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
@@ -84,6 +68,20 @@ def write_files(folder: str | os.PathLike[str], files: Mapping[str, bytes]) -> N
     with ExitStack() as stack:
         for name, content in files.items():
             stack.enter_context(replacing(Path(folder) / name)).write_bytes(content)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[tuple[Path, Path]]:
+    """The target and a fresh path beside it, which is gone afterwards; the system's refusals become sentences."""
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield target, beside
+    except OutputError:
+        raise
+    except OSError as error:
+        raise _explained(target, error) from error
+    finally:
+        _discard(beside)
 
 
 def _explained(target: Path, error: OSError) -> OutputError:
@@ -98,4 +96,7 @@ def _explained(target: Path, error: OSError) -> OutputError:
 
 def _discard(path: Path) -> None:
     with suppress(OSError):  # the folder itself is gone or protected: the error that led here says so
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
