@@ -16,7 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from perceptio.files import OutputError, replacing
-from perceptio.scenes.renderer import Renderer
+from perceptio.scenes.renderer import Renderer, RendererError
 from perceptio.scenes.storage import (
     GENERATOR_VERSION,
     META_FILE,
@@ -100,13 +100,15 @@ def _render_shards(
     bar = tqdm(total=count, desc=f"rendering {split}", unit="scene", disable=None if progress else True)
     bar.update(count - sum(_shard_length(shard, count) for shard in todo))
     try:
+        driver = pool.submit(_driver).result()  # before the queue is full, or the bar would stand still
         futures = {
             pool.submit(_render_shard, folder, split, shard, _shard_length(shard, count)): shard for shard in todo
         }
-        driver = pool.submit(_driver).result()
         for future in as_completed(futures):
             future.result()
             bar.update(_shard_length(futures[future], count))
+    except RendererError:
+        raise
     except OSError as error:
         raise OutputError(f"cannot write scenes to {folder}: {error.strerror or error}") from error
     finally:
@@ -136,7 +138,10 @@ def _claim(folder: Path, plan: dict[str, object]) -> None:
     """Note what this folder is for, or check that it is for the same."""
     path = folder / _PLAN_FILE
     if path.is_file():
-        earlier = json.loads(path.read_text())
+        try:
+            earlier = json.loads(path.read_text())
+        except ValueError as error:
+            raise SceneStoreError(f"{path} is damaged ({error}): choose another folder, or empty this one") from error
         if earlier != plan:
             raise SceneStoreError(f"{folder} holds scenes rendered with {earlier}, not {plan}: choose another folder")
         return

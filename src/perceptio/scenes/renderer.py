@@ -31,7 +31,7 @@ TILES = (4, 3)  # lone silhouettes a row and a column; holds MAX_OBJECTS
 VERTEX_BYTES = 40
 
 
-class RendererError(RuntimeError):
+class RendererError(OSError):
     """OpenGL is missing or unusable; the message says what to install."""
 
 
