@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ def fresh() -> Regression:
     return Regression()
 
 
-def run(module: Regression, folder: Path) -> Regression:
-    train_stage(module, Visits(sample, 10, 48, seed=0), collate, STAGE, folder, seed=5)
+def run(module: Regression, folder: Path, stage: Stage = STAGE) -> Regression:
+    train_stage(module, Visits(sample, 10, 48, seed=0), collate, stage, folder, seed=5)
     return module
 
 
@@ -61,6 +62,15 @@ def run(module: Regression, folder: Path) -> Regression:
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Regression, Path]:
     folder = tmp_path_factory.mktemp("unbroken") / "stage"
     return run(fresh(), folder), folder
+
+
+def test_a_killed_run_with_muon_resumes_exactly_too(tmp_path: Path) -> None:
+    stage = replace(STAGE, muon=1e-2)
+    unbroken, killed = run(fresh(), tmp_path / "a", stage), fresh()
+    killed.stop_at = 7
+    with pytest.raises(KeyboardInterrupt):
+        run(killed, tmp_path / "b", stage)
+    assert torch.equal(run(fresh(), tmp_path / "b", stage).layer.weight, unbroken.layer.weight)
 
 
 def test_a_run_that_was_killed_resumes_exactly(unbroken: tuple[Regression, Path], tmp_path: Path) -> None:

@@ -43,12 +43,13 @@ class DepthPlan:
 
 @dataclass(frozen=True)
 class Stage:
-    """How one stage is optimised: AdamW, and a rate that warms up, may stay, and falls as a cosine."""
+    """How one stage is optimised; the rate warms up, may stay, and falls as a cosine."""
 
     steps: int = 1000  # optimiser steps
     batch: int = 32  # images a step and device
     accumulate: int = 1  # batches a step
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  # of AdamW
+    muon: float = 0.0  # rate of Muon on the matrices of hidden layers; 0: AdamW for all
     weight_decay: float = 0.05
     warmup: int = 100  # steps
     decay: float = 1.0  # share of the steps, at the end, in which the rate falls; before, it stays

@@ -14,6 +14,7 @@ from transformers import Trainer, TrainingArguments
 
 from perceptio.training.checkpoint import MarkComplete, last_checkpoint
 from perceptio.training.curves import DrawCurves
+from perceptio.training.optimizer import MatrixOptimizer
 from perceptio.training.recipe import Stage
 
 Collate = Callable[[list[Any]], dict[str, Tensor]]
@@ -130,7 +131,15 @@ def train_stage(
         train_dataset=samples,
         eval_dataset=validation,
         data_collator=collate,
+        optimizers=(_optimizer(module, stage), None),
         callbacks=[MarkComplete(), DrawCurves(folder.name)],
     )
     checkpoint = last_checkpoint(folder)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def _optimizer(module: nn.Module, stage: Stage) -> MatrixOptimizer | None:
+    """Muon with AdamW where the stage asks for it; None lets Trainer make its AdamW."""
+    if not stage.muon:
+        return None
+    return MatrixOptimizer(module, stage.muon, stage.learning_rate, stage.weight_decay)
