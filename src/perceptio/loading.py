@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
+from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
+from perceptio.tokens import spatial_tokens
 
 SHIPPED = ("nano",)
 _NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json", "processor_config.json")
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
+_SECTIONS = ("vlm", "sam", "depth")  # of config.json; a missing one would silently become a 7B default
 _ADVICE = "give 'nano', a folder, or a hub id such as organisation/model"
 
 
@@ -50,9 +55,12 @@ def load(
     try:
         model = PerceptioForConditionalGeneration.from_pretrained(folder, dtype=dtype, use_safetensors=True)
         processor = PerceptioProcessor.from_pretrained(folder)
+        _check_fit(model, processor)
+    except (ImportError, MemoryError):
+        raise
     except SafetensorError as error:
         raise ModelError(f"the weights in {folder} are damaged or cut short ({error}): fetch them again") from error
-    except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
+    except Exception as error:  # what a damaged file sets off has no common type: tokenizers raises Exception itself
         raise ModelError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
     model.sam.float()
     model.projector.float()
@@ -68,9 +76,11 @@ def find(name: str | Path) -> Path:
     text = str(name)
     if text in SHIPPED:
         folder = Path(str(files("perceptio"))) / "assets" / text
-    elif Path(text).is_dir():
+        if not folder.is_dir():
+            raise ModelError(f"this installation lacks the model {text!r} ({folder}): install the package again")
+    elif os.path.isdir(text):  # of os.path, which answers for impossible names too
         folder = Path(text)
-    elif Path(text).exists():
+    elif os.path.exists(text):
         raise ModelError(f"{text} is a file, not a model's folder: {_ADVICE}")
     elif _HUB_ID.match(text) and not text.startswith("."):
         folder = _download(text)
@@ -81,17 +91,41 @@ def find(name: str | Path) -> Path:
         missing.append(_WEIGHTS[0])
     if missing:
         raise ModelError(f"{folder} is no complete model: {', '.join(missing)} missing")
-    _check_kind(folder)
+    config, *_ = [_read_object(folder / file) for file in _NEEDED]
+    if config.get("model_type") != "perceptio":
+        raise ModelError(f"{folder} holds a model of type {config.get('model_type')!r}, not a Perceptio model")
+    absent = [section for section in _SECTIONS if not isinstance(config.get(section), dict)]
+    if absent:
+        raise ModelError(f"{folder / 'config.json'} is damaged: no section {', '.join(absent)}")
     return folder
 
 
-def _check_kind(folder: Path) -> None:
+def _read_object(path: Path) -> dict[str, Any]:
     try:
-        kind = json.loads((folder / "config.json").read_text()).get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise ModelError(f"{folder / 'config.json'} is damaged: {error}") from error
-    if kind != "perceptio":
-        raise ModelError(f"{folder} holds a model of type {kind!r}, not a Perceptio model")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is damaged: it holds no JSON object")
+    return content
+
+
+def _check_fit(model: PerceptioForConditionalGeneration, processor: PerceptioProcessor) -> None:
+    """Files of two models in one folder would load, and fail or answer nonsense only when asked."""
+    vocabulary, tokenizer = model.config.vocabulary, processor.tokenizer
+    names = [*spatial_tokens(len(vocabulary.codes)), tokenizer.context_image_token]
+    ids = [vocabulary.seg, vocabulary.depth_start, vocabulary.depth_end, *vocabulary.codes]
+    for token, expected in zip(names, [*ids, model.config.vlm.image_token_id], strict=True):
+        if tokenizer.convert_tokens_to_ids(token) != expected:
+            raise ValueError(f"its tokenizer and config.json disagree about the token {token}")
+    if max(*ids, vocabulary.end_of_text, len(tokenizer) - 1) >= model.vlm.get_input_embeddings().num_embeddings:
+        raise ValueError("its tokenizer has more tokens than the model has embeddings")
+    for name, found, expected in (
+        ("image_seq_length", processor.image_seq_length, model.config.vlm.image_seq_length),
+        ("sam_image_size", processor.sam_image_size, model.config.sam.prompt_encoder_config.image_size),
+    ):
+        if found != expected:
+            raise ValueError(f"processor_config.json has {name} {found!r} but the model needs {expected}")
 
 
 def _download(name: str) -> Path:
@@ -114,7 +148,7 @@ def load_depth_tokenizer(name: str | Path) -> DepthTokenizer:
         ModelError: as `load`.
     """
     config = Path(name) / "config.json"
-    if config.is_file() and '"perceptio_depth"' in config.read_text() and '"perceptio"' not in config.read_text():
+    if config.is_file() and _read_object(config).get("model_type") == DepthTokenizerConfig.model_type:
         try:
             return DepthTokenizer.from_pretrained(name, use_safetensors=True).float().eval()
         except (SafetensorError, ValueError, OSError, RuntimeError) as error:

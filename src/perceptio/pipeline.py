@@ -184,7 +184,7 @@ class Perceptio:
         vocabulary = self.model.config.vocabulary
         ids: list[int] = []
         states: list[Tensor] = []
-        said, depth_told = "", False
+        said, depth_told, found = "", False, 0
         while True:
             with batch.timed("generate"):
                 step = next(steps, None)
@@ -197,7 +197,8 @@ class Perceptio:
                 states.append(step.states[0])
                 mask = self._masks(batch, [states[-1][None]])[0][0]
                 if mask is not None:
-                    yield SegmentFound(len(states) - 1, mask)
+                    yield SegmentFound(found, mask)
+                    found += 1
             parsed = parse(vocabulary, ids)
             if token in vocabulary.code_index:
                 yield DepthProgress(len(parsed.spans[-1].codes) if parsed.spans else 0, vocabulary.tokens_per_map)

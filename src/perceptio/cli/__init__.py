@@ -6,7 +6,8 @@ from __future__ import annotations
 def main() -> None:
     """Run the command line; errors of the user end in one sentence and a non-zero exit."""
     from perceptio.cli.app import app
-    from perceptio.cli.errors import reporting
+    from perceptio.cli.errors import reporting, tolerate_any_text
 
+    tolerate_any_text()
     with reporting():
         app(prog_name="perceptio")

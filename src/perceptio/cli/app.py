@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from perceptio import __version__
 from perceptio.cli import ask, evaluate, scenes, tokenizer, train
+from perceptio.cli.errors import reporting
+
+
+class _Commands(TyperGroup):
+    """Reports errors before Typer sees them: it ends Ctrl-C without a word and a closed pipe as a failure."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with reporting():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
     name="perceptio",
+    cls=_Commands,
     help="Ask an image a question; get the answer with its masks and depth map.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

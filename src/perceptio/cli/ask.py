@@ -100,7 +100,7 @@ def _run(
         objects = [
             _to_dict(answer, image, folder) for answer, image, folder in zip(answers, images, folders, strict=True)
         ]
-        print(json.dumps(objects[0] if len(objects) == 1 else {"answers": objects}, ensure_ascii=False))
+        print(json.dumps(objects[0] if len(objects) == 1 else {"answers": objects}))
         return
     for answer, image in zip(answers, images, strict=True):
         print(answer.text if len(answers) == 1 else f"{image}: {answer.text}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,8 @@ def reporting() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()  # here, where a reader that has gone can still be dealt with
+            if sys.stdout is not None:  # it is None where the caller has closed it
+                sys.stdout.flush()  # here, where a reader that has gone can still be dealt with
     except BrokenPipeError:
         # the reader of our output has gone (`perceptio ... | head`): nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -29,8 +32,16 @@ def reporting() -> Iterator[None]:
         print(f"error: {_missing(error)}", file=sys.stderr)
         sys.exit(FAILED)
     except (ValueError, OSError, MemoryError) as error:
-        print(f"error: {error or 'out of memory'}", file=sys.stderr)
+        reason = re.sub(r"^\[Errno \d+\] ", "", str(error)) or "out of memory"
+        print(f"error: {reason}", file=sys.stderr)
         sys.exit(FAILED)
+
+
+def tolerate_any_text() -> None:
+    """Let stdout and stderr escape characters that their encoding lacks, instead of failing on them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _missing(error: ModuleNotFoundError) -> str:
