@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perceptio.cli.options import quiet
+
 if TYPE_CHECKING:
     from perceptio.results import Answer
 
@@ -82,10 +84,7 @@ def _run(
     from perceptio.images import load_image
 
     pictures = [load_image(image) for image in images]  # before the model: a wrong path should not cost a load
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    quiet()
     from perceptio.pipeline import Perceptio
 
     answers = Perceptio.from_pretrained(model, device=device).ask_batch(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from perceptio.cli.options import AsJson, Limit, OneSplit, Rendered, Split, open_split
+from perceptio.cli.options import AsJson, Limit, OneSplit, Rendered, Split, open_split, quiet
 
 app = typer.Typer(help="Measure a model.", no_args_is_help=True)
 
@@ -40,13 +40,10 @@ def scenes(
     as_json: AsJson = False,
 ) -> None:
     """Referring expressions, marked points, questions and depth on procedural scenes."""
-    from transformers.utils import logging
-
     from perceptio.evaluation import scenes as evaluation
     from perceptio.pipeline import Perceptio
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    quiet()
     loaded = Perceptio.from_pretrained(model)
     with open_split(folder, split, limit) as store:
         report = evaluation.evaluate_scenes(

@@ -51,3 +51,11 @@ def open_split(folder: Path | None, split: Split, limit: int | None) -> Iterator
     with tempfile.TemporaryDirectory() as fresh:
         count = TEST_SPLITS.get(split.value, 256)
         yield render_split(fresh, split.value, count if limit is None else min(limit, count))
+
+
+def quiet() -> None:
+    """Keep the model library's own progress bars and warnings off stderr: it is for our sentences."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()

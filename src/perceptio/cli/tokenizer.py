@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perceptio.cli.options import AsJson, Limit, OneSplit, Recipe, Rendered, RunFolder, Split, TrainScenes, open_split
+from perceptio.cli.options import (
+    AsJson,
+    Limit,
+    OneSplit,
+    Recipe,
+    Rendered,
+    RunFolder,
+    Split,
+    TrainScenes,
+    open_split,
+    quiet,
+)
 
 if TYPE_CHECKING:
     from perceptio.depth.teacher import Picture
@@ -49,6 +60,7 @@ def encode(
     from perceptio.depth.teacher import DepthAnything, ExactDepth
     from perceptio.loading import load_depth_tokenizer
 
+    quiet()
     tokenizer = load_depth_tokenizer(model)
     guide = ExactDepth() if picture.depth is not None else DepthAnything(str(teacher))
     config = tokenizer.config
@@ -76,6 +88,7 @@ def decode(
     if out.suffix == ".npy":
         raise ValueError(f"{out} is to be a picture, such as depth.png: the .npy file is written beside it")
     codes = _read_codes(source)
+    quiet()
     tokenizer = load_depth_tokenizer(model)
     config = tokenizer.config
     if len(codes) != config.tokens_per_map or not all(0 <= code < config.codes for code in codes):
@@ -103,6 +116,7 @@ def report(
     from perceptio.evaluation.tokenizer import report_tokenizer
     from perceptio.loading import load_depth_tokenizer
 
+    quiet()
     tokenizer = load_depth_tokenizer(model)
     with open_split(folder, split, limit) as store:
         found = report_tokenizer(tokenizer, store, limit=limit)
