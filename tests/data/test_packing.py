@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from perceptio.data.packing import ABSENT, END, IGNORED, TELLING, choose_spans, collate, pack_record, text_weights
+from perceptio.data.packing import (
+    ABSENT,
+    END,
+    IGNORED,
+    TELLING,
+    PackedRow,
+    choose_spans,
+    collate,
+    pack_record,
+    text_weights,
+)
 from perceptio.data.record import Record, Turn
 from perceptio.pipeline import Perceptio
 from perceptio.tokens import Mode, build_target, parse
@@ -18,14 +31,14 @@ TURNS = (
 )
 
 
-def record(turns: tuple[Turn, ...] = TURNS, **changes: object) -> Record:
+def record(turns: tuple[Turn, ...] = TURNS, **changes: Any) -> Record:
     ids = np.zeros((SIDE, SIDE), np.uint8)
     ids[:20, :20], ids[30:, 30:] = 1, 2
-    values: dict[str, object] = {"ids": ids, "inverse_depth": np.zeros((SIDE, SIDE), np.float32), **changes}
-    return Record("test/0", np.zeros((SIDE, SIDE, 3), np.uint8), turns, **values)  # type: ignore[arg-type]
+    whole = Record("test/0", np.zeros((SIDE, SIDE, 3), np.uint8), turns, ids, np.zeros((SIDE, SIDE), np.float32))
+    return replace(whole, **changes)
 
 
-def pack(tiny: Perceptio, item: Record, explicit: float = 0.0, seed: int = 0):  # type: ignore[no-untyped-def]
+def pack(tiny: Perceptio, item: Record, explicit: float = 0.0, seed: int = 0) -> PackedRow:
     config = tiny.model.config
     return pack_record(
         item,

@@ -44,6 +44,9 @@ class Spans:
 class PackedRow:
     """One record as a sequence; lists run over its T positions unless noted."""
 
+    depth_map: np.ndarray  # (S, S) float32; zeros where the record has none
+    pixel_values: Tensor  # (3, side, side)
+    sam_pixel_values: Tensor  # (3, S', S')
     input_ids: list[int] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
@@ -54,9 +57,6 @@ class PackedRow:
     spans: list[int] = field(default_factory=list)  # positions of <DEPTH_START>
     segments: list[int] = field(default_factory=list)  # positions of [SEG]
     masks: list[np.ndarray] = field(default_factory=list)  # by [SEG], (S', S') bool
-    depth_map: np.ndarray | None = None  # (S, S) float32
-    pixel_values: Tensor | None = None  # (3, side, side)
-    sam_pixel_values: Tensor | None = None  # (3, S', S')
 
 
 def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
@@ -97,7 +97,12 @@ def pack_record(
     """
     if not record.turns:
         raise ValueError(f"record {record.key} has no questions")
-    row = PackedRow()
+    values, sam_values = processor.pixels([Image.fromarray(record.image)])
+    if record.inverse_depth is None:
+        depth_map = np.zeros((depth_size, depth_size), np.float32)
+    else:
+        depth_map = resize_nearest(record.inverse_depth, depth_size)
+    row = PackedRow(depth_map, values[0], sam_values[0])
     prefix = processor.prefix_ids()
     _extend(row, prefix, branch=0, start=0)
     side = processor.sam_image_size
@@ -112,12 +117,6 @@ def pack_record(
             assert record.ids is not None
             ids = resize_nearest(record.ids, side)
             row.masks.extend(ids == referent for referent in spans.referents)
-    if record.inverse_depth is not None:
-        row.depth_map = resize_nearest(record.inverse_depth, depth_size)
-    else:
-        row.depth_map = np.zeros((depth_size, depth_size), np.float32)
-    values, sam_values = processor.pixels([Image.fromarray(record.image)])
-    row.pixel_values, row.sam_pixel_values = values[0], sam_values[0]
     return row
 
 
@@ -189,7 +188,7 @@ def collate(rows: Sequence[PackedRow], padding: int) -> dict[str, Tensor]:
     answers = np.cumsum([0, *(len(row.answer_has_span) for row in rows)])
     answer_ids = padded("answer_ids", -1, torch.int64)
     shift = torch.tensor(answers[:-1])[:, None]
-    side = rows[0].sam_pixel_values.shape[-1]  # type: ignore[union-attr]
+    side = rows[0].sam_pixel_values.shape[-1]
     masks = [mask for row in rows for mask in row.masks]
     return {
         "input_ids": padded("input_ids", padding, torch.int64),
@@ -203,8 +202,8 @@ def collate(rows: Sequence[PackedRow], padding: int) -> dict[str, Tensor]:
         "segments": _places([row.segments for row in rows]),
         "masks": torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, side, side, dtype=torch.bool),
         "depth_maps": torch.stack([torch.from_numpy(row.depth_map) for row in rows])[:, None],
-        "pixel_values": torch.stack([row.pixel_values for row in rows]),  # type: ignore[misc]
-        "sam_pixel_values": torch.stack([row.sam_pixel_values for row in rows]),  # type: ignore[misc]
+        "pixel_values": torch.stack([row.pixel_values for row in rows]),
+        "sam_pixel_values": torch.stack([row.sam_pixel_values for row in rows]),
     }
 
 

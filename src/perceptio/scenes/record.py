@@ -91,7 +91,7 @@ def build_record(
             continue
         turns.append(turn)
     if not turns:
-        turns.append(grounding.depth(facts, rng))  # type: ignore[arg-type]
+        turns.append(grounding.depth(facts, rng))
     return Record(f"{stored.scene.split}/{stored.scene.seed}", image, tuple(turns), stored.ids, nearness)
 
 

@@ -107,7 +107,7 @@ class Run:
             return dense_sample(store[index], sizes.image, sizes.patch, rng)
 
         torch.manual_seed(self.recipe.seed)
-        module = VisionPretraining(self._fresh_model().vlm.model.vision_tower, sizes.vision_width)
+        module = VisionPretraining(self.fresh_model().vlm.model.vision_tower, sizes.vision_width)
         train_stage(
             module, self.visits(make, len(store), stage), default_collate, stage, target.parent, seed=self.recipe.seed
         )
@@ -160,7 +160,7 @@ class Run:
             return
         stage, seed = self.recipe.joint, self.recipe.seed
         torch.manual_seed(seed)
-        model = self._fresh_model()
+        model = self.fresh_model()
         _load(model.vlm.model.vision_tower, self.folder / "vision" / _WEIGHTS)
         _load(model.sam, self.folder / "sam" / _WEIGHTS)
         _load(model.depth_tokenizer, self.folder / "depth" / "final" / _WEIGHTS)
@@ -208,7 +208,8 @@ class Run:
             raise ValueError(f"{path} is missing: run the stage `tokenizer` first")
         return AutoTokenizer.from_pretrained(path)
 
-    def _fresh_model(self) -> PerceptioForConditionalGeneration:
+    def fresh_model(self) -> PerceptioForConditionalGeneration:
+        """A model of the recipe's sizes with random weights; the stage `tokenizer` must be done."""
         config = DepthTokenizerConfig(**asdict(self.recipe.depth_tokenizer))
         return build_model(self._tokenizer_files(), config, self.recipe.model)
 

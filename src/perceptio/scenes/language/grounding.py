@@ -116,7 +116,7 @@ def caption(facts: Facts, rng: np.random.Generator) -> Turn | None:
     )
 
 
-def depth(facts: Facts, rng: np.random.Generator) -> Turn | None:
+def depth(facts: Facts, rng: np.random.Generator) -> Turn:
     """The depth map itself."""
     return Turn(
         question=wording.pick(wording.DEPTH, rng),
