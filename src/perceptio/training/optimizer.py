@@ -37,8 +37,8 @@ class MatrixOptimizer(Optimizer):
         self._parts.append(AdamW([group for group in decays if group["params"]], lr=rate, betas=(0.9, 0.98)))
         self.defaults = dict(self._parts[-1].defaults)
 
-    # Optimizer declares attributes and an overloaded step; a view of two optimisers cannot be plain attributes, since each
-    # part replaces its own lists when it loads a state.
+    # Optimizer declares attributes and an overloaded step; a view of two optimisers cannot be plain attributes,
+    # since each part replaces its own lists when it loads a state.
     @property
     def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The groups of both; a scheduler changes them in place."""
