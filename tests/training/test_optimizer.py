@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from perceptio.pipeline import Perceptio
-from perceptio.training.optimizer import MatrixOptimizer, split_parameters
+from perceptio.training.optimizer import MatrixOptimizer, sort_parameters
 
 
 class Small(nn.Module):
@@ -41,33 +42,36 @@ def steps(module: Small, optimizer: torch.optim.Optimizer, count: int) -> None:
         optimizer.step()
 
 
+def parts_of(module: Small, scale: float = 1.0) -> list[torch.optim.Optimizer]:
+    """The optimisers by hand; `scale` is that of the rates of `hidden`."""
+    vectors = [module.norm.weight, module.norm.bias, module.head.bias]
+    adam = {"betas": (0.9, 0.98)}
+    return [
+        torch.optim.Muon([module.hidden.weight], lr=1e-2 * scale, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW([module.embed.weight, module.head.weight], lr=1e-3, weight_decay=0.05, **adam),
+        torch.optim.AdamW(vectors, lr=1e-3, weight_decay=0.0, **adam),
+        torch.optim.AdamW([module.hidden.bias], lr=1e-3 * scale, weight_decay=0.0, **adam),
+    ]
+
+
 def test_only_hidden_matrices_go_to_muon() -> None:
     module = small()
-    matrices, others, vectors = split_parameters(module)
-    assert [tuple(item.shape) for item in matrices] == [(6, 4)]
-    assert {tuple(item.shape) for item in others} == {(5, 4), (5, 6)}
-    assert all(item.dim() == 1 for item in vectors)
-    assert len(matrices) + len(others) + len(vectors) == len(list(module.parameters()))
+    kinds = {name: kind for name, _, kind in sort_parameters(module)}
+    assert {name for name, kind in kinds.items() if kind == "matrix"} == {"hidden.weight"}
+    assert {name for name, kind in kinds.items() if kind == "other"} == {"embed.weight", "head.weight"}
+    assert len(kinds) == len(list(module.parameters()))
 
 
 def test_a_tied_embedding_and_frozen_parts_are_left_out_of_the_matrices(tiny: Perceptio) -> None:
-    parts = split_parameters(tiny.model)
-    ids = [{id(item) for item in part} for part in parts]
-    assert id(tiny.model.get_input_embeddings().weight) in ids[1]
-    frozen = {id(item) for item in tiny.model.parameters() if not item.requires_grad}
-    assert not frozen & (ids[0] | ids[1] | ids[2])
-    assert sum(map(len, parts)) == sum(item.requires_grad for item in tiny.model.parameters())
+    kinds = {id(item): kind for _, item, kind in sort_parameters(tiny.model)}
+    assert kinds[id(tiny.model.get_input_embeddings().weight)] == "other"
+    assert set(kinds) == {id(item) for item in tiny.model.parameters() if item.requires_grad}
 
 
 def test_a_step_equals_a_step_of_muon_and_of_adamw_apart() -> None:
     module, other = small(), small()
     combined = MatrixOptimizer(module, 1e-2, 1e-3, 0.05)
-    matrices, tensors, vectors = split_parameters(other)
-    apart = [
-        torch.optim.Muon(matrices, lr=1e-2, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(tensors, lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98)),
-        torch.optim.AdamW(vectors, lr=1e-3, weight_decay=0.0, betas=(0.9, 0.98)),
-    ]
+    apart = parts_of(other)
     steps(module, combined, 3)
     for _ in range(3):
         other.zero_grad()
@@ -76,6 +80,31 @@ def test_a_step_equals_a_step_of_muon_and_of_adamw_apart() -> None:
             optimizer.step()
     for one, two in zip(module.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_a_scaled_part_learns_at_its_own_rates() -> None:
+    module, other = small(), small()
+    combined = MatrixOptimizer(module, 1e-2, 1e-3, 0.05, {"hidden": 0.1})
+    steps(module, combined, 3)
+    apart = parts_of(other, scale=0.1)
+    for _ in range(3):
+        other.zero_grad()
+        loss_of(other).backward()
+        for optimizer in apart:
+            optimizer.step()
+    for one, two in zip(module.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_without_a_matrix_rate_everything_is_adamws() -> None:
+    combined = MatrixOptimizer(small(), 0.0, 1e-3, 0.05, {"hidden": 0.5})
+    assert {group["lr"] for group in combined.param_groups} == {1e-3, 5e-4}
+    assert all("betas" in group for group in combined.param_groups)
+
+
+def test_a_scale_for_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'hiden'"):
+        MatrixOptimizer(small(), 1e-2, 1e-3, 0.05, {"hiden": 0.5})
 
 
 def test_training_lowers_the_loss_and_a_scheduler_reaches_both_parts() -> None:

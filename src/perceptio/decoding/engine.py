@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from perceptio.decoding.grammar import SpatialGrammar
+from perceptio.model.positions import positions_of_cells
 from perceptio.tokens import Mode, SpatialVocabulary
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Prefill:
     hidden: Tensor  # (B, D) state at the last prompt token
     cache: DynamicCache  # keys and values of the P prompt positions
     mask: Tensor  # (B, P) int64, 0 at left padding
+    cells: Tensor | None  # (B, N) int64 positions of the tokens that predict codes; None: they follow the sequence
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,20 @@ def prefill(
     embeddings = embeddings.masked_scatter(placeholder[..., None], features.to(embeddings.dtype))
     mask = attention_mask.long()
     cache = DynamicCache(config=vlm.config.get_text_config())
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
     output = vlm.model(
-        inputs_embeds=embeddings,
-        attention_mask=mask,
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-        past_key_values=cache,
-        use_cache=True,
+        inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
     )
-    return Prefill(output.last_hidden_state[:, -1], cache, mask)
+    cells = None
+    if model.config.depth_positions == "image":
+        cells = positions_of_cells(
+            input_ids,
+            positions,
+            vlm.config.image_token_id,
+            model.config.depth.tokens_per_map,
+            vlm.config.image_seq_length,
+        )
+    return Prefill(output.last_hidden_state[:, -1], cache, mask, cells)
 
 
 @torch.no_grad()
@@ -156,7 +164,7 @@ def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, optio
             hidden = model.vlm.model(
                 input_ids=tokens[:, None],
                 attention_mask=mask,
-                position_ids=positions + step,
+                position_ids=_positions(generated, positions + step, start.cells, vocabulary),
                 past_key_values=start.cache,
                 use_cache=True,
             ).last_hidden_state[:, -1]
@@ -183,6 +191,16 @@ def decode(model: PerceptioForConditionalGeneration, start: Prefill, options: De
         Generation(tuple(row_ids), torch.stack(row_states) if row_states else start.hidden.new_empty(0, width))
         for row_ids, row_states in zip(ids, states, strict=True)
     ]
+
+
+def _positions(generated: Tensor, next_position: Tensor, cells: Tensor | None, vocabulary: SpatialVocabulary) -> Tensor:
+    """Position (B, 1) of the newest of `generated` (B, G) ids: `next_position` (B, 1), or its cell inside a span."""
+    if cells is None:
+        return next_position
+    opened = (generated == vocabulary.depth_start).cumsum(1) > 0
+    place = opened.sum(1, keepdim=True) - 1  # 0 at <DEPTH_START>, -1 before it
+    due = (place >= 0) & (place < cells.shape[1]) & ~(generated == vocabulary.depth_end).any(1, keepdim=True)
+    return torch.where(due, cells.gather(1, place.clamp(0, cells.shape[1] - 1)), next_position)
 
 
 def check_context(model: PerceptioForConditionalGeneration, prompt: int, budget: int) -> None:

@@ -39,6 +39,7 @@ class Sizes:
     text_heads: int = 4
     text_mlp: int = 768
     context: int = 1024  # tokens
+    depth_positions: str = "image"  # of depth codes, see `PerceptioConfig`
 
 
 def build_processor(tokenizer: PreTrainedTokenizerBase, sizes: Sizes) -> PerceptioProcessor:
@@ -102,7 +103,9 @@ def build_model(
         image_seq_length=(sizes.image // sizes.patch // 2) ** 2,
         tie_word_embeddings=True,
     )
-    config = PerceptioConfig(vlm=vlm, sam=nano_sam_config(sizes.image), depth=depth)
+    config = PerceptioConfig(
+        vlm=vlm, sam=nano_sam_config(sizes.image), depth=depth, depth_positions=sizes.depth_positions
+    )
     config.set_vocabulary(vocabulary)
     model = PerceptioForConditionalGeneration(config)
     model.sam = build_sam(config.sam)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args, Literal
 
 from transformers import InternVLConfig, PretrainedConfig, Sam2Config
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.tokens import SpatialVocabulary
+
+
+DepthPositions = Literal["sequence", "image"]
 
 
 class PerceptioConfig(PretrainedConfig):
@@ -22,9 +25,11 @@ class PerceptioConfig(PretrainedConfig):
         depth_end_token_id: id of `<DEPTH_END>`.
         depth_code_token_ids: ids of `<DEPTH_0>` ... `<DEPTH_{K-1}>`, in order of the code.
         end_token_id: id of the token that ends an answer.
+        depth_positions: rotary positions of a depth span: one after the other ("sequence"), or each code at the visual
+            token that shows its cell ("image", see `model.positions`).
 
     Raises:
-        ValueError: if the number of code ids is not the size of the codebook.
+        ValueError: if the number of code ids is not the size of the codebook, or `depth_positions` is unknown.
     """
 
     model_type = "perceptio"
@@ -40,6 +45,7 @@ class PerceptioConfig(PretrainedConfig):
         depth_end_token_id: int = -1,
         depth_code_token_ids: list[int] | None = None,
         end_token_id: int = -1,
+        depth_positions: DepthPositions = "sequence",
         **kwargs: Any,
     ) -> None:
         self.vlm = vlm if isinstance(vlm, InternVLConfig) else InternVLConfig(**_arguments(vlm))
@@ -50,6 +56,11 @@ class PerceptioConfig(PretrainedConfig):
         self.depth_end_token_id = depth_end_token_id
         self.depth_code_token_ids = list(depth_code_token_ids or [])
         self.end_token_id = end_token_id
+        self.depth_positions = depth_positions
+        if depth_positions not in get_args(DepthPositions):
+            raise ValueError(
+                f"depth_positions must be one of {', '.join(get_args(DepthPositions))}, not {depth_positions!r}"
+            )
         if self.depth_code_token_ids and len(self.depth_code_token_ids) != self.depth.codes:
             raise ValueError(
                 f"{len(self.depth_code_token_ids)} depth code token ids were given for a codebook of "

@@ -16,6 +16,7 @@ from transformers import InternVLForConditionalGeneration, PreTrainedModel, Sam2
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model import objectives
 from perceptio.model.configuration import PerceptioConfig
+from perceptio.model.positions import positions_of_cells
 from perceptio.segmentation.bridge import (
     ImageFeatures,
     MaskPrediction,
@@ -23,6 +24,7 @@ from perceptio.segmentation.bridge import (
     decode_masks,
     encode_image,
 )
+from perceptio.segmentation.guide import prompt_loss
 from perceptio.segmentation.losses import mask_loss
 
 
@@ -35,6 +37,7 @@ class LossWeights:
     dice: float = 0.5  # mask, sampled points
     score: float = 0.05  # SAM2's own estimate of the mask's IoU
     object: float = 0.05  # SAM2's object score
+    prompt: float = 1.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
     marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
     token: float = 1.0  # depth codes
     count: float = 0.1  # expected number of codes
@@ -180,10 +183,29 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
             input_ids=packed.input_ids,
             pixel_values=packed.pixel_values,
             attention_mask=(same_BTT & causal_TT)[:, None],
-            position_ids=packed.position_ids,
+            position_ids=self._positions(packed),
             use_cache=False,
         )
         return outputs.last_hidden_state
+
+    def _positions(self, packed: PackedBatch) -> Tensor:
+        """Positions (B, T); the tokens that predict depth codes stand where the configuration says."""
+        if self.config.depth_positions == "sequence":
+            return packed.position_ids
+        cells = self.config.depth.tokens_per_map
+        cells_BN = positions_of_cells(
+            packed.input_ids,
+            packed.position_ids,
+            self.config.vlm.image_token_id,
+            cells,
+            self.config.vlm.image_seq_length,
+        )
+        rows_R, starts_R = packed.spans.unbind(1)
+        positions_BT = packed.position_ids.clone()
+        positions_BT[rows_R[:, None], starts_R[:, None] + torch.arange(cells, device=starts_R.device)] = cells_BN[
+            rows_R
+        ]
+        return positions_BT
 
     def _sequence_losses(self, packed: PackedBatch, states_BTD: Tensor, codes_RN: Tensor) -> dict[str, Tensor]:
         vocabulary = self.config.vocabulary
@@ -228,5 +250,8 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
     def _mask_losses(self, packed: PackedBatch, states_BTD: Tensor) -> dict[str, Tensor]:
         rows_M, positions_M = packed.segments.unbind(1)
         features = self.image_features(packed.sam_pixel_values)
-        prediction = self.segment(states_BTD[rows_M, positions_M], rows_M, features)
-        return mask_loss(prediction, packed.masks)
+        prompts_MC = self.projector(states_BTD[rows_M, positions_M].float())
+        losses = mask_loss(decode_masks(self.sam, features, rows_M, prompts_MC), packed.masks)
+        if self.loss_weights.prompt:
+            losses["prompt"] = prompt_loss(self.sam, prompts_MC, packed.masks)
+        return losses

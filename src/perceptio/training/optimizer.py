@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
+Kind = Literal["matrix", "other", "vector"]
+
 _EMBEDDINGS = (nn.Embedding,)
+_ALIKE: Mapping[str, float] = MappingProxyType({})
 
 
 class MatrixOptimizer(Optimizer):
@@ -20,21 +24,51 @@ class MatrixOptimizer(Optimizer):
 
     Args:
         module: whose trainable parameters are optimised.
-        matrix_rate: learning rate of the matrices.
+        matrix_rate: learning rate of the matrices; 0 leaves them to AdamW.
         rate: of everything else.
         weight_decay: of matrices; AdamW's parameters decay likewise, except vectors.
+        scales: factors on both rates, by the name of a submodule ("sam"); the rest learns at the full rates.
+
+    Raises:
+        ValueError: if the module has no trainable parameter of such a name.
     """
 
-    def __init__(self, module: nn.Module, matrix_rate: float, rate: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        matrix_rate: float,
+        rate: float,
+        weight_decay: float,
+        scales: Mapping[str, float] = _ALIKE,
+    ) -> None:
         # no super().__init__: the two optimisers hold the groups, and `param_groups` below shows both
-        matrices, others, vectors = split_parameters(module)
-        decays = [{"params": others, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        groups: dict[tuple[Kind, float], list[nn.Parameter]] = {}
+        unused = set(scales)
+        for name, parameter, kind in sort_parameters(module):
+            if kind == "matrix" and not matrix_rate:
+                kind = "other"
+            part = next((part for part in scales if name.startswith(f"{part}.")), None)
+            unused.discard(part or "")
+            groups.setdefault((kind, 1.0 if part is None else scales[part]), []).append(parameter)
+        if unused:
+            raise ValueError(f"no trainable parameter belongs to {min(unused)!r}, whose rate was to be scaled")
+        matrices = [
+            {"params": parameters, "lr": matrix_rate * scale}
+            for (kind, scale), parameters in groups.items()
+            if kind == "matrix"
+        ]
+        rest = [
+            {"params": parameters, "lr": rate * scale, "weight_decay": 0.0 if kind == "vector" else weight_decay}
+            for (kind, scale), parameters in groups.items()
+            if kind != "matrix"
+        ]
         self._parts: list[Optimizer] = []
         if matrices:
             self._parts.append(
                 Muon(matrices, lr=matrix_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
             )
-        self._parts.append(AdamW([group for group in decays if group["params"]], lr=rate, betas=(0.9, 0.98)))
+        if rest:
+            self._parts.append(AdamW(rest, lr=rate, betas=(0.9, 0.98)))
         self.defaults = dict(self._parts[-1].defaults)
 
     # Optimizer declares attributes and an overloaded step; a view of two optimisers cannot be plain attributes,
@@ -71,22 +105,20 @@ class MatrixOptimizer(Optimizer):
             part.load_state_dict(state)
 
 
-def split_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-    """Trainable parameters in three: matrices of hidden layers, other tensors, vectors.
+def sort_parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter, Kind]]:
+    """Name and kind of every trainable parameter: matrix of a hidden layer, other tensor, vector.
 
     A matrix that turns ids into states or states into classes is no hidden layer: embeddings (and heads tied to them),
     `lm_head` and `head` count as other.
     """
     outer = {id(part.weight) for part in module.modules() if isinstance(part, _EMBEDDINGS)}
-    matrices, others, vectors = [], [], []
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
         is_head = any(word in ("lm_head", "head") for word in name.split("."))
         if parameter.dim() < 2:
-            vectors.append(parameter)
+            yield name, parameter, "vector"
         elif parameter.dim() == 2 and id(parameter) not in outer and not is_head:
-            matrices.append(parameter)
+            yield name, parameter, "matrix"
         else:
-            others.append(parameter)
-    return matrices, others, vectors
+            yield name, parameter, "other"

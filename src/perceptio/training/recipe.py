@@ -68,6 +68,8 @@ class JointStage(Stage):
     explicit: float = 0.3  # share of questions that say which spans they want
     mixture: Mixture = field(default_factory=Mixture)
     losses: LossWeights = field(default_factory=LossWeights)
+    decoder_rate: float = 0.1  # of the stage's rates, for SAM2's mask decoder: it comes trained, and forgets quickly
+    tower_rate: float = 0.3  # likewise for the vision tower
     evaluate_every: int = 400  # steps between losses on the val split
 
 

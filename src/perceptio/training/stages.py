@@ -191,6 +191,7 @@ class Run:
             seed=seed,
             validation=Visits(maker(val), len(val), len(val), seed),
             evaluate_every=stage.evaluate_every,
+            scales={"sam": stage.decoder_rate, "vlm.model.vision_tower": stage.tower_rate},
         )
         with replacing_folder(target) as beside:
             model.save_pretrained(beside)

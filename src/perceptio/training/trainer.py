@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ def train_stage(
     seed: int,
     validation: Dataset[Any] | None = None,
     evaluate_every: int | None = None,
+    scales: Mapping[str, float] | None = None,
 ) -> None:
     """Train a module in place, from the last complete checkpoint in `folder` if there is one.
 
@@ -94,6 +95,7 @@ def train_stage(
         seed: of everything random in the module.
         validation: samples for `eval_loss`.
         evaluate_every: steps between evaluations.
+        scales: factors on the rates of submodules, by name.
     """
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -131,15 +133,15 @@ def train_stage(
         train_dataset=samples,
         eval_dataset=validation,
         data_collator=collate,
-        optimizers=(_optimizer(module, stage), None),
+        optimizers=(_optimizer(module, stage, scales), None),
         callbacks=[MarkComplete(), DrawCurves(folder.name)],
     )
     checkpoint = last_checkpoint(folder)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
-def _optimizer(module: nn.Module, stage: Stage) -> MatrixOptimizer | None:
+def _optimizer(module: nn.Module, stage: Stage, scales: Mapping[str, float] | None) -> MatrixOptimizer | None:
     """Muon with AdamW where the stage asks for it; None lets Trainer make its AdamW."""
-    if not stage.muon:
+    if not stage.muon and not scales:
         return None
-    return MatrixOptimizer(module, stage.muon, stage.learning_rate, stage.weight_decay)
+    return MatrixOptimizer(module, stage.muon, stage.learning_rate, stage.weight_decay, scales or {})

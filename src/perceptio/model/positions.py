@@ -1,0 +1,43 @@
+"""Where depth codes stand: in the sequence, or at the visual token that shows their cell.
+
+A depth span is a hundred look-ups of the kind "what is at the next cell?". With plain positions the model has to count
+its own codes first, and the distance to the image changes with the length of the question. Here the token that
+predicts a code takes the rotary position of the visual token under that code's cell, so that the distance to look at
+is always zero. [ours], measured in docs/experiments.md.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def covering_tokens(cells: int, tokens: int) -> Tensor:
+    """Index of the visual token under the centre of each depth cell, both square grids in raster order.
+
+    Args:
+        cells: N depth codes a map, a square number.
+        tokens: V visual tokens a tile, a square number.
+
+    Returns:
+        (N,) int64.
+    """
+    side, grid = round(cells**0.5), round(tokens**0.5)
+    assert side**2 == cells and grid**2 == tokens, "depth cells and visual tokens form square grids"
+    place = (2 * torch.arange(side) + 1) * grid // (2 * side)
+    return (place[:, None] * grid + place).flatten()
+
+
+def positions_of_cells(input_ids: Tensor, position_ids: Tensor, image_token_id: int, cells: int, tokens: int) -> Tensor:
+    """Positions (B, N) int64 of the tokens that predict the N codes of a span in each row.
+
+    Args:
+        input_ids: (B, T) int64; the image placeholders of a row are one run, its last V the whole picture (InternVL
+            puts the thumbnail after the tiles).
+        position_ids: (B, T) int64.
+        image_token_id: id of the placeholder.
+        cells: N.
+        tokens: V.
+    """
+    last_B = position_ids.masked_fill(input_ids != image_token_id, -1).amax(1)
+    return (last_B - tokens + 1)[:, None] + covering_tokens(cells, tokens).to(input_ids.device)

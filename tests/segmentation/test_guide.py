@@ -1,0 +1,63 @@
+"""The guide: where a click goes, and that SAM's own embedding is the loss's zero."""
+
+from __future__ import annotations
+
+import torch
+
+from perceptio.segmentation.bridge import decode_masks, encode_image
+from perceptio.segmentation.config import build_sam, nano_sam_config
+from perceptio.segmentation.guide import click_points, prompt_loss
+
+SIDE = 32
+
+
+def masks() -> torch.Tensor:
+    """A square, a ring whose centroid lies outside it, and nothing."""
+    result = torch.zeros(3, SIDE, SIDE, dtype=torch.bool)
+    result[0, 4:11, 10:13] = True
+    result[1, 8:25, 8:25] = True
+    result[1, 9:24, 9:24] = False
+    return result
+
+
+def test_a_click_lies_at_the_centroid_or_at_the_nearest_pixel_of_the_mask() -> None:
+    points = click_points(masks())
+    assert points[0].tolist() == [11, 7]
+    x, y = (int(value) for value in points[1])
+    assert masks()[1, y, x]
+    assert (x - 16) ** 2 + (y - 16) ** 2 == 8**2  # the middle of a side
+    assert points[2].tolist() == [0, 0]
+
+
+def test_the_loss_is_zero_at_sams_own_embedding_of_the_click_and_leaves_empty_masks_out() -> None:
+    torch.manual_seed(0)
+    sam = build_sam(nano_sam_config(SIDE))
+    wanted = masks()
+    points = click_points(wanted[:2])
+    own, _ = sam.prompt_encoder(points[:, None, None], torch.ones(2, 1, 1, dtype=torch.int64), None, None)
+    prompts = torch.cat([own[:, 0, 0], torch.full((1, own.shape[-1]), 7.0)]).detach()
+    assert float(prompt_loss(sam, prompts, wanted)) == 0
+    shifted = prompts.clone().requires_grad_()
+    loss = prompt_loss(sam, shifted + 0.5, wanted)
+    torch.testing.assert_close(loss, torch.tensor(0.25))
+    loss.backward()
+    assert shifted.grad is not None
+    assert (shifted.grad[:2] != 0).all()
+    assert (shifted.grad[2] == 0).all()
+
+
+def test_without_any_present_mask_it_is_zero_with_a_gradient() -> None:
+    sam = build_sam(nano_sam_config(SIDE))
+    for count in (0, 2):
+        prompts = torch.ones(count, 128, requires_grad=True)
+        loss = prompt_loss(sam, prompts, torch.zeros(count, SIDE, SIDE, dtype=torch.bool))
+        assert float(loss) == 0
+        loss.backward()
+
+
+def test_a_guided_prompt_is_one_that_the_mask_decoder_takes() -> None:
+    torch.manual_seed(0)
+    sam = build_sam(nano_sam_config(SIDE))
+    features = encode_image(sam, torch.rand(1, 3, SIDE, SIDE))
+    prediction = decode_masks(sam, features, torch.zeros(2, dtype=torch.int64), torch.zeros(2, 128))
+    assert prediction.logits.shape == (2, SIDE // 4, SIDE // 4)
