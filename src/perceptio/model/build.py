@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from perceptio.depth.configuration import DepthTokenizerConfig
-from perceptio.model.configuration import PerceptioConfig
+from perceptio.model.configuration import DepthPositions, PerceptioConfig
 from perceptio.model.initialization import mimetic_attention, sine_positions, weight_std
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
@@ -39,7 +39,7 @@ class Sizes:
     text_heads: int = 4
     text_mlp: int = 768
     context: int = 1024  # tokens
-    depth_positions: str = "image"  # of depth codes, see `PerceptioConfig`
+    depth_positions: DepthPositions = "image"  # of depth codes, see `PerceptioConfig`
 
 
 def build_processor(tokenizer: PreTrainedTokenizerBase, sizes: Sizes) -> PerceptioProcessor:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, get_args, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from transformers import InternVLConfig, PretrainedConfig, Sam2Config
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.tokens import SpatialVocabulary
-
 
 DepthPositions = Literal["sequence", "image"]
 

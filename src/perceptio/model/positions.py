@@ -23,7 +23,7 @@ def covering_tokens(cells: int, tokens: int) -> Tensor:
         (N,) int64.
     """
     side, grid = round(cells**0.5), round(tokens**0.5)
-    assert side**2 == cells and grid**2 == tokens, "depth cells and visual tokens form square grids"
+    assert (side**2, grid**2) == (cells, tokens), "depth cells and visual tokens form square grids"
     place = (2 * torch.arange(side) + 1) * grid // (2 * side)
     return (place[:, None] * grid + place).flatten()
 

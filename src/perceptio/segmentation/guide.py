@@ -37,7 +37,8 @@ def prompt_loss(sam: Sam2Model, prompts: Tensor, masks: Tensor) -> Tensor:
     Args:
         sam: its prompt encoder gives the targets.
         prompts: (M, C).
-        masks: (M, S, S) bool at SAM's input size; an empty one (an absent object) has no place to click and is left out.
+        masks: (M, S, S) bool at SAM's input size; an empty one (an absent object) has no place to click and is
+            left out.
 
     Returns:
         () float32, the mean over present masks and C; 0 (with a gradient path) where there is none.
