@@ -41,6 +41,20 @@ def single(seg: Mode, depth: Mode, budget: int | None = BUDGET, **rest: object) 
     return DecodingOptions((seg,), (depth,), max_new_tokens=budget, **rest)  # type: ignore[arg-type]
 
 
+def positions_by_hand(tiny: Perceptio, ids: list[int]) -> Tensor:
+    """(1, T): in order, but the tokens that predict the 16 codes of a 4 x 4 grid stand on the 8 x 8 visual tokens."""
+    vocabulary, config = tiny.model.config.vocabulary, tiny.model.config.vlm
+    assert (vocabulary.tokens_per_map, config.image_seq_length) == (16, 64)
+    places = list(range(len(ids)))
+    if vocabulary.depth_start in ids:
+        start, image = ids.index(vocabulary.depth_start), ids.index(config.image_token_id)
+        end = ids.index(vocabulary.depth_end) if vocabulary.depth_end in ids else len(ids)
+        for cell, place in enumerate(range(start, min(start + 16, end))):
+            row, column = divmod(cell, 4)
+            places[place] = image + (2 * row + 1) * 8 + 2 * column + 1
+    return torch.tensor([places])
+
+
 @torch.no_grad()
 def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: DecodingOptions) -> list[int]:
     """Greedy decoding by transformers' own forward over everything written so far."""
@@ -49,7 +63,8 @@ def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: Decod
     vocabulary, length = tiny.model.config.vocabulary, ids.shape[1]
     grammar = SpatialGrammar(vocabulary, length, options.seg, options.depth)
     for _ in range(options.budget(vocabulary)):
-        scores = tiny.model.vlm(input_ids=ids, pixel_values=pixels, use_cache=False).logits[:, -1]
+        places = positions_by_hand(tiny, ids[0].tolist())
+        scores = tiny.model.vlm(input_ids=ids, position_ids=places, pixel_values=pixels, use_cache=False).logits[:, -1]
         if options.constrained:
             scores = grammar(ids, scores)
         ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], dim=1)

@@ -202,9 +202,8 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         )
         rows_R, starts_R = packed.spans.unbind(1)
         positions_BT = packed.position_ids.clone()
-        positions_BT[rows_R[:, None], starts_R[:, None] + torch.arange(cells, device=starts_R.device)] = cells_BN[
-            rows_R
-        ]
+        places_RN = starts_R[:, None] + torch.arange(cells, device=starts_R.device)
+        positions_BT[rows_R[:, None], places_RN] = cells_BN[rows_R]
         return positions_BT
 
     def _sequence_losses(self, packed: PackedBatch, states_BTD: Tensor, codes_RN: Tensor) -> dict[str, Tensor]:
