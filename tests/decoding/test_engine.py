@@ -64,7 +64,15 @@ def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: Decod
     grammar = SpatialGrammar(vocabulary, length, options.seg, options.depth)
     for _ in range(options.budget(vocabulary)):
         places = positions_by_hand(tiny, ids[0].tolist())
-        scores = tiny.model.vlm(input_ids=ids, position_ids=places, pixel_values=pixels, use_cache=False).logits[:, -1]
+        # with the mask given: without it transformers takes positions that step back for several packed sequences
+        output = tiny.model.vlm(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            position_ids=places,
+            pixel_values=pixels,
+            use_cache=False,
+        )
+        scores = output.logits[:, -1]
         if options.constrained:
             scores = grammar(ids, scores)
         ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], dim=1)
