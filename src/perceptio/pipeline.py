@@ -67,9 +67,13 @@ class Perceptio:
     Args:
         model: in evaluation mode, on its device.
         processor: of the model.
+        name: by which the model was asked for, for reports.
     """
 
-    def __init__(self, model: PerceptioForConditionalGeneration, processor: PerceptioProcessor) -> None:
+    def __init__(
+        self, model: PerceptioForConditionalGeneration, processor: PerceptioProcessor, name: str = "unnamed"
+    ) -> None:
+        self.name = name
         self.model = model
         self.processor = processor
         tokenizer = processor.tokenizer
@@ -85,7 +89,7 @@ class Perceptio:
         Raises:
             ModelError: if there is no such model or its files are missing, damaged or do not fit.
         """
-        return cls(*load(name, device, dtype))
+        return cls(*load(name, device, dtype), name=str(name))
 
     def ask(
         self,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-
-import numpy as np
 
 
 @dataclass
@@ -16,16 +15,8 @@ class MaskScore:
     ious: float = 0.0
     count: int = 0
 
-    def add(self, predicted: np.ndarray, target: np.ndarray) -> None:
-        """Count one expression: (H, W) bool masks, each the union of the expression's objects.
-
-        Raises:
-            ValueError: if the sizes differ.
-        """
-        if predicted.shape != target.shape:
-            raise ValueError(f"a mask of {predicted.shape} cannot be compared with one of {target.shape}")
-        intersection = int(np.count_nonzero(predicted & target))
-        union = int(np.count_nonzero(predicted | target))
+    def add(self, intersection: int, union: int) -> None:
+        """Count one expression: pixels in both the predicted and the target mask, and in either."""
         self.intersection += intersection
         self.union += union
         self.ious += intersection / union if union else 1.0
@@ -58,6 +49,11 @@ class Share:
     def value(self) -> float:
         """The share, NaN without samples."""
         return self.right / self.count if self.count else float("nan")
+
+    @property
+    def error(self) -> float:
+        """Standard error of the share, sqrt(p (1 - p) / n); NaN without samples."""
+        return math.sqrt(self.value * (1 - self.value) / self.count) if self.count else float("nan")
 
 
 @dataclass

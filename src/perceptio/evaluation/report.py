@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ class Figure:
     value: float
     count: int  # samples it stands on
     percent: bool = True  # a share, shown as per cent
+    error: float | None = None  # standard error, where one is known
 
 
 @dataclass
@@ -30,31 +32,43 @@ class Report:
         """Append a figure."""
         self.figures.append(Figure(name, value, count, percent))
 
-    def to_json(self) -> str:
+    def to_json(self, indent: int | None = None) -> str:
         """One JSON object; a figure without samples is null."""
         figures = {
-            figure.name: {"value": None if math.isnan(figure.value) else round(figure.value, 5), "count": figure.count}
+            figure.name: {
+                "value": _number(figure.value),
+                "count": figure.count,
+                **({} if figure.error is None else {"error": _number(figure.error)}),
+            }
             for figure in self.figures
         }
-        return json.dumps({"title": self.title, **self.settings, "figures": figures})
+        return json.dumps({"title": self.title, **self.settings, "figures": figures}, indent=indent)
 
     def to_markdown(self) -> str:
         """A table that a README can hold."""
         rows = [(figure.name, _shown(figure), str(figure.count)) for figure in self.figures]
-        widths = [max(len(row[k]) for row in [("figure", "value", "n"), *rows]) for k in range(3)]
-        lines = [
-            _row(("figure", "value", "n"), widths),
-            f"|{'-' * (widths[0] + 2)}|{'-' * (widths[1] + 1)}:|{'-' * (widths[2] + 1)}:|",
-        ]
-        return "\n".join([f"{self.title}", "", *lines, *(_row(row, widths) for row in rows)])
+        return f"{self.title}\n\n{table([('figure', 'value', 'n'), *rows])}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the first of them the heads, as a Markdown table with its first column to the left."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    rule = [f"{'-' * (widths[0] + 2)}", *(f"{'-' * (width + 1)}:" for width in widths[1:])]
+    lines = [
+        [f" {row[0]:<{widths[0]}} ", *(f" {cell:>{width}} " for cell, width in zip(row[1:], widths[1:], strict=True))]
+        for row in rows
+    ]
+    return "\n".join(f"|{'|'.join(cells)}|" for cells in (lines[0], rule, *lines[1:]))
 
 
 def _shown(figure: Figure) -> str:
     if math.isnan(figure.value):
         return "-"
-    return f"{100 * figure.value:.1f} %" if figure.percent else f"{figure.value:.3f}"
+    if not figure.percent:
+        return f"{figure.value:.3f}"
+    spread = "" if figure.error is None else f" ± {100 * figure.error:.1f}"
+    return f"{100 * figure.value:.1f}{spread} %"
 
 
-def _row(cells: tuple[str, ...], widths: list[int]) -> str:
-    name, value, count = cells
-    return f"| {name:<{widths[0]}} | {value:>{widths[1]}} | {count:>{widths[2]}} |"
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 5)
