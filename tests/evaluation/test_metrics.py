@@ -9,6 +9,7 @@ import pytest
 from pycocotools import mask as coco
 
 from perceptio.evaluation.metrics import MaskScore, Mean, Share
+from perceptio.evaluation.samples import Overlap
 
 
 def random_masks(count: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -29,7 +30,8 @@ def random_masks(count: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray
 def scored(pairs) -> MaskScore:
     score = MaskScore()
     for predicted, target in pairs:
-        score.add(predicted, target)
+        overlap = Overlap.of(predicted, target)
+        score.add(overlap.intersection, overlap.union)
     return score
 
 
@@ -79,10 +81,8 @@ def test_missing_mask_counts_as_nothing_found_and_empty_for_empty_as_right():
 
 
 def test_masks_of_different_sizes_are_refused():
-    score = MaskScore()
     with pytest.raises(ValueError, match=r"\(4, 5\) cannot be compared with one of \(5, 4\)"):
-        score.add(np.zeros((4, 5), bool), np.zeros((5, 4), bool))
-    assert score.count == 0
+        Overlap.of(np.zeros((4, 5), bool), np.zeros((5, 4), bool))
 
 
 def test_share_and_mean():
@@ -92,6 +92,7 @@ def test_share_and_mean():
     for value in (1.0, 2.5, -0.5):
         mean.add(value)
     assert (share.right, share.count, share.value) == (3, 4, 0.75)
+    assert share.error == pytest.approx((0.75 * 0.25 / 4) ** 0.5)
     assert (mean.count, mean.value) == (3, 1.0)
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from perceptio.depth.normalization import inverse_depth_from_metric
-from perceptio.evaluation.scenes import DepthTokens, _Asked, _report, _score, _Scores, evaluate_scenes
+from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
+from perceptio.evaluation.runner import run_benchmark
+from perceptio.evaluation.scenes import DepthTokens, ScenesBenchmark
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, DepthMap, Mask, Trace
-from perceptio.scenes.record import scene_test_turns
 from perceptio.scenes.render_job import render_split
 from perceptio.scenes.storage import SceneStore
 from perceptio.tokens import build_target, extract_phrases
@@ -26,11 +25,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> SceneStore:
 
 
 def scored(store: SceneStore, tiny: Perceptio, *, perfect: bool) -> dict[str, tuple[float, int]]:
-    """The report on answers made of the truth, or on empty ones."""
-    scores = _Scores()
+    """The figures of answers made of the truth, or of empty ones."""
+    benchmark = ScenesBenchmark(tiny, store)
     vocabulary = tiny.model.config.vocabulary
-    for index, stored in enumerate(store):
-        for image, turn in scene_test_turns(stored, np.random.default_rng(index)):
+    samples = []
+    for unit in range(len(benchmark)):
+        for item in benchmark.items(unit):
+            turn, stored = item.truth
             masks = [Mask(stored.ids == referent, 1.0) for referent in turn.referents]
             codes = [0] * vocabulary.tokens_per_map if turn.depth else None
             ids = build_target(vocabulary, len(masks), codes, [])
@@ -40,11 +41,9 @@ def scored(store: SceneStore, tiny: Perceptio, *, perfect: bool) -> dict[str, tu
                 masks=masks if perfect else [],
                 depth=depth if perfect else None,
                 trace=Trace(raw=tiny.processor.tokenizer.decode(ids) if perfect else ""),
-                image=Image.fromarray(image),
             )
-            _score(scores, _Asked(0, image, turn), answer, stored, tiny, seed=0)
-    report = _report(scores, {"split": "test", "depth_tokens": "own"})
-    return {figure.name: (figure.value, figure.count) for figure in report.figures}
+            samples.append(benchmark.score(item, [answer]))
+    return {figure.name: (figure.value, figure.count) for figure in benchmark.figures(samples)}
 
 
 def test_the_truth_scores_full_marks(store: SceneStore, tiny: Perceptio) -> None:
@@ -69,9 +68,10 @@ def test_silence_scores_nothing_and_is_never_skipped(store: SceneStore, tiny: Pe
 
 @pytest.mark.parametrize("depth_tokens", list(DepthTokens))
 def test_a_model_runs_through_with_every_kind_of_depth_token(
-    store: SceneStore, tiny: Perceptio, depth_tokens: DepthTokens
+    store: SceneStore, tiny: Perceptio, tmp_path: Path, depth_tokens: DepthTokens
 ) -> None:
-    report = evaluate_scenes(tiny, store, limit=1, depth_tokens=depth_tokens, progress=False)
+    benchmark = ScenesBenchmark(tiny, store, limit=1, depth_tokens=depth_tokens)
+    report = run_benchmark(tiny, benchmark, tmp_path, progress=False).report
     figures = json.loads(report.to_json())["figures"]
     assert figures["referring cIoU"]["count"] == 2
     assert figures["malformed answers"]["count"] > 8
@@ -79,11 +79,35 @@ def test_a_model_runs_through_with_every_kind_of_depth_token(
         assert figures["depth map written"]["value"] == 0.0
 
 
-def test_the_same_seed_asks_the_same(store: SceneStore, tiny: Perceptio) -> None:
-    torch.manual_seed(0)
-    first = evaluate_scenes(tiny, store, limit=1, progress=False).to_json()
-    torch.manual_seed(1)
-    assert evaluate_scenes(tiny, store, limit=1, progress=False).to_json() == first
+@pytest.mark.parametrize("kind", ["oracle", "random", "constant", "other"])
+def test_replaced_codes_are_what_they_are_called(store: SceneStore, tiny: Perceptio, kind: str) -> None:
+    tokenizer = tiny.model.depth_tokenizer
+    side = tokenizer.config.image_size
+
+    def true_codes(index: int) -> list[int]:
+        values = resize_nearest(inverse_depth_from_metric(store[index].depth), side)
+        return tokenizer.encode(torch.from_numpy(values)[None, None])[0].tolist()
+
+    items = ScenesBenchmark(tiny, store, depth_tokens=DepthTokens(kind)).items(1)
+    codes = items[0].asks[0].codes
+    assert codes is not None
+    assert all(np.array_equal(codes, item.asks[0].codes) for item in items)
+    if kind == "oracle":
+        assert codes.tolist() == true_codes(1)
+    elif kind == "other":
+        assert codes.tolist() == true_codes(2)
+    elif kind == "constant":
+        assert set(codes.tolist()) == {max(true_codes(1), key=true_codes(1).count)}
+    else:
+        assert len(set(codes.tolist())) > 2
+
+
+def test_the_same_seed_asks_the_same_and_another_asks_other_questions(store: SceneStore, tiny: Perceptio) -> None:
+    def prompts(seed: int) -> list[str]:
+        return [item.asks[0].prompt for item in ScenesBenchmark(tiny, store, seed=seed).items(0)]
+
+    assert prompts(0) == prompts(0)
+    assert prompts(0) != prompts(1)
 
 
 def test_a_folder_without_scenes_is_named(tmp_path: Path) -> None:
