@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -179,3 +180,12 @@ def test_shipped_model_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("perceptio.loading.SHIPPED", ("pico",))
     with pytest.raises(ModelError, match=r"this installation lacks the model 'pico' \(.*assets.pico\)"):
         find("pico")
+
+
+def test_loading_is_silent_about_its_own_kind_of_model(tiny_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("transformers").addHandler(caplog.handler)
+    try:
+        Perceptio.from_pretrained(tiny_folder)
+    finally:
+        logging.getLogger("transformers").removeHandler(caplog.handler)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

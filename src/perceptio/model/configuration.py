@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, get_args
 
-from transformers import InternVLConfig, PretrainedConfig, Sam2Config
+from transformers import AutoConfig, InternVLConfig, PretrainedConfig, Sam2Config
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.tokens import SpatialVocabulary
@@ -93,6 +93,10 @@ class PerceptioConfig(PretrainedConfig):
         self.depth_end_token_id = vocabulary.depth_end
         self.depth_code_token_ids = list(vocabulary.codes)
         self.end_token_id = vocabulary.end_of_text
+
+
+# AutoTokenizer reads config.json too, and would warn of a model type that it does not know
+AutoConfig.register(PerceptioConfig.model_type, PerceptioConfig)
 
 
 def _arguments(config: dict[str, Any] | None) -> dict[str, Any]:
