@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from perceptio.model.build import Sizes
 from perceptio.pipeline import Perceptio
 from perceptio.training.recipe import DepthPlan, JointStage, Recipe, ScenePlan, Stage
 from perceptio.training.stages import Run
 
+WEIGHTS = "model.safetensors"
 STAGE = Stage(steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2)
 RECIPE = Recipe(
     name="tiny",
@@ -55,6 +60,22 @@ def test_a_finished_stage_is_not_run_again(finished: Path) -> None:
     before = weights.stat().st_mtime_ns
     Run(RECIPE, finished).run(("tokenizer", "vision", "sam", "depth", "joint"))
     assert weights.stat().st_mtime_ns == before
+
+
+def test_a_joint_stage_that_was_killed_resumes_exactly(finished: Path, tmp_path: Path) -> None:
+    """The whole model: names in its file differ from those in memory, and its own noise (sampled points) must go on."""
+    recipe = replace(RECIPE, joint=replace(RECIPE.joint, steps=4, muon=1e-3))
+    for kind in ("unbroken", "killed"):
+        for stage in ("tokenizer", "vision", "sam", "depth"):
+            shutil.copytree(finished / stage, tmp_path / kind / stage)
+        Run(recipe, tmp_path / kind, finished / "scenes").run(("joint",))
+    shutil.rmtree(tmp_path / "killed" / "joint" / "final")
+    shutil.rmtree(tmp_path / "killed" / "joint" / "checkpoint-4")
+    Run(recipe, tmp_path / "killed", finished / "scenes").run(("joint",))
+    unbroken, resumed = (load_file(tmp_path / kind / "joint" / "final" / WEIGHTS) for kind in ("unbroken", "killed"))
+    start = load_file(tmp_path / "killed" / "joint" / "checkpoint-2" / WEIGHTS)
+    assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+    assert any(not torch.equal(start[name], resumed[name]) for name in unbroken)
 
 
 def test_a_stage_whose_forerunner_is_missing_says_which(finished: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class LossWeights:
     dice: float = 0.5  # mask, sampled points
     score: float = 0.05  # SAM2's own estimate of the mask's IoU
     object: float = 0.05  # SAM2's object score
-    prompt: float = 1.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
+    prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
     marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
     token: float = 1.0  # depth codes
     count: float = 0.1  # expected number of codes

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
-from transformers import Trainer, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from perceptio.training.checkpoint import MarkComplete, last_checkpoint
 from perceptio.training.curves import DrawCurves
@@ -66,6 +66,14 @@ class StageTrainer(Trainer):
         logs = {f"eval_loss/{name}" if name else "eval_loss": value for name, value in sums.items()}
         self.log(logs)
         return logs
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Strictly: Trainer would drop, with a warning only, each weight that `save_pretrained` renames in the file."""
+        if not isinstance(self.model, PreTrainedModel):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        stored = type(self.model).from_pretrained(resume_from_checkpoint)
+        self.model.load_state_dict(stored.state_dict())
 
     def _get_train_sampler(self, *_: Any, **__: Any) -> Sampler[int]:
         """In order: the data set itself decides what each visit is (see `Visits`)."""
