@@ -30,7 +30,7 @@ def test_it_ships_within_25_megabytes_in_bfloat16() -> None:
     assert torch.float32 not in kinds
 
 
-INTERIM = "the shipped weights are interim: 480 joint steps (docs/nano.md)"
+INTERIM = "the shipped weights are interim: words are not bound to the picture yet (docs/nano.md)"
 
 
 @pytest.mark.xfail(reason=INTERIM, strict=True)
@@ -46,7 +46,6 @@ def test_it_writes_masks_depth_and_an_answer_about_the_sample(nano: Perceptio) -
     assert not answer.trace.malformed
 
 
-@pytest.mark.xfail(reason=INTERIM, strict=True)
 def test_its_depth_is_better_than_none(nano: Perceptio) -> None:
     """The generated map must agree with the exact one in tendency, on scenes it never saw."""
     from perceptio.depth.normalization import inverse_depth_from_metric
@@ -61,7 +60,7 @@ def test_its_depth_is_better_than_none(nano: Perceptio) -> None:
         assert answer.depth is not None
         truth = inverse_depth_from_metric(stored.depth)
         correlations.append(np.corrcoef(truth.ravel(), answer.depth.array.ravel())[0, 1])
-    assert np.mean(correlations) > 0.5
+    assert np.mean(correlations) > 0.8
 
 
 def test_running_free_it_still_writes_whole_spans(nano: Perceptio) -> None:

@@ -119,6 +119,22 @@ def test_captions_are_true(scenes):
             assert holds(sentence.lower(), pairs), sentence
 
 
+def test_lists_name_every_clear_object_from_left_to_right(scenes):
+    for stored, turn in draw(scenes, grounding.inventory):
+        facts = Facts(stored)
+        _, phrases = extract_phrases(turn.answer)
+        assert list(turn.referents) == [thing.index for thing in facts.clear]
+        assert len(phrases) == len(turn.referents) > 0
+        pairs = pairs_of(stored)
+        lefts = []
+        for phrase, referent in zip(phrases, turn.referents, strict=True):
+            named = select(phrase.lower(), pairs)
+            (view,) = [view for thing, view in named if thing.index == referent]
+            lefts.append(view.center[0])
+            assert len(phrase.split()) == 4
+        assert lefts == sorted(lefts)
+
+
 def holds(claim: str, pairs: list[Pair]) -> bool:
     """Whether "x is <relation> y" is true."""
     x, words, y = re.fullmatch(

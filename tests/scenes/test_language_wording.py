@@ -56,6 +56,14 @@ SNAPSHOT = {
         False,
         "",
     ),
+    "inventory": (
+        "Segment and name everything, left to right.",
+        "<p>Large red metal cube</p>; <p>small red matte sphere</p>; <p>small blue striped sphere</p>; "
+        "<p>medium green dotted ring</p>.",
+        (1, 2, 3, 4),
+        False,
+        "",
+    ),
     "depth": ("Predict depth for this picture.", "Here is the depth map.", (), True, ""),
     "is_nearer": (
         "Which is nearer, the medium green object or the striped sphere?",

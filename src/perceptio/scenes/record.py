@@ -23,6 +23,7 @@ TASKS: dict[str, Ask] = {
     "plural": grounding.plural,
     "absent": grounding.absent,
     "caption": grounding.caption,
+    "inventory": grounding.inventory,
     "depth": grounding.depth,
     "nearer": questions.is_nearer,
     "counting": questions.counting,
@@ -31,6 +32,7 @@ TASKS: dict[str, Ask] = {
     "comparison": questions.comparison,
     "choice": questions.choice,
 }
+UNSCORED = ("caption", "inventory")  # tasks without one right answer, or with too long a one: not in the test
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Mixture:
     plural: float = 1.0
     absent: float = 0.7
     caption: float = 0.5
+    inventory: float = 2.5
     depth: float = 0.6
     nearer: float = 1.2
     counting: float = 1.8
@@ -117,7 +120,7 @@ def scene_test_turns(stored: StoredScene, rng: np.random.Generator) -> list[tupl
             asked.append((draw_marks(stored.rgb, points), marked_turn(points, f"marks{count}")))
     facts = Facts(stored)
     for name, ask in TASKS.items():
-        if name == "caption":
+        if name in UNSCORED:
             continue
         seen: set[str] = set()
         for _ in range(12):

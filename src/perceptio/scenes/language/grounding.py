@@ -1,4 +1,4 @@
-"""Requests that want masks or a depth map: referring expressions, plurals, absent objects, captions, depth."""
+"""Requests that want masks or a depth map: referring expressions, plurals, absent objects, captions, lists, depth."""
 
 from __future__ import annotations
 
@@ -113,6 +113,19 @@ def caption(facts: Facts, rng: np.random.Generator) -> Turn | None:
         answer=" ".join(sentences),
         task="caption",
         referents=tuple(referents),
+    )
+
+
+def inventory(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """Every clear object with all its attributes and its mask, from left to right: the densest thing to say."""
+    if not facts.clear:
+        return None
+    every = ("size", "color", "material", "shape")
+    return Turn(
+        question=wording.pick(wording.INVENTORY, rng),
+        answer=wording.capital("; ".join(f"<p>{kind_of(thing, every).words()}</p>" for thing in facts.clear) + "."),
+        task="inventory",
+        referents=tuple(thing.index for thing in facts.clear),
     )
 
 

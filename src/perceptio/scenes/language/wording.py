@@ -42,6 +42,14 @@ CAPTION = (
     "What objects can you see?",
     "Describe the scene briefly.",
 )
+INVENTORY = (
+    "List every object from left to right.",
+    "Name all objects, from left to right, with their masks.",
+    "Which objects are there, from left to right?",
+    "Go through the objects from left to right.",
+    "Segment and name everything, left to right.",
+    "Give me a list of all objects in the image.",
+)
 DEPTH = (
     "Show the depth map.",
     "Estimate the depth of this image.",
