@@ -10,7 +10,7 @@ import typer
 from perceptio.cli.options import AsJson, Limit, OneSplit, Rendered, Split, open_split, quiet
 
 if TYPE_CHECKING:
-    from perceptio.evaluation.runner import Results
+    from perceptio.evaluation.runner import Benchmark, Results
 
 app = typer.Typer(help="Measure a model.", no_args_is_help=True)
 
@@ -28,6 +28,10 @@ Out = Annotated[
     ),
 ]
 Free = Annotated[bool, typer.Option("--free", help="Decode without the grammar.")]
+Root = Annotated[Path, typer.Argument(help="Folder of the data set.", show_default=False)]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="Run on what is there; the report says how much is not.")
+]
 BatchSize = Annotated[int, typer.Option(help="Questions decoded together.", min=1)]
 
 
@@ -59,6 +63,93 @@ def scenes(
 
 
 @app.command()
+def refer(
+    root: Annotated[
+        Path, typer.Argument(help="Folder with refcoco/, refcoco+/, refcocog/, grefcoco/.", show_default=False)
+    ],
+    images: Annotated[Path, typer.Argument(help="Folder of COCO's train2014 pictures.", show_default=False)],
+    dataset: Annotated[str, typer.Option(help="refcoco, refcoco+, refcocog or grefcoco.")] = "refcoco",
+    split: Annotated[str, typer.Option(help="val, testA, testB; val, test of refcocog.")] = "val",
+    model: Model = "nano",
+    allow_missing: AllowMissing = False,
+    free: Free = False,
+    batch_size: BatchSize = 32,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Referring segmentation from the original annotation files: cIoU, gIoU, P@0.5 to P@0.9."""
+    from perceptio.evaluation.refseg import open_refer
+
+    benchmark = open_refer(root, images, dataset, split, allow_missing=allow_missing)
+    _measure(model, benchmark, out, free, batch_size, as_json)
+
+
+@app.command()
+def hardblink(
+    root: Root,
+    model: Model = "nano",
+    allow_missing: AllowMissing = False,
+    free: Free = False,
+    batch_size: BatchSize = 32,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """HardBLINK: which of 3, 4 or 5 marked points is closest, in AURORA's layout."""
+    from perceptio.evaluation.hardblink import open_hardblink
+
+    _measure(model, open_hardblink(root, allow_missing=allow_missing), out, free, batch_size, as_json)
+
+
+@app.command()
+def blink_depth(
+    root: Root,
+    model: Model = "nano",
+    allow_missing: AllowMissing = False,
+    free: Free = False,
+    batch_size: BatchSize = 32,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """BLINK's relative depth: which of two marked points is closer."""
+    from perceptio.evaluation.hardblink import open_blink_depth
+
+    _measure(model, open_blink_depth(root, allow_missing=allow_missing), out, free, batch_size, as_json)
+
+
+@app.command()
+def mmbench(
+    tsv: Annotated[Path, typer.Argument(help="The official TSV of dev-EN.", show_default=False)],
+    model: Model = "nano",
+    free: Free = False,
+    batch_size: BatchSize = 32,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """MMBench dev, circular: right only if right for every order of the options."""
+    from perceptio.evaluation.mmbench import open_mmbench
+
+    _measure(model, open_mmbench(tsv), out, free, batch_size, as_json)
+
+
+@app.command()
+def depth(
+    root: Annotated[Path, typer.Argument(help="Folder with images/ and depth/ of equal names.", show_default=False)],
+    model: Model = "nano",
+    scale: Annotated[float, typer.Option(help="Steps a metre of 16-bit PNG depth: NYU 1000, KITTI 256.")] = 1000.0,
+    allow_missing: AllowMissing = False,
+    free: Free = False,
+    batch_size: BatchSize = 32,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Depth maps against measured depth: AbsRel, RMSE and deltas after alignment of scale and shift."""
+    from perceptio.evaluation.depth_pairs import open_depth_pairs
+
+    benchmark = open_depth_pairs(root, scale=scale, allow_missing=allow_missing)
+    _measure(model, benchmark, out, free, batch_size, as_json)
+
+
+@app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="Folder of one evaluation.", show_default=False)],
     second: Annotated[Path, typer.Argument(help="Folder of another, of the same samples.", show_default=False)],
@@ -77,6 +168,15 @@ def compare(
         typer.echo(f"- {before.key} {before.record.get('prompt', '')!r}")
         typer.echo(f"    {names[0]}: {before.record.get('answer', '')!r}")
         typer.echo(f"    {names[1]}: {after.record.get('answer', '')!r}")
+
+
+def _measure(model: str, benchmark: Benchmark, out: Path | None, free: bool, batch_size: int, as_json: bool) -> None:
+    from perceptio.evaluation.runner import run_benchmark
+    from perceptio.pipeline import Perceptio
+
+    quiet()
+    loaded = Perceptio.from_pretrained(model)
+    _show(run_benchmark(loaded, benchmark, out, constrained=not free, batch_size=batch_size), as_json)
 
 
 def _show(results: Results, as_json: bool) -> None:

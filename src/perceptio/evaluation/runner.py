@@ -155,7 +155,7 @@ def load_samples(folder: str | Path) -> list[Sample]:
 
 
 def _default_folder(settings: dict[str, Any]) -> Path:
-    name = re.sub(r"[^a-z0-9]+", "-", settings["benchmark"].lower()).strip("-")
+    name = re.sub(r"[^a-z0-9+]+", "-", settings["benchmark"].lower()).strip("-")
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     return Path("out/eval") / f"{name}-{digest[:8]}"
 

@@ -1,0 +1,248 @@
+"""Which marked point is closest: HardBLINK with 3 to 5 points (AURORA, 2412.03548), BLINK's relative depth with 2.
+
+HardBLINK, as AURORA lays it out (`Data/evals` of its repository):
+
+    ROOT/questions/*3points*.jsonl      question_id, image, text       (likewise 4 and 5)
+    ROOT/answers/*3points*.jsonl        question_id, answer
+    ROOT/images/blink3pointscenter/     the pictures, 124 a subset
+
+BLINK (2404.12390), the validation split of `Relative_Depth`, has no files of its own; ours are
+
+    ROOT/relative_depth.jsonl           image, answer: "(A)" or "(B)"
+    ROOT/images/                        the pictures
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perceptio.evaluation.letters import choose_letter
+from perceptio.evaluation.report import Figure
+from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
+from perceptio.evaluation.samples import Outcome, Sample, figures
+from perceptio.results import Answer
+from perceptio.scenes.marks import HARDBLINK_PROMPT
+
+BLINK_PROMPT = (
+    "Two points are circled on the image, labeled by A and B beside each circle. Which point is closer to the camera?\n"
+    "Select from the following choices.\n(A) A is closer\n(B) B is closer"
+)
+UNREADABLE = "unreadable answers"
+_POINTS = (3, 4, 5)
+_LETTERS = "ABCDE"
+_ANSWER_FIELDS = ("answer", "label", "text")  # AURORA's questions are known from its code, its answers are not
+
+
+@dataclass(frozen=True)
+class PointQuestion:
+    """One picture with marked points."""
+
+    key: str
+    points: int
+    image: Path
+    answer: str  # the letter of the closest point
+
+
+class PointsBenchmark:
+    """One prompt for all pictures; a unit is one picture.
+
+    Args:
+        name: of the data set.
+        prompt: the question.
+        questions: in their order.
+        points: marked points of each subset.
+        source: what the settings say of the files.
+    """
+
+    protocol = "1"
+
+    def __init__(
+        self, name: str, prompt: str, questions: Sequence[PointQuestion], points: Sequence[int], source: dict[str, Any]
+    ) -> None:
+        self.name, self.prompt, self.questions, self.source = name, prompt, questions, source
+        self.subsets = [_figure(number) for number in points]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Pictures of each subset, missing ones, a hash of the annotations and the prompt."""
+        counts = {name: sum(_figure(one.points) == name for one in self.questions) for name in self.subsets}
+        return {"dataset": self.name, "images": counts, **self.source, "prompt": self.prompt}
+
+    def __len__(self) -> int:
+        return len(self.questions)
+
+    def items(self, unit: int) -> list[Item]:
+        """The question about one picture."""
+        question = self.questions[unit]
+        return [Item(question.key, (Ask(question.image, self.prompt),), question)]
+
+    def score(self, item: Item, answers: Sequence[Answer]) -> Sample:
+        """Right if the answer settles on the closest point."""
+        (ask,), (answer,) = item.asks, answers
+        question = item.truth
+        chosen = choose_letter(answer.text, _LETTERS[: question.points])
+        record = {"target": question.answer, "chosen": chosen, **answer_record(ask, answer)}
+        right = chosen == question.answer
+        outcomes: dict[str, Outcome] = {_figure(question.points): right, UNREADABLE: chosen is None}
+        return Sample(item.key, question.image.name, outcomes, record)
+
+    def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+        """Accuracy of each subset, and the mean of these accuracies if there are several."""
+        found = figures(samples, [*self.subsets, UNREADABLE])
+        subsets = found[: len(self.subsets)]
+        if len(subsets) > 1:
+            found.insert(len(subsets), _mean(subsets))
+        return found
+
+
+def open_hardblink(root: str | Path, *, allow_missing: bool = False) -> PointsBenchmark:
+    """HardBLINK in a folder of AURORA's layout.
+
+    Args:
+        root: holds questions/, answers/ and images/.
+        allow_missing: leave out questions whose picture is missing.
+
+    Raises:
+        EvaluationError: if a file is missing or damaged, an answer cannot be read, or pictures are missing.
+    """
+    root = Path(root)
+    files: list[Path] = []
+    questions: list[PointQuestion] = []
+    for points in _POINTS:
+        asked, answered = (_subset_file(root / folder, points) for folder in ("questions", "answers"))
+        files += [asked, answered]
+        images = {}
+        for number, record in _records(asked):
+            place = f"{asked} line {number}"
+            key = str(_field(record, place, "question_id"))
+            if key in images:
+                raise EvaluationError(f"{place}: question_id {key} has been asked already")
+            images[key] = (
+                root / "images" / f"blink{points}pointscenter" / Path(str(_field(record, place, "image"))).name
+            )
+        answers = _answers(answered, points, list(images))
+        questions += [PointQuestion(f"{points}/{key}", points, image, answers[key]) for key, image in images.items()]
+    return _benchmark("HardBLINK", HARDBLINK_PROMPT, questions, _POINTS, files, allow_missing)
+
+
+def open_blink_depth(root: str | Path, *, allow_missing: bool = False) -> PointsBenchmark:
+    """BLINK's relative depth in the layout above.
+
+    Args:
+        root: holds relative_depth.jsonl and images/.
+        allow_missing: leave out questions whose picture is missing.
+
+    Raises:
+        EvaluationError: if a file is missing or damaged, an answer cannot be read, or pictures are missing.
+    """
+    file = Path(root) / "relative_depth.jsonl"
+    questions = []
+    for number, record in _records(file):
+        place = f"{file} line {number}"
+        image = Path(root) / "images" / str(_field(record, place, "image"))
+        questions.append(PointQuestion(str(number), 2, image, _letter(record, place, 2)))
+    return _benchmark("BLINK relative depth", BLINK_PROMPT, questions, (2,), [file], allow_missing)
+
+
+def _benchmark(
+    name: str,
+    prompt: str,
+    questions: Sequence[PointQuestion],
+    points: Sequence[int],
+    files: Sequence[Path],
+    allow_missing: bool,
+) -> PointsBenchmark:
+    there = [question for question in questions if question.image.is_file()]
+    missing = [question.image for question in questions if not question.image.is_file()]
+    if missing and not (allow_missing and there):
+        hint = "; --allow-missing runs on the rest" if there else ""
+        raise EvaluationError(
+            f"{len(missing)} of {len(questions)} images of {name} are missing, the first is {missing[0]}{hint}"
+        )
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    source = {"missing_images": len(missing), "annotations_sha256": digest[:16]}
+    return PointsBenchmark(name, prompt, there, points, source)
+
+
+def _subset_file(folder: Path, points: int) -> Path:
+    """The file of one subset. AURORA words questions briefly and at length: either will do, the brief one first."""
+    if not folder.is_dir():
+        raise EvaluationError(f"there is no folder {folder}; give the folder that holds questions, answers and images")
+    found = sorted(folder.glob(f"*{points}points*.jsonl"), key=lambda path: ("long" in path.stem, path.name))
+    if not found:
+        raise EvaluationError(f"{folder} holds no file *{points}points*.jsonl")
+    return found[0]
+
+
+def _answers(file: Path, points: int, keys: Sequence[str]) -> dict[str, str]:
+    """The letter of each question: by question_id, or in the order of the questions if no line has one."""
+    records = list(_records(file))
+    answers: dict[str, str] = {}
+    in_order = not any("question_id" in record for _, record in records)
+    if in_order and len(records) != len(keys):
+        raise EvaluationError(f"{file} has {len(records)} answers without question_id for {len(keys)} questions")
+    for position, (number, record) in enumerate(records):
+        place = f"{file} line {number}"
+        key = keys[position] if in_order else str(_field(record, place, "question_id"))
+        if key in answers:
+            raise EvaluationError(f"{place}: question_id {key} has an answer already")
+        answers[key] = _letter(record, place, points)
+    unanswered = [key for key in keys if key not in answers]
+    if unanswered:
+        raise EvaluationError(f"{file} has no answer to question_id {unanswered[0]}")
+    return answers
+
+
+def _letter(record: dict[str, Any], place: str, points: int) -> str:
+    field = next((name for name in _ANSWER_FIELDS if name in record), _ANSWER_FIELDS[0])
+    letters = _LETTERS[:points]
+    letter = choose_letter(str(_field(record, place, field)), letters)
+    if letter is None:
+        raise EvaluationError(f"{place}: {field} is {record[field]!r}, not one of the letters {', '.join(letters)}")
+    return letter
+
+
+def _field(record: dict[str, Any], place: str, name: str) -> Any:
+    if name not in record:
+        raise EvaluationError(f"{place} has no {name!r}, only {', '.join(sorted(record)) or 'nothing'}")
+    return record[name]
+
+
+def _records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers, from 1, and the object of each line that is not empty."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except FileNotFoundError as error:
+        raise EvaluationError(f"there is no file {file}") from error
+    except UnicodeDecodeError as error:
+        raise EvaluationError(f"{file} is not text in UTF-8") from error
+    if not any(line.strip() for line in lines):
+        raise EvaluationError(f"{file} is empty")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise EvaluationError(f"{file} line {number} is not JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise EvaluationError(f"{file} line {number} is not a JSON object")
+        yield number, record
+
+
+def _figure(points: int) -> str:
+    return f"{points} points"
+
+
+def _mean(subsets: Sequence[Figure]) -> Figure:
+    """Mean of the subsets' accuracies: a subset counts as much as another, whatever its size; NaN if one is empty."""
+    errors = [figure.error for figure in subsets if figure.error is not None]
+    error = math.sqrt(math.fsum(error**2 for error in errors)) / len(subsets)
+    value = math.fsum(figure.value for figure in subsets) / len(subsets)
+    return Figure("mean", value, sum(figure.count for figure in subsets), error=error)
