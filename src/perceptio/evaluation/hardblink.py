@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perceptio.evaluation.letters import choose_letter
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
 from perceptio.evaluation.samples import Outcome, Sample, figures
+from perceptio.letters import choose_letter
 from perceptio.results import Answer
 from perceptio.scenes.marks import HARDBLINK_PROMPT
 

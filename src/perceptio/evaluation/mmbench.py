@@ -19,11 +19,11 @@ from typing import Any
 
 from PIL import Image
 
-from perceptio.evaluation.letters import choose_letter
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
 from perceptio.evaluation.samples import Outcome, Sample, figures
 from perceptio.images import load_image
+from perceptio.letters import choose_letter
 from perceptio.results import Answer
 
 INSTRUCTION = "Answer with the option's letter from the given choices directly."

@@ -5,26 +5,15 @@ from __future__ import annotations
 import re
 
 from perceptio.data.record import Turn
+from perceptio.letters import choose_letter
 from perceptio.scenes.language.questions import VALUES
+from perceptio.scenes.marks import LETTERS
 
-_LETTER = r"\(?([A-E])\)?"
-_POINT = re.compile(rf"\b[Pp]oint {_LETTER}(?![A-Za-z])")
-_BARE = re.compile(r"^\s*\(?([A-Ea-e])\)?\s*(?:[.):,]|$)")
-_ANSWER_IS = re.compile(rf"\b(?:[Aa]nswer|[Oo]ption|closest|nearest)(?: is)?:? {_LETTER}(?![A-Za-z])")
 _YES_NO = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
 _CELL = re.compile(r"\b\d,\d\b")
 _NEARNESS = re.compile(r"\bnearness (\d\d)\b")
 _NUMBER = re.compile(r"\d+")
 _NEARER = re.compile(r"([^,.:]*?) is (?:nearer|closer)")
-
-
-def extract_letter(text: str) -> str | None:
-    """The letter that an answer settles on: after the last "point", alone at the start, or after "answer is"."""
-    points = _POINT.findall(text)
-    if points:
-        return str(points[-1])
-    found = _BARE.search(text) or _ANSWER_IS.search(text)
-    return found[1].upper() if found else None
 
 
 def extract_choice(text: str, task: str) -> str | None:
@@ -39,7 +28,7 @@ def extract_choice(text: str, task: str) -> str | None:
         cell = _CELL.search(text)
         return found[1] if found else cell[0] if cell else None
     if task.startswith("marks") or task == "choice":
-        return extract_letter(text)
+        return choose_letter(text, LETTERS)
     if task in ("existence", "comparison"):
         found = _YES_NO.search(text)
         return found[1].lower() if found else None

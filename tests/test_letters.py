@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perceptio.evaluation.letters import choose_letter
+from perceptio.letters import choose_letter
 
 POINTS = [
     # 1. the whole answer
