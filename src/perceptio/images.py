@@ -17,6 +17,7 @@ MAX_PIXELS = 150_000_000
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray
 
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_ORIENTATION, _FIRST_TURNED = 0x0112, 5  # EXIF tag; values from 5 on swap width and height
 
 
 class ImageError(ValueError):
@@ -47,6 +48,18 @@ def load_image(source: ImageLike) -> Image.Image:
         f"an image is a path, a Pillow image or a numpy array, got {type(source).__name__}"
         + ("; wrap bytes: Image.open(io.BytesIO(data))" if isinstance(source, (bytes, bytearray)) else "")
     )
+
+
+def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height of a picture file as `load_image` will turn it, read from its header alone.
+
+    Raises:
+        OSError: if the file is missing or no picture that Pillow knows.
+    """
+    with Image.open(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
+    return (height, width) if turned else (width, height)
 
 
 def _from_file(source: str | os.PathLike[str]) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,8 +38,8 @@ def run(
     return decode(tiny.model, start, options)
 
 
-def single(seg: Mode, depth: Mode, budget: int | None = BUDGET, **rest: object) -> DecodingOptions:
-    return DecodingOptions((seg,), (depth,), max_new_tokens=budget, **rest)  # type: ignore[arg-type]
+def single(seg: Mode, depth: Mode, budget: int | None = BUDGET, **rest: Any) -> DecodingOptions:
+    return DecodingOptions((seg,), (depth,), max_new_tokens=budget, **rest)
 
 
 def positions_by_hand(tiny: Perceptio, ids: list[int]) -> Tensor:

@@ -22,6 +22,7 @@ from perceptio.evaluation.depth_alignment import aligned_errors, valid_pixels
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
 from perceptio.evaluation.samples import Outcome, Sample, figures
+from perceptio.images import upright_size
 from perceptio.results import Answer
 from perceptio.tokens import Mode
 
@@ -30,7 +31,6 @@ NYU_SCALE = 1000.0  # values of a PNG per metre
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _DEPTHS = (".png", ".npy")
 _SIXTEEN_BIT = ("I;16", "I;16B", "I")
-_ORIENTATION, _FIRST_TURNED = 0x0112, 5  # EXIF tag; values from 5 on swap width and height
 _FIGURES = ("AbsRel", "RMSE, m", "delta < 1.25", "delta < 1.25^2", "delta < 1.25^3")
 _WRITTEN = "depth map written"
 
@@ -185,10 +185,7 @@ def _check(pair: Pair, scale: float) -> float:
     if not valid.any():
         raise EvaluationError(f"{pair.depth} has no valid pixel: all are zero, negative or not finite")
     try:
-        with Image.open(pair.image) as image:
-            width, height = image.size
-            if image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED:
-                width, height = height, width
+        width, height = upright_size(pair.image)
     except OSError as error:
         raise EvaluationError(f"{pair.image} cannot be read: {error}") from error
     if depth.shape != (height, width):

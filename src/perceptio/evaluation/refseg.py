@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from perceptio.evaluation.refer import COLLECTIONS, ReferredImage, ReferSplit, read_refer
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
 from perceptio.evaluation.samples import Outcome, Overlap, Sample, figures
+from perceptio.images import upright_size
 from perceptio.results import Answer
 from perceptio.tokens import Mode
 
 PROMPT = "Please segment {expression} in this image."
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
-_EXIF_ORIENTATION, _ON_THE_SIDE = 0x0112, (5, 6, 7, 8)
 
 
 def prompt_for(expression: str) -> str:
@@ -156,15 +155,12 @@ def open_refer(
 def _check_size(path: Path, image: ReferredImage) -> None:
     """Of the header only: a picture that fails is found before the first question, not hours later."""
     try:
-        with Image.open(path) as picture:
-            size = picture.size[::-1]
-            if picture.getexif().get(_EXIF_ORIENTATION) in _ON_THE_SIDE:  # the model sees it upright
-                size = size[::-1]
-    except (UnidentifiedImageError, OSError) as error:
+        width, height = upright_size(path)
+    except OSError as error:
         raise EvaluationError(f"{path} cannot be read as an image: fetch it again") from error
-    if size != (image.height, image.width):
+    if (height, width) != (image.height, image.width):
         raise EvaluationError(
-            f"{path} is {size[1]} x {size[0]} pixels but its annotations are for {image.width} x {image.height}: "
+            f"{path} is {width} x {height} pixels but its annotations are for {image.width} x {image.height}: "
             "use COCO's original train2014 images"
         )
 
