@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_FARTHEST = 1e-3  # 1/m; aligned inverse depths below this (farther than 1 km) are clipped
+from perceptio.depth.alignment import aligned_errors
+
+_FARTHEST = 1000.0  # m; what alignment puts farther away is put here
 
 
 @dataclass(frozen=True)
@@ -19,18 +21,6 @@ class DepthErrors:
     delta: float  # share of pixels with max(d / z, z / d) < 1.25
 
 
-def align(prediction: np.ndarray, inverse_depth: np.ndarray) -> np.ndarray:
-    """Least-squares scale and shift of a relative map (H, W) to metric inverse depth (H, W); returns float64, 1/m.
-
-    The usual protocol for affine-invariant depth (MiDaS, 1907.01341, section 5).
-    """
-    x, y = prediction.astype(np.float64).ravel(), inverse_depth.astype(np.float64).ravel()
-    centred = x - x.mean()
-    variance = (centred**2).sum()
-    scale = (centred * (y - y.mean())).sum() / variance if variance > 1e-12 else 0.0
-    return scale * (prediction.astype(np.float64) - x.mean()) + y.mean()
-
-
 def depth_errors(prediction: np.ndarray, truth: np.ndarray, depth: np.ndarray) -> DepthErrors:
     """Compare a predicted map with the truth.
 
@@ -39,13 +29,8 @@ def depth_errors(prediction: np.ndarray, truth: np.ndarray, depth: np.ndarray) -
         truth: (H, W) the same of the teacher.
         depth: (H, W) exact z in metres.
     """
-    aligned = 1 / np.maximum(align(prediction, 1 / depth.astype(np.float64)), _FARTHEST)
-    ratio = np.maximum(aligned / depth, depth / aligned)
-    return DepthErrors(
-        mae=float(np.abs(prediction - truth).mean()),
-        abs_rel=float((np.abs(aligned - depth) / depth).mean()),
-        delta=float((ratio < 1.25).mean()),
-    )
+    errors = aligned_errors(prediction, depth, _FARTHEST)
+    return DepthErrors(mae=float(np.abs(prediction - truth).mean()), abs_rel=errors.abs_rel, delta=errors.deltas[0])
 
 
 def nearest_point(inverse_depth: np.ndarray, points: Sequence[tuple[float, float]]) -> int:

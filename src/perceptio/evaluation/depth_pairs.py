@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from perceptio.evaluation.depth_alignment import aligned_errors, valid_pixels
+from perceptio.depth.alignment import aligned_errors, valid_pixels
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
 from perceptio.evaluation.samples import Outcome, Sample, figures

@@ -5,7 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perceptio.evaluation.depth_alignment import aligned_depth, aligned_errors, valid_pixels
+from perceptio.depth.alignment import align, aligned_depth, aligned_errors, valid_pixels
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_alignment_matches_polyfit_and_lstsq(seed):
+    rng = np.random.default_rng(seed)
+    prediction = rng.uniform(-1, 1, (9, 13)).astype(np.float32)
+    target = 0.3 * prediction + 0.5 + rng.normal(0, 0.2, prediction.shape)
+    found = align(prediction, target)
+    x = prediction.astype(np.float64).ravel()
+    slope, offset = np.polyfit(x, target.ravel(), 1)
+    np.testing.assert_allclose(found, slope * prediction.astype(np.float64) + offset, rtol=1e-8)
+    solution = np.linalg.lstsq(np.column_stack([x, np.ones_like(x)]), target.ravel(), rcond=None)[0]
+    np.testing.assert_allclose(found.ravel(), np.column_stack([x, np.ones_like(x)]) @ solution, rtol=1e-8)
+    assert found.dtype == np.float64
+
+
+def test_alignment_of_a_constant_map_is_the_mean():
+    target = np.array([[1.0, 2.0], [3.0, 6.0]])
+    assert align(np.full((2, 2), 0.3, np.float32), target).tolist() == [[3.0, 3.0], [3.0, 3.0]]
 
 
 def test_the_fit_is_numpys_least_squares() -> None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perceptio.depth.metrics import align
-
 
 @dataclass(frozen=True)
 class AlignedErrors:
@@ -25,6 +23,18 @@ class AlignedErrors:
 def valid_pixels(depth: np.ndarray) -> np.ndarray:
     """(H, W) bool: where (H, W) metric depth is known, that is finite and positive."""
     return np.isfinite(depth) & (depth > 0)
+
+
+def align(prediction: np.ndarray, inverse_depth: np.ndarray) -> np.ndarray:
+    """Least-squares scale and shift of a relative map (H, W) to metric inverse depth (H, W); returns float64, 1/m.
+
+    The usual protocol for affine-invariant depth (MiDaS, 1907.01341, section 5).
+    """
+    x, y = prediction.astype(np.float64).ravel(), inverse_depth.astype(np.float64).ravel()
+    centred = x - x.mean()
+    variance = (centred**2).sum()
+    scale = (centred * (y - y.mean())).sum() / variance if variance > 1e-12 else 0.0
+    return scale * (prediction.astype(np.float64) - x.mean()) + y.mean()
 
 
 def aligned_depth(prediction: np.ndarray, depth: np.ndarray, farthest: float) -> np.ndarray:
