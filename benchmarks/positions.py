@@ -21,16 +21,18 @@ from perceptio.scenes.record import Mixture
 from perceptio.training.recipe import Recipe, load_recipe
 from perceptio.training.stages import Run
 
-EARLIER = ("tokenizer", "vision", "sam", "depth")
+EARLIER = ("tokenizer", "words")
 LOG_EVERY = 50
 
 
-def train(recipe: Recipe, run: Path, scenes: Path, out: Path) -> None:
-    """The joint stage of `recipe` in `out`, on what the earlier stages left in `run`."""
+def train(recipe: Recipe, kind: DepthPositions, run: Path, scenes: Path, out: Path) -> None:
+    """The joint stage of `recipe` in `out`, on what the earlier stages left in `run`, with this `depth_positions`."""
     torch.set_num_threads(1)
     for stage in EARLIER:
         files = shutil.ignore_patterns("checkpoint-*", "runs")
         shutil.copytree(run / stage, out / stage, ignore=files, dirs_exist_ok=True)
+    settings = out / "words" / "final" / "config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"depth_positions": kind}))
     Run(recipe, out, scenes).run(("joint",))
 
 
@@ -59,8 +61,7 @@ def main() -> None:
     kinds = get_args(DepthPositions)
     processes = []
     for kind in kinds:
-        changed = replace(recipe, joint=stage, model=replace(recipe.model, depth_positions=kind))
-        arguments = (changed, options.run, options.scenes, options.out / kind)
+        arguments = (replace(recipe, joint=stage), kind, options.run, options.scenes, options.out / kind)
         processes.append(get_context("spawn").Process(target=train, args=arguments))
         processes[-1].start()
     for process in processes:

@@ -51,6 +51,7 @@ class _Batch:
     features: ImageFeatures | None  # SAM2's, once a mask is wanted
     sam_pixels: Tensor  # (I, 3, S', S')
     options: DecodingOptions
+    visual_states: Tensor  # (B, V, D) states at the visual tokens of each question's picture
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -245,18 +246,17 @@ class Perceptio:
         index = [distinct.index(key) for key in keys]
         tokens = self.processor.tokens(prompts, options.seg, options.depth)
         pixels, sam_pixels = self.processor.pixels(pictures)
-        batch = _Batch(pictures, index, None, sam_pixels, options)
-        batch.seconds["prepare"] = time.perf_counter() - began
+        prepared = time.perf_counter()
         device, dtype = self.model.device, self.model.vlm.dtype
-        with batch.timed("read"):
-            start = prefill(
-                self.model,
-                tokens["input_ids"].to(device),
-                tokens["attention_mask"].to(device),
-                pixels.to(device, dtype),
-                index,
-            )
-        return batch, start
+        start = prefill(
+            self.model,
+            tokens["input_ids"].to(device),
+            tokens["attention_mask"].to(device),
+            pixels.to(device, dtype),
+            index,
+        )
+        seconds = {"prepare": prepared - began, "read": time.perf_counter() - prepared}
+        return _Batch(pictures, index, None, sam_pixels, options, start.visual_states, seconds), start
 
     def _answers(self, batch: _Batch, generations: Sequence[Generation]) -> list[Answer]:
         """Turn finished rows into answers."""
@@ -296,7 +296,7 @@ class Perceptio:
                 batch.features = self.model.image_features(batch.sam_pixels.to(self.model.device))
             rows = [row for row, count in enumerate(counts) for _ in range(count)]
             index = torch.tensor([batch.image_index[row] for row in rows], device=self.model.device)
-            prediction = self.model.segment(torch.cat(list(states)), index, batch.features)
+            prediction = self.model.segment(torch.cat(list(states)), batch.visual_states[rows], index, batch.features)
             scores = (prediction.object_logit.sigmoid() * prediction.iou.clamp(0, 1)).tolist()
             found: list[list[Mask | None]] = [[] for _ in counts]
             for number, row in enumerate(rows):

@@ -379,7 +379,7 @@ def test_unknown_and_premature_stages_are_one_sentence(run: Run, tmp_path: Path)
     result = run(*arguments, "joint")
     assert result.code == 1
     assert "error: " in result.err
-    assert "run the stage `tokenizer` first" in result.err.splitlines()[-1]
+    assert "run the stage `words` first" in result.err.splitlines()[-1]
 
 
 def test_version_is_shown_without_loading_torch() -> None:

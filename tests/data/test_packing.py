@@ -38,7 +38,7 @@ def record(turns: tuple[Turn, ...] = TURNS, **changes: Any) -> Record:
     return replace(whole, **changes)
 
 
-def pack(tiny: Perceptio, item: Record, explicit: float = 0.0, seed: int = 0) -> PackedRow:
+def pack(tiny: Perceptio, item: Record, explicit: float = 0.0, seed: int = 0, length: int = 0) -> PackedRow:
     config = tiny.model.config
     return pack_record(
         item,
@@ -47,7 +47,24 @@ def pack(tiny: Perceptio, item: Record, explicit: float = 0.0, seed: int = 0) ->
         np.random.default_rng(seed),
         depth_size=config.depth.image_size,
         explicit=explicit,
+        length=length,
     )
+
+
+def test_turns_that_do_not_fit_are_left_out_but_never_the_first(tiny: Perceptio) -> None:
+    whole = pack(tiny, record())
+    sizes = np.bincount([branch for branch in whole.branch_ids if branch >= 0])
+    full = len(whole.input_ids)
+    assert pack(tiny, record(), length=full).input_ids == whole.input_ids
+    shorter = pack(tiny, record(), length=full - 1)
+    assert len(shorter.input_ids) == full - sizes[3]
+    without_depth = pack(tiny, record(), length=int(full - sizes[2]))
+    assert without_depth.answer_has_span == [False, False]
+    assert without_depth.spans == []
+    assert max(without_depth.branch_ids) == 2
+    alone = pack(tiny, record(), length=1)
+    assert len(alone.input_ids) == sizes[0] + sizes[1]
+    assert len(alone.masks) == 2
 
 
 def test_each_branch_is_the_question_and_the_target_that_the_grammar_builds(tiny: Perceptio) -> None:

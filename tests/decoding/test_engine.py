@@ -57,6 +57,36 @@ def positions_by_hand(tiny: Perceptio, ids: list[int]) -> Tensor:
 
 
 @torch.no_grad()
+def whole_forward(tiny: Perceptio, ids: Tensor, pixels: Tensor, places: Tensor | None = None) -> Tensor:
+    """States (1, T, D) of transformers' own forward, begun again after each `[SEG]`, whose state says what comes next.
+
+    The mask is given: without it transformers takes positions that step back for several packed sequences.
+    """
+    vlm, model = tiny.model.vlm, tiny.model
+    seen = vlm.get_image_features(pixel_values=pixels, return_dict=True).pooler_output
+    image = ids[0] == vlm.config.image_token_id
+    embeddings = vlm.get_input_embeddings()(ids)
+    embeddings[0, image] = seen[0]
+
+    def forward() -> Tensor:
+        return vlm.model(
+            inputs_embeds=embeddings, attention_mask=torch.ones_like(ids), position_ids=places, use_cache=False
+        ).last_hidden_state
+
+    states = forward()
+    for place in (ids[0] == model.config.vocabulary.seg).nonzero().flatten().tolist():
+        if place + 1 < ids.shape[1]:
+            query = model.projector.query(states[0, place] / states[0, place].square().mean().sqrt())
+            visual = states[0, image]
+            keys = model.projector.key(visual / visual.square().mean(1, keepdim=True).sqrt())
+            attention = (4 * (keys @ query) / len(query) ** 0.5).softmax(0)
+            told = attention @ seen[0]
+            embeddings[0, place + 1] += model.projector.loudness * told / told.square().mean().sqrt()
+            states = forward()
+    return states
+
+
+@torch.no_grad()
 def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: DecodingOptions) -> list[int]:
     """Greedy decoding by transformers' own forward over everything written so far."""
     ids = tiny.processor.tokens([prompt], options.seg, options.depth)["input_ids"]
@@ -65,15 +95,8 @@ def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: Decod
     grammar = SpatialGrammar(vocabulary, length, options.seg, options.depth)
     for _ in range(options.budget(vocabulary)):
         places = positions_by_hand(tiny, ids[0].tolist())
-        # with the mask given: without it transformers takes positions that step back for several packed sequences
-        output = tiny.model.vlm(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            position_ids=places,
-            pixel_values=pixels,
-            use_cache=False,
-        )
-        scores = output.logits[:, -1]
+        states = whole_forward(tiny, ids, pixels, places)
+        scores = tiny.model.vlm.lm_head(states[:, -1]).float()
         if options.constrained:
             scores = grammar(ids, scores)
         ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], dim=1)
@@ -87,7 +110,7 @@ def teacher_forced_states(tiny: Perceptio, prompt: str, image: Image.Image, ids:
     question = tiny.processor.tokens([prompt], seg, OFF)["input_ids"]
     pixels, _ = tiny.processor.pixels([image])
     whole = torch.cat([question, torch.tensor([list(ids)])], dim=1)
-    states = tiny.model.vlm.model(input_ids=whole, pixel_values=pixels, use_cache=False).last_hidden_state[0]
+    states = whole_forward(tiny, whole, pixels)[0]
     written = torch.tensor(list(ids)) == tiny.model.config.vocabulary.seg
     return states[question.shape[1] :][written]
 

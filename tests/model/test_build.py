@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from perceptio.model.initialization import mimetic_attention, sine_positions
+from perceptio.model.initialization import LANGUAGE, VISION, Mimetic, mimetic_attention, sine_positions
 from perceptio.pipeline import Perceptio
 
 
@@ -25,16 +25,18 @@ def test_embedding_and_head_share_their_weight(tiny: Perceptio) -> None:
     assert tiny.model.get_output_embeddings().weight is tiny.model.get_input_embeddings().weight
 
 
-def test_attention_starts_near_the_identity() -> None:
+@pytest.mark.parametrize("strengths", [VISION, LANGUAGE])
+def test_attention_starts_near_the_identity(strengths: Mimetic) -> None:
     torch.manual_seed(0)
     layer = torch.nn.Module()
-    for name in ("q_proj", "k_proj", "v_proj", "projection_layer"):
+    for name in ("q_proj", "k_proj", "v_proj"):
         setattr(layer, name, torch.nn.Linear(64, 64))
-    mimetic_attention(layer, heads=1)
+    output = torch.nn.Linear(64, 64)
+    mimetic_attention(layer, output, 1, strengths)
     with torch.no_grad():
         looks = layer.q_proj.weight.T @ layer.k_proj.weight
-        moves = layer.projection_layer.weight @ layer.v_proj.weight
-    assert looks.diagonal().mean().item() == pytest.approx(0.7, abs=0.1)
-    assert moves.diagonal().mean().item() == pytest.approx(-0.4, abs=0.1)
+        moves = output.weight @ layer.v_proj.weight
+    assert looks.diagonal().mean().item() == pytest.approx(strengths.query_key_identity, abs=0.1)
+    assert moves.diagonal().mean().item() == pytest.approx(strengths.value_identity, abs=0.1)
     off = looks - torch.diag(looks.diagonal())
-    assert off.std().item() == pytest.approx(0.7 / 8, rel=0.1)
+    assert off.std().item() == pytest.approx(strengths.query_key_noise / 8, rel=0.1)

@@ -82,6 +82,32 @@ def test_code_positions_get_the_codes_of_the_map(tiny: Perceptio) -> None:
     assert torch.equal(codes, expected)
 
 
+def test_the_input_after_a_segment_carries_the_picture_where_its_object_is(tiny: Perceptio) -> None:
+    packed = PackedBatch(**batch_of(tiny, record()))
+    packed.masks[1] = False  # an absent object
+    with torch.no_grad():
+        embeddings = tiny.model._embed_packed(packed)[0]
+        visual = tiny.model.vlm.get_image_features(pixel_values=packed.pixel_values, return_dict=True).pooler_output[0]
+    words = tiny.model.get_input_embeddings().weight[packed.input_ids[0]]
+    words[packed.input_ids[0] == tiny.model.config.vlm.image_token_id] = visual
+    carried = (embeddings - words).detach()
+    places = packed.segments[:, 1] + 1
+    assert carried.abs().sum(1).nonzero().flatten().tolist() == [int(places[0]), int(places[2])]
+    side = packed.masks.shape[-1] // 8  # of a cell, px
+    for number in (0, 2):
+        pixels = packed.masks[number].nonzero() // side
+        shares = torch.bincount(pixels[:, 0] * 8 + pixels[:, 1], minlength=64).double() ** 4
+        mean = (shares / shares.sum()) @ visual.double()
+        expected = float(tiny.model.projector.loudness) * mean / mean.square().mean().sqrt()
+        torch.testing.assert_close(carried[places[number]], expected.float(), rtol=1e-4, atol=1e-4)
+
+
+def test_visual_tokens_must_fill_the_placeholders(tiny: Perceptio) -> None:
+    packed = PackedBatch(**batch_of(tiny, record()))
+    with pytest.raises(ValueError, match="63 visual tokens do not fit 64 image placeholders"):
+        tiny.model.embed(packed.input_ids, torch.zeros(1, 63, 64))
+
+
 def test_every_loss_is_reported_and_the_total_is_their_weighted_sum(tiny: Perceptio) -> None:
     torch.manual_seed(0)
     with torch.no_grad():

@@ -10,7 +10,7 @@ from perceptio.scenes.language.scoring import extract_choice, is_correct
 from perceptio.scenes.record import TASKS, build_record, scene_test_turns
 from perceptio.tokens import extract_phrases
 
-OPEN = {"referring", "plural", "absent", "caption", "inventory", "depth"}
+OPEN = {"referring", "naming", "plural", "absent", "caption", "inventory", "depth"}
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_records_are_consistent(scenes):
         tasks.update(names)
         np.testing.assert_array_equal(record.ids, stored.ids)
         np.testing.assert_array_equal(record.inverse_depth, inverse_depth_from_metric(stored.depth))
-    assert set(tasks) == {"marks", "marks_cell", *TASKS}
+    assert set(tasks) == {"marks", "marks_cell", *TASKS} - {"naming"}  # which is a kind of referring
     assert {task for task, _ in tasks.most_common(2)} == {"referring", "inventory"}
     assert abs(marked / 120 - Mixture().marked) < 0.2
 

@@ -1,12 +1,15 @@
-"""The guide: where a click goes, and that SAM's own embedding is the loss's zero."""
+"""The guides: where a click goes, what each loss's zero is, and values by hand."""
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 
 from perceptio.segmentation.bridge import decode_masks, encode_image
 from perceptio.segmentation.config import build_sam, nano_sam_config
-from perceptio.segmentation.guide import click_points, prompt_loss
+from perceptio.segmentation.guide import click_points, point_loss, prompt_loss
 
 SIDE = 32
 
@@ -61,3 +64,20 @@ def test_a_guided_prompt_is_one_that_the_mask_decoder_takes() -> None:
     features = encode_image(sam, torch.rand(1, 3, SIDE, SIDE))
     prediction = decode_masks(sam, features, torch.zeros(2, dtype=torch.int64), torch.zeros(2, 128))
     assert prediction.logits.shape == (2, SIDE // 4, SIDE // 4)
+
+
+def test_the_point_loss_by_hand() -> None:
+    covered = torch.zeros(3, 4, 4, dtype=torch.bool)
+    covered[0, :2, :2] = True  # the first of four cells, whole
+    covered[1, 0, 2] = covered[1, 2:, 0:2] = True  # a pixel in the second cell, four in the third; the last is empty
+    logits = torch.log(torch.tensor([[0.7, 0.1, 0.1, 0.1], [0.25, 0.5, 0.125, 0.125], [0.9, 0.1, 0.0, 0.0]]))
+    expected = (-math.log(0.7) + 0.2 * -math.log(0.5) + 0.8 * -math.log(0.125)) / 2
+    assert float(point_loss(logits, covered)) == pytest.approx(expected)
+
+
+def test_the_point_loss_without_any_present_mask_is_zero_with_a_gradient() -> None:
+    for count in (0, 2):
+        logits = torch.ones(count, 4, requires_grad=True)
+        loss = point_loss(logits, torch.zeros(count, 4, 4, dtype=torch.bool))
+        assert float(loss.detach()) == 0
+        loss.backward()

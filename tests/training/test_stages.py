@@ -12,9 +12,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from perceptio.model.build import Sizes
+from perceptio.model.modeling import LossWeights
 from perceptio.pipeline import Perceptio
-from perceptio.training.recipe import DepthPlan, JointStage, Recipe, ScenePlan, Stage
-from perceptio.training.stages import Run
+from perceptio.training.recipe import AlignStage, DepthPlan, JointStage, Recipe, ScenePlan, Stage
+from perceptio.training.stages import STAGES, Run
 
 WEIGHTS = "model.safetensors"
 STAGE = Stage(steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2)
@@ -30,7 +31,15 @@ RECIPE = Recipe(
     vision=STAGE,
     sam=STAGE,
     depth=STAGE,
-    joint=JointStage(steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3),
+    align=AlignStage(steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2),
+    words=JointStage(
+        steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3,
+        losses=LossWeights(bce=0, dice=0, score=0, object=0),
+    ),
+    joint=JointStage(
+        steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3, dense=0.5
+    ),
+    finish=JointStage(steps=2, batch=2, warmup=0, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3),
 )  # fmt: skip
 
 
@@ -50,7 +59,7 @@ def test_the_exported_folder_is_a_model_that_answers(finished: Path) -> None:
 
 
 def test_each_stage_leaves_its_curves(finished: Path) -> None:
-    for stage in ("vision", "sam", "depth", "joint"):
+    for stage in ("vision", "sam", "depth", "align", "words", "joint", "finish"):
         assert (finished / stage / "curves.png").is_file(), stage
     assert "eval_loss/token" in (finished / "joint" / "log.jsonl").read_text()
 
@@ -58,7 +67,7 @@ def test_each_stage_leaves_its_curves(finished: Path) -> None:
 def test_a_finished_stage_is_not_run_again(finished: Path) -> None:
     weights = finished / "sam" / "model.safetensors"
     before = weights.stat().st_mtime_ns
-    Run(RECIPE, finished).run(("tokenizer", "vision", "sam", "depth", "joint"))
+    Run(RECIPE, finished).run(STAGES[1:-1])
     assert weights.stat().st_mtime_ns == before
 
 
@@ -66,7 +75,7 @@ def test_a_joint_stage_that_was_killed_resumes_exactly(finished: Path, tmp_path:
     """The whole model: names in its file differ from those in memory, and its own noise (sampled points) must go on."""
     recipe = replace(RECIPE, joint=replace(RECIPE.joint, steps=4, muon=1e-3))
     for kind in ("unbroken", "killed"):
-        for stage in ("tokenizer", "vision", "sam", "depth"):
+        for stage in ("tokenizer", "words"):
             shutil.copytree(finished / stage, tmp_path / kind / stage)
         Run(recipe, tmp_path / kind, finished / "scenes").run(("joint",))
     shutil.rmtree(tmp_path / "killed" / "joint" / "final")
@@ -80,11 +89,13 @@ def test_a_joint_stage_that_was_killed_resumes_exactly(finished: Path, tmp_path:
 
 def test_a_stage_whose_forerunner_is_missing_says_which(finished: Path, tmp_path: Path) -> None:
     run = Run(RECIPE, tmp_path, finished / "scenes")
-    with pytest.raises(ValueError, match="run the stage `tokenizer` first"):
+    with pytest.raises(ValueError, match="run the stage `words` first"):
         run.run(("joint",))
+    with pytest.raises(ValueError, match="run the stage `tokenizer` first"):
+        run.run(("align",))
     run.run(("tokenizer",))
     with pytest.raises(ValueError, match="run the stage `vision` first"):
-        run.run(("joint",))
+        run.run(("align",))
 
 
 def test_an_unknown_stage_is_named(tmp_path: Path) -> None:

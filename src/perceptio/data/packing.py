@@ -81,6 +81,7 @@ def pack_record(
     *,
     depth_size: int,
     explicit: float = 0.0,
+    length: int = 0,
 ) -> PackedRow:
     """One record as a packed sequence; depth codes are left to the model, which knows its tokenizer.
 
@@ -91,6 +92,8 @@ def pack_record(
         rng: draws the turns that say which spans they want.
         depth_size: side of the depth tokenizer's maps, px.
         explicit: share of such turns.
+        length: largest number of tokens; later turns that do not fit are left out, the first never is. 0: no limit.
+            Rows of one length waste no work on padding.
 
     Raises:
         ValueError: if the record has no turns, or a turn needs a mask or depth map that the record lacks.
@@ -106,13 +109,16 @@ def pack_record(
     prefix = processor.prefix_ids()
     _extend(row, prefix, branch=0, start=0)
     side = processor.sam_image_size
-    for number, turn in enumerate(record.turns):
+    for turn in record.turns:
         spans = choose_spans(turn, rng, explicit)
         if spans.referents and record.ids is None:
             raise ValueError(f"record {record.key} refers to objects but has no instance map")
         if spans.has_depth and record.inverse_depth is None:
             raise ValueError(f"record {record.key} asks for depth but has no depth map")
-        _add_turn(row, turn, spans, processor, vocabulary, number, len(prefix))
+        written = _write_turn(turn, spans, processor, vocabulary)
+        if length and row.answer_has_span and len(row.input_ids) + len(written) > length:
+            continue
+        _add_turn(row, written, spans, start=len(prefix))
         if spans.referents:
             assert record.ids is not None
             ids = resize_nearest(record.ids, side)
@@ -120,28 +126,37 @@ def pack_record(
     return row
 
 
-def _add_turn(
-    row: PackedRow,
-    turn: Turn,
-    spans: Spans,
-    processor: PerceptioProcessor,
-    vocabulary: SpatialVocabulary,
-    number: int,
-    start: int,
-) -> None:
-    question = processor.question_ids(turn.question, spans.seg, spans.depth)
+@dataclass(frozen=True)
+class _Written:
+    """One turn in tokens."""
+
+    question: list[int]
+    answer: list[int]  # with its spans and the end token
+    weights: list[float]  # of the answer's tokens
+
+    def __len__(self) -> int:
+        return len(self.question) + len(self.answer) - 1  # the last token is predicted, not read
+
+
+def _write_turn(turn: Turn, spans: Spans, processor: PerceptioProcessor, vocabulary: SpatialVocabulary) -> _Written:
     words, weights = text_weights(turn, processor)
     span: list[int] = []
     if spans.has_depth:
         # any code stands in for the ones that the model writes
         codes = [vocabulary.codes[0]] * vocabulary.tokens_per_map
         span = [vocabulary.depth_start, *codes, vocabulary.depth_end]
-    answer = [vocabulary.seg] * len(spans.referents) + span + words + [vocabulary.end_of_text]
-    answer_weights = [SEGMENT] * (len(spans.referents) + len(span)) + weights + [END]
+    return _Written(
+        processor.question_ids(turn.question, spans.seg, spans.depth),
+        [vocabulary.seg] * len(spans.referents) + span + words + [vocabulary.end_of_text],
+        [SEGMENT] * (len(spans.referents) + len(span)) + weights + [END],
+    )
 
-    first = len(row.input_ids) + len(question)  # position of the answer's first token
-    _extend(row, question + answer[:-1], branch=number + 1, start=start)
-    for place, (token, weight) in enumerate(zip(answer, answer_weights, strict=True)):
+
+def _add_turn(row: PackedRow, written: _Written, spans: Spans, start: int) -> None:
+    number = len(row.answer_has_span)
+    first = len(row.input_ids) + len(written.question)  # position of the answer's first token
+    _extend(row, written.question + written.answer[:-1], branch=number + 1, start=start)
+    for place, (token, weight) in enumerate(zip(written.answer, written.weights, strict=True)):
         row.targets[first + place - 1] = token
         row.weights[first + place - 1] = weight
         row.answer_ids[first + place - 1] = number

@@ -20,6 +20,16 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """One labelled point drawn into a picture."""
+
+    letter: str
+    x: int  # px of the picture with marks
+    y: int
+    nearness: float  # normalised inverse depth in [-1, 1]
+
+
+@dataclass(frozen=True)
 class Record:
     """One picture with everything asked about it."""
 
@@ -28,3 +38,4 @@ class Record:
     turns: tuple[Turn, ...]
     ids: np.ndarray | None = None  # (h, w) uint8 instance map; the mask of referent r is ids == r
     inverse_depth: np.ndarray | None = None  # (h, w) float32 in [-1, 1], larger is nearer
+    marks: tuple[Mark, ...] = ()  # points drawn into the picture

@@ -4,7 +4,8 @@
 only once that token has been fed back, so the loop is our own: a prefill, then one forward pass a token, with the
 language-model head on the last position alone. The image is encoded in the prefill only, and once per distinct image.
 
-Shape legend: B rows, I distinct images, P prompt length (left-padded), D hidden size, V vocabulary, N codes in a span.
+Shape legend: B rows, I distinct images, P prompt length (left-padded), D hidden size, V vocabulary, N codes in a span,
+W visual tokens of the whole picture.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class Prefill:
     """A batch whose prompts have been read."""
 
     hidden: Tensor  # (B, D) state at the last prompt token
+    visual: Tensor  # (B, W, D) embeddings of the visual tokens of the whole picture
+    visual_states: Tensor  # (B, W, D) states at them
     cache: DynamicCache  # keys and values of the P prompt positions
     mask: Tensor  # (B, P) int64, 0 at left padding
     cells: Tensor | None  # (B, N) int64 positions of the tokens that predict codes; None: they follow the sequence
@@ -101,13 +104,10 @@ def prefill(
         image_index: the image of each row; None where row b shows image b.
     """
     vlm = model.vlm
-    embeddings = vlm.get_input_embeddings()(input_ids)
     features = vlm.get_image_features(pixel_values=pixel_values, return_dict=True).pooler_output
     if image_index is not None:
         features = features[torch.as_tensor(image_index, device=features.device)]
-    placeholder = input_ids == vlm.config.image_token_id
-    assert int(placeholder.sum()) == features.shape[0] * features.shape[1], "image placeholders and features differ"
-    embeddings = embeddings.masked_scatter(placeholder[..., None], features.to(embeddings.dtype))
+    embeddings = model.embed(input_ids, features)
     mask = attention_mask.long()
     cache = DynamicCache(config=vlm.config.get_text_config())
     positions = (mask.cumsum(1) - 1).clamp(min=0)
@@ -123,7 +123,9 @@ def prefill(
             model.config.depth.tokens_per_map,
             vlm.config.image_seq_length,
         )
-    return Prefill(output.last_hidden_state[:, -1], cache, mask, cells)
+    states = output.last_hidden_state
+    visual, visual_states = (model.visual_states(values, input_ids) for values in (embeddings, states))
+    return Prefill(states[:, -1], visual, visual_states, cache, mask, cells)
 
 
 @torch.no_grad()
@@ -149,6 +151,7 @@ def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, optio
     hidden, mask, ended = start.hidden, start.mask, torch.zeros(rows, dtype=torch.bool, device=device)
     positions = mask.sum(1, keepdim=True)
     generated = torch.empty(rows, 0, dtype=torch.long, device=device)
+    carried = torch.zeros_like(hidden)  # what the input after a [SEG] carries
     for step in range(budget):
         scores = model.vlm.lm_head(hidden).float()
         if grammar is not None:
@@ -162,12 +165,14 @@ def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, optio
         if not done and (step + 1 < budget or bool(is_seg.any())):  # the last [SEG] is fed too: its state is needed
             mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
             hidden = model.vlm.model(
-                input_ids=tokens[:, None],
+                inputs_embeds=(model.get_input_embeddings()(tokens) + carried)[:, None],
                 attention_mask=mask,
                 position_ids=_positions(generated, positions + step, start.cells, vocabulary),
                 past_key_values=start.cache,
                 use_cache=True,
             ).last_hidden_state[:, -1]
+            carried = torch.zeros_like(hidden)
+            carried[is_seg] = model.look(hidden[is_seg], start.visual_states[is_seg], start.visual[is_seg])
         yield Step(
             tokens=tuple(token if alive else None for token, alive in zip(tokens.tolist(), live.tolist(), strict=True)),
             states={row: hidden[row] for row in is_seg.nonzero().flatten().tolist()},

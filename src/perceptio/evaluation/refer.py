@@ -59,7 +59,8 @@ class Reference:
         """(H, W) bool, the pixels that are meant."""
         if self.rle is None:
             return np.zeros((height, width), bool)
-        return np.asarray(coco.decode(self.rle)).astype(bool)
+        # in rows, as predictions are: COCO decodes in columns, and mixing both costs three times the work
+        return np.ascontiguousarray(coco.decode(self.rle)).view(bool)
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,8 @@ class Overlap:
         """
         if predicted.shape != target.shape:
             raise ValueError(f"a mask of {predicted.shape} cannot be compared with one of {target.shape}")
-        return cls(int(np.count_nonzero(predicted & target)), int(np.count_nonzero(predicted | target)))
+        both = int(np.count_nonzero(predicted & target))
+        return cls(both, int(np.count_nonzero(predicted)) + int(np.count_nonzero(target)) - both)
 
     @property
     def iou(self) -> float:

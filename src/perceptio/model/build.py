@@ -16,7 +16,7 @@ from transformers import (
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.configuration import DepthPositions, PerceptioConfig
-from perceptio.model.initialization import mimetic_attention, sine_positions, weight_std
+from perceptio.model.initialization import LANGUAGE, VISION, mimetic_attention, sine_positions, weight_std
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.text_tokenizer import TURN_END
@@ -67,7 +67,7 @@ def build_model(
 
     InternVL's own initial values are meant to be overwritten by a checkpoint, and train badly from nothing: position
     embeddings start as 2-D sines here instead of zeros, layer scales at 1 instead of 0.1, weights are drawn wider, as a
-    narrow model needs, and the tower's attention begins by looking at what is alike and near.
+    narrow model needs, and attention begins by looking at what is alike (and, in the tower, near).
     """
     sizes = sizes or Sizes()
     vocabulary = extend_tokenizer(tokenizer, depth.codes, depth.tokens_per_map, TURN_END)
@@ -115,6 +115,8 @@ def build_model(
         grid = sizes.image // sizes.patch
         embeddings.position_embeddings[0, 1:] = sine_positions(grid, sizes.vision_width)
         for layer in model.vlm.model.vision_tower.encoder.layer:
-            mimetic_attention(layer.attention, sizes.vision_heads)
+            mimetic_attention(layer.attention, layer.attention.projection_layer, sizes.vision_heads, VISION)
+        for layer in model.vlm.model.language_model.layers:
+            mimetic_attention(layer.self_attn, layer.self_attn.o_proj, sizes.text_heads, LANGUAGE)
         nn.init.normal_(embeddings.cls_token, std=0.02)
     return model

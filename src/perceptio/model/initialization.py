@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# strengths of noise and identity (Mimetic Initialization, 2305.09828, section 4, for small ViTs)
-_QUERY_KEY_NOISE, _QUERY_KEY_IDENTITY = 0.7, 0.7
-_VALUE_NOISE, _VALUE_IDENTITY = 0.4, 0.4
+
+@dataclass(frozen=True)
+class Mimetic:
+    """Strengths of noise and identity in products of attention's matrices (2305.09828, section 4)."""
+
+    query_key_noise: float
+    query_key_identity: float
+    value_noise: float
+    value_identity: float
+
+
+VISION = Mimetic(0.7, 0.7, 0.4, -0.4)  # small ViTs, as in the paper
+# a head looks at what is like its own token, and adds it: words find what they name [ours]
+LANGUAGE = Mimetic(0.3, 0.7, 0.3, 0.4)
 
 
 def sine_positions(grid: int, width: int) -> Tensor:
@@ -29,28 +41,29 @@ def sine_positions(grid: int, width: int) -> Tensor:
 
 
 @torch.no_grad()
-def mimetic_attention(attention: Any, heads: int) -> None:
+def mimetic_attention(attention: Any, output: nn.Linear, heads: int, strengths: Mimetic) -> None:
     """Start self-attention as trained models end up: mimetic initialisation (2305.09828).
 
     Queries times keys is near the identity, so that a patch looks at patches that are alike and, with sine positions in
-    its state, near; values times projection is near the negative identity. From independent random weights a small
-    tower sees single patches only for its first thousands of steps.
+    its state, near; values times projection is near the identity or its negative. From independent random weights a
+    small tower sees single patches only for its first thousands of steps.
 
     Args:
-        attention: a module with linear layers `q_proj`, `k_proj`, `v_proj` and `projection_layer`, (width, width) each;
-            changed in place.
+        attention: a module with linear layers `q_proj`, `k_proj` and `v_proj`, (width, width) each; changed in place.
+        output: its last linear layer, likewise.
         heads: number of heads; width / heads is the width of one.
+        strengths: how near.
     """
     width = attention.q_proj.weight.shape[0]
     each = width // heads
     for head in range(heads):
         part = slice(head * each, (head + 1) * each)
-        left, right = _factors(_QUERY_KEY_NOISE, _QUERY_KEY_IDENTITY, width)
+        left, right = _factors(strengths.query_key_noise, strengths.query_key_identity, width)
         attention.q_proj.weight[part] = left[:, :each].T
         attention.k_proj.weight[part] = right[:, :each].T
-    left, right = _factors(_VALUE_NOISE, -_VALUE_IDENTITY, width)
+    left, right = _factors(strengths.value_noise, strengths.value_identity, width)
     attention.v_proj.weight.copy_(left.T)
-    attention.projection_layer.weight.copy_(right)
+    output.weight.copy_(right)
 
 
 def _factors(noise: float, identity: float, width: int) -> tuple[Tensor, Tensor]:

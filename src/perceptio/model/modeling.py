@@ -1,7 +1,7 @@
 """InternVL that writes spatial tokens, with SAM2 reading `[SEG]` states and a VQ-VAE reading depth codes.
 
 Legend: B images, T packed positions, D width of the language model, M referred objects, R depth spans, N codes a span,
-A answers, S side of a depth map.
+A answers, S side of a depth map, V visual tokens of the whole picture.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from transformers import InternVLForConditionalGeneration, PreTrainedModel, Sam2
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model import objectives
 from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.positions import positions_of_cells
+from perceptio.model.positions import positions_of_cells, visual_states
 from perceptio.segmentation.bridge import (
     ImageFeatures,
     MaskPrediction,
-    SegmentationProjector,
     decode_masks,
     encode_image,
 )
-from perceptio.segmentation.guide import prompt_loss
+from perceptio.segmentation.guide import cell_shares, point_loss, prompt_loss
 from perceptio.segmentation.losses import mask_loss
+from perceptio.segmentation.projector import SegmentationProjector, cell_clicks, sharpened
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class LossWeights:
     dice: float = 0.5  # mask, sampled points
     score: float = 0.05  # SAM2's own estimate of the mask's IoU
     object: float = 0.05  # SAM2's object score
+    point: float = 1.0  # the cells that the [SEG] state points at, against those that the object covers
     prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
     marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
     token: float = 1.0  # depth codes
@@ -67,7 +68,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
     """The whole model.
 
     Parts: `vlm` (InternVL), `sam` (SAM2; image and prompt encoders frozen), `depth_tokenizer` (VQ-VAE, frozen) and
-    `projector` (the state at `[SEG]` -> a sparse prompt of SAM2's mask decoder).
+    `projector` (the state at `[SEG]` and those at the visual tokens -> a sparse prompt of SAM2's mask decoder).
     """
 
     config_class = PerceptioConfig
@@ -134,9 +135,50 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         """SAM2's features of (B, 3, S', S') images, once for any number of masks."""
         return encode_image(self.sam, sam_pixel_values)
 
-    def segment(self, states_MD: Tensor, image_index_M: Tensor, features: ImageFeatures) -> MaskPrediction:
-        """Masks of the M objects whose `[SEG]` states are given; `image_index_M` says which image each is in."""
-        return decode_masks(self.sam, features, image_index_M, self.projector(states_MD.float()))
+    def embed(self, input_ids_BT: Tensor, visual: Tensor) -> Tensor:
+        """Embeddings (B, T, D) of ids, with the visual tokens (tiles, V, D) of all rows at the image placeholders.
+
+        Raises:
+            ValueError: if there are more or fewer visual tokens than placeholders.
+        """
+        embeddings_BTD = self.get_input_embeddings()(input_ids_BT)
+        here_BT = input_ids_BT == self.config.vlm.image_token_id
+        places, given = int(here_BT.sum()), visual.shape[:-1].numel()
+        if places != given:
+            raise ValueError(f"{given} visual tokens do not fit {places} image placeholders")
+        return embeddings_BTD.masked_scatter(here_BT[..., None], visual.to(embeddings_BTD.dtype))
+
+    def visual_states(self, states_BTD: Tensor, input_ids_BT: Tensor) -> Tensor:
+        """States (B, V, D) at the visual tokens that show each row's whole picture."""
+        vlm = self.config.vlm
+        return visual_states(states_BTD, input_ids_BT, vlm.image_token_id, vlm.image_seq_length)
+
+    def prompts(self, states_MD: Tensor, visual_MVD: Tensor) -> tuple[Tensor, Tensor]:
+        """Sparse prompts (M, C) for SAM2 and the logits (M, V) of the cells that the `[SEG]` states point at."""
+        clicks_VC = cell_clicks(self.sam, visual_MVD.shape[1])
+        return self.projector(states_MD.float(), visual_MVD.float(), clicks_VC)
+
+    def look(self, states_MD: Tensor, visual_states_MVD: Tensor, visual_MVD: Tensor) -> Tensor:
+        """What the input after each `[SEG]` carries (M, D): the visual tokens where its state points.
+
+        Words that follow find there what the object looks like, instead of having to search the picture once more.
+        [ours], measured in docs/experiments.md.
+        """
+        _, cells_MV = self.prompts(states_MD, visual_states_MVD)
+        return self.projector.told(self.projector.attention(cells_MV), visual_MVD)
+
+    def segment(
+        self, states_MD: Tensor, visual_MVD: Tensor, image_index_M: Tensor, features: ImageFeatures
+    ) -> MaskPrediction:
+        """Masks of M objects.
+
+        Args:
+            states_MD: at each `[SEG]`.
+            visual_MVD: at the visual tokens of each one's picture, see `visual_states`.
+            image_index_M: the image in `features` that each is in.
+            features: of SAM2.
+        """
+        return decode_masks(self.sam, features, image_index_M, self.prompts(states_MD, visual_MVD)[0])
 
     def forward(self, **batch: Tensor) -> dict[str, Any]:
         """Losses of a packed batch.
@@ -173,6 +215,23 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         packed.targets[rows_R[:, None], positions_RN] = ids_K[codes_RN]
         return codes_RN
 
+    def _see(self, pixel_values: Tensor) -> Tensor:
+        """Visual tokens (tiles, V, D) of the pictures."""
+        visual: Tensor = self.vlm.get_image_features(pixel_values=pixel_values, return_dict=True).pooler_output
+        return visual
+
+    def _embed_packed(self, packed: PackedBatch) -> Tensor:
+        """Embeddings (B, T, D); the input after each `[SEG]` carries the picture where the object is.
+
+        In use that place is where the state at `[SEG]` points (`decoding/engine.py`).
+        """
+        embeddings_BTD = self.embed(packed.input_ids, self._see(packed.pixel_values))
+        visual_BVD = self.visual_states(embeddings_BTD, packed.input_ids)
+        rows_M, positions_M = packed.segments.unbind(1)
+        shares_MV = sharpened(cell_shares(packed.masks, visual_BVD.shape[1]))
+        told_MD = self.projector.told(shares_MV, visual_BVD[rows_M]).to(embeddings_BTD.dtype)
+        return embeddings_BTD.index_put((rows_M, positions_M + 1), told_MD, accumulate=True)
+
     def _read(self, packed: PackedBatch) -> Tensor:
         """Last hidden states (B, T, D): each branch sees the shared prefix and itself, causally."""
         branch_BT = packed.branch_ids
@@ -180,8 +239,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         length = branch_BT.shape[1]
         causal_TT = torch.ones(length, length, dtype=torch.bool, device=branch_BT.device).tril()
         outputs = self.vlm.model(
-            input_ids=packed.input_ids,
-            pixel_values=packed.pixel_values,
+            inputs_embeds=self._embed_packed(packed),
             attention_mask=(same_BTT & causal_TT)[:, None],
             position_ids=self._positions(packed),
             use_cache=False,
@@ -248,9 +306,13 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
 
     def _mask_losses(self, packed: PackedBatch, states_BTD: Tensor) -> dict[str, Tensor]:
         rows_M, positions_M = packed.segments.unbind(1)
-        features = self.image_features(packed.sam_pixel_values)
-        prompts_MC = self.projector(states_BTD[rows_M, positions_M].float())
-        losses = mask_loss(decode_masks(self.sam, features, rows_M, prompts_MC), packed.masks)
-        if self.loss_weights.prompt:
+        visual_BVD = self.visual_states(states_BTD, packed.input_ids)
+        prompts_MC, cells_MV = self.prompts(states_BTD[rows_M, positions_M], visual_BVD[rows_M])
+        losses = {"point": point_loss(cells_MV, packed.masks)}
+        weights = self.loss_weights
+        if weights.prompt:
             losses["prompt"] = prompt_loss(self.sam, prompts_MC, packed.masks)
+        if weights.bce or weights.dice or weights.score or weights.object:  # SAM2 is half of a small model's work
+            features = self.image_features(packed.sam_pixel_values)
+            losses |= mask_loss(decode_masks(self.sam, features, rows_M, prompts_MC), packed.masks)
         return losses

@@ -1,4 +1,4 @@
-"""Where depth codes stand: in the sequence, or at the visual token that shows their cell.
+"""Where the visual tokens of the whole picture are, and where depth codes stand: in the sequence, or at those tokens.
 
 A depth span is a hundred look-ups of the kind "what is at the next cell?". With plain positions the model has to count
 its own codes first, and the distance to the image changes with the length of the question. Here the token that
@@ -26,6 +26,22 @@ def covering_tokens(cells: int, tokens: int) -> Tensor:
     assert (side**2, grid**2) == (cells, tokens), "depth cells and visual tokens form square grids"
     place = (2 * torch.arange(side) + 1) * grid // (2 * side)
     return (place[:, None] * grid + place).flatten()
+
+
+def visual_states(states: Tensor, input_ids: Tensor, image_token_id: int, tokens: int) -> Tensor:
+    """States (B, V, D) at the V visual tokens that show each row's whole picture.
+
+    Args:
+        states: (B, T, D).
+        input_ids: (B, T) int64; the last V image placeholders of a row are the whole picture (InternVL puts the
+            thumbnail after the tiles).
+        image_token_id: id of the placeholder.
+        tokens: V.
+    """
+    columns_T = torch.arange(input_ids.shape[1], device=input_ids.device)
+    last_B = (columns_T * (input_ids == image_token_id)).amax(1)
+    columns_BV = (last_B - tokens + 1)[:, None] + torch.arange(tokens, device=input_ids.device)
+    return states.gather(1, columns_BV[..., None].expand(-1, -1, states.shape[-1]))
 
 
 def positions_of_cells(input_ids: Tensor, position_ids: Tensor, image_token_id: int, cells: int, tokens: int) -> Tensor:

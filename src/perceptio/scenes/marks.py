@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from perceptio.data.record import Mark
 
 HARDBLINK_PROMPT = (
     "Multiple points are circled on the image, labeled by letters beside each circle. "
@@ -27,16 +28,6 @@ ON_OBJECT = 0.6  # share of points drawn from objects
 KEEP_LOWEST = 0.6  # share of the sets in which the lowest point is the nearest that is kept
 _TRIES = 24
 _LETTER_CLEAR = 17  # px from a letter's centre to any other point or letter: it must be clear whose it is
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One labelled point; coordinates are pixels of the 336 px picture."""
-
-    letter: str
-    x: int
-    y: int
-    nearness: float  # normalised inverse depth in [-1, 1]
 
 
 def choose_points(nearness: np.ndarray, ids: np.ndarray, count: int, rng: np.random.Generator) -> tuple[Mark, ...]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perceptio.data.record import Record, Turn
+from perceptio.data.record import Mark, Record, Turn
 from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.scenes.language import grounding, questions, wording
 from perceptio.scenes.language.facts import Facts
-from perceptio.scenes.marks import HARDBLINK_PROMPT, Mark, choose_points, draw_marks, grid_cell, two_digits
+from perceptio.scenes.marks import HARDBLINK_PROMPT, choose_points, draw_marks, grid_cell, two_digits
 from perceptio.scenes.storage import StoredScene
 
 MAX_DEPTH_TURNS = 1  # depth spans in a record: each is a hundred tokens, and the same ones
@@ -20,6 +20,7 @@ _TRIES = 40  # questions that may fail to find anything to ask about
 Ask = Callable[[Facts, np.random.Generator], Turn | None]
 TASKS: dict[str, Ask] = {
     "referring": grounding.referring,
+    "naming": grounding.naming,
     "plural": grounding.plural,
     "absent": grounding.absent,
     "caption": grounding.caption,
@@ -32,7 +33,7 @@ TASKS: dict[str, Ask] = {
     "comparison": questions.comparison,
     "choice": questions.choice,
 }
-UNSCORED = ("caption", "inventory")  # tasks without one right answer, or with too long a one: not in the test
+UNSCORED = ("naming", "caption", "inventory")  # not in the test: part of another, no one right answer, too long a one
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Mixture:
 
     marked: float = 0.5  # share of pictures with marked points; their one depth span is the marked question's
     referring: float = 3.0
+    naming: float = 1.0
     plural: float = 1.0
     absent: float = 0.7
     caption: float = 0.5
@@ -73,7 +75,7 @@ def build_record(
     """
     mixture = mixture or Mixture()
     nearness = inverse_depth_from_metric(stored.depth)
-    image, turns = stored.rgb, list[Turn]()
+    image, turns, points = stored.rgb, list[Turn](), tuple[Mark, ...]()
     if rng.random() < mixture.marked if marks is None else marks:
         points = choose_points(nearness, stored.ids, int(rng.integers(2, 6)), rng)
         if points:
@@ -95,7 +97,7 @@ def build_record(
         turns.append(turn)
     if not turns:
         turns.append(grounding.depth(facts, rng))
-    return Record(f"{stored.scene.split}/{stored.scene.seed}", image, tuple(turns), stored.ids, nearness)
+    return Record(f"{stored.scene.split}/{stored.scene.seed}", image, tuple(turns), stored.ids, nearness, points)
 
 
 def marked_turn(points: Sequence[Mark], task: str = "marks") -> Turn:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Sam2Model
 
 
@@ -33,24 +33,6 @@ class MaskPrediction:
     logits: Tensor  # (M, S/4, S/4) float32; positive is inside
     iou: Tensor  # (M,) float32 in [0, 1]: the decoder's estimate of its own IoU
     object_logit: Tensor  # (M,) float32: positive where the prompted object is in the image
-
-
-class SegmentationProjector(nn.Module):
-    """Linear-ReLU-Linear from the language model's width to SAM's prompt width.
-
-    Args:
-        input_size: D, width of the language model's states.
-        output_size: C, hidden size of SAM's mask decoder.
-    """
-
-    def __init__(self, input_size: int, output_size: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(input_size, input_size), nn.ReLU(), nn.Linear(input_size, output_size))
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Project states (M, D) to prompts (M, C)."""
-        projected: Tensor = self.layers(states)
-        return projected
 
 
 def encode_image(sam: Sam2Model, pixels: Tensor, *, frozen: bool = True) -> ImageFeatures:

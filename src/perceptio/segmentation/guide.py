@@ -1,17 +1,20 @@
-"""A guide for the `[SEG]` projector: SAM 2's own embedding of a click on the object.
+"""Two guides for the `[SEG]` projector: the cells that the object covers, and SAM 2's own embedding of a click on it.
 
 A mask decoder that was trained on clicks understands no other prompt, and a projector that starts at random gets little
-from its gradient; trained together at full rate the two agree on drawing nothing. The guide says at once where in SAM's
-prompt space an object lies. [ours], measured in docs/experiments.md.
+from its gradient; trained together at full rate the two agree on drawing nothing. The guides say at once which visual
+tokens show the object, and where in SAM's prompt space it lies. [ours], measured in docs/experiments.md.
 
-Shapes: M masks of (H, W), C width of SAM's prompts.
+Shapes: M masks of (H, W), V visual tokens, C width of SAM's prompts.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import Sam2Model
+
+from perceptio.segmentation.projector import click_embeddings
 
 
 @torch.no_grad()
@@ -45,8 +48,31 @@ def prompt_loss(sam: Sam2Model, prompts: Tensor, masks: Tensor) -> Tensor:
     """
     present = masks.flatten(1).any(1)
     points = click_points(masks[present])
-    with torch.no_grad(), torch.autocast(prompts.device.type, enabled=False):
-        labels = torch.ones(len(points), 1, 1, dtype=torch.int64, device=points.device)
-        embedded, _ = sam.prompt_encoder(points[:, None, None], labels, None, None)
-        targets = embedded[:, 0, 0].float()  # the token beside it says only that there is no box
+    targets = click_embeddings(sam, points)
     return ((prompts[present].float() - targets) ** 2).sum() / max(targets.numel(), 1)
+
+
+def cell_shares(masks: Tensor, cells: int) -> Tensor:
+    """The share of each mask (M, S, S) bool that lies in each of V cells, a square grid in raster order.
+
+    Returns:
+        (M, V) float32; each row sums to 1, that of an empty mask is 0.
+    """
+    covered = F.adaptive_avg_pool2d(masks[:, None].float(), round(cells**0.5)).flatten(1)
+    return covered / covered.sum(1, keepdim=True).clamp(min=1e-9)
+
+
+def point_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Cross-entropy of the cells that a `[SEG]` state points at with the cells that its object covers.
+
+    Args:
+        logits: (M, V), see `SegmentationProjector`.
+        masks: (M, S, S) bool; the targets are their `cell_shares`, and an empty one is left out.
+
+    Returns:
+        () float32, the mean over present masks; 0 (with a gradient path) where there is none.
+    """
+    present = masks.flatten(1).any(1)
+    targets = cell_shares(masks[present], logits.shape[1])
+    losses = -(targets * logits[present].float().log_softmax(-1)).sum(1)
+    return losses.sum() / max(len(losses), 1)

@@ -15,8 +15,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from perceptio.data.record import Mark
 from perceptio.depth.normalization import inverse_depth_from_metric
-from perceptio.scenes.marks import LETTER_RISE, LETTERS, MARKED_SIZE, Mark, choose_points, draw_marks
+from perceptio.scenes.marks import LETTER_RISE, LETTERS, MARKED_SIZE, choose_points, draw_marks
 from perceptio.scenes.storage import StoredScene
 from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
 from perceptio.segmentation.preprocess import normalize
@@ -42,14 +43,19 @@ def dense_sample(stored: StoredScene, side: int, patch: int, rng: np.random.Gene
         target; `depth` (g, g, 1) float32, mean normalised inverse depth; `offset` (g, g, 2) float32, from the patch's
         centre to its object's centroid, x y in image sides; `mark_offset` likewise to the marked point.
     """
-    grid = side // patch
     nearness = inverse_depth_from_metric(stored.depth)
     marks = choose_points(nearness, stored.ids, int(rng.integers(2, 6)), rng) if rng.random() < MARKED else ()
     picture = draw_marks(stored.rgb, marks) if marks else stored.rgb
     image = Image.fromarray(picture)
     if image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    return {"pixels": pixels, **dense_targets(stored, marks, side // patch)}
 
+
+def dense_targets(stored: StoredScene, marks: tuple[Mark, ...], grid: int) -> dict[str, Tensor]:
+    """What each patch of a scene's picture shows, with these marks drawn on it; see `dense_sample`."""
+    nearness = inverse_depth_from_metric(stored.depth)
     owner = _majority(stored.ids, grid)
     table = {name: np.full(256, _NONE) for name in ("shape", "color", "material", "size")}
     table["shape"][0] = 0
@@ -63,7 +69,6 @@ def dense_sample(stored: StoredScene, side: int, patch: int, rng: np.random.Gene
     middle = (np.stack(np.meshgrid(np.arange(grid), np.arange(grid)), -1) + 0.5) / grid
     letter, mark_offset = _mark_targets(marks, grid, middle)
     return {
-        "pixels": torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous(),
         **{name: torch.from_numpy(values[owner]) for name, values in table.items()},
         "letter": torch.from_numpy(letter),
         "depth": torch.from_numpy(_means(nearness, grid)[..., None]),
@@ -72,30 +77,31 @@ def dense_sample(stored: StoredScene, side: int, patch: int, rng: np.random.Gene
     }
 
 
-class VisionPretraining(nn.Module):
-    """A vision tower with one linear head over its patches.
+class DenseHead(nn.Sequential):
+    """A norm and one linear layer over the states of a vision tower's patches.
 
     Args:
-        tower: InternVL's vision model.
         width: D.
     """
 
-    def __init__(self, tower: nn.Module, width: int) -> None:
-        super().__init__()
-        self.tower = tower
+    def __init__(self, width: int) -> None:
         # InternVL's tower ends without a norm; its projector begins with one, and so do we
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(_CLASSES.values()) + sum(_VALUES.values())))
+        super().__init__(nn.LayerNorm(width), nn.Linear(width, sum(_CLASSES.values()) + sum(_VALUES.values())))
 
-    def predict(self, pixels: Tensor) -> dict[str, Tensor]:
-        """(B, 3, S, S) uint8 -> for each target (B, g * g, classes) logits or (B, g * g, values)."""
-        states = self.tower(pixel_values=normalize(pixels)).last_hidden_state[:, 1:]  # the first is the class token
+    def predict(self, states: Tensor) -> dict[str, Tensor]:
+        """(B, 1 + g * g, D), the class token first -> for each target (B, g * g, classes or values)."""
         widths = _CLASSES | _VALUES
-        parts = self.head(states).float().split(list(widths.values()), dim=-1)
+        parts = self(states[:, 1:]).float().split(list(widths.values()), dim=-1)
         return dict(zip(widths, parts, strict=True))
 
-    def forward(self, pixels: Tensor, **targets: Tensor) -> dict[str, Any]:
-        """Sum of the losses of all heads, and the losses and accuracies apart; arguments as from `dense_sample`."""
-        predicted = self.predict(pixels)
+    def losses(self, states: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of all losses, and the losses and accuracies apart, detached.
+
+        Args:
+            states: (B, 1 + g * g, D).
+            targets: as from `dense_targets`, batched.
+        """
+        predicted = self.predict(states)
         losses = {
             name: _class_loss(predicted[name].flatten(0, 1), targets[name].flatten(), name in _WITH_NOTHING)
             for name in _CLASSES
@@ -108,13 +114,33 @@ class VisionPretraining(nn.Module):
             losses[name] = error.sum() / where.sum().clamp(min=1)
         # an offset of a tenth is far: it would drown in the sum; marks are few and their losses noisy
         weights = {"depth": 2.0, "offset": 4.0, "letter": 0.5, "mark_offset": 3.0}
-        total = sum((weights.get(name, 1.0) * value for name, value in losses.items()), pixels.new_zeros(()).float())
+        total = torch.stack([weights.get(name, 1.0) * value for name, value in losses.items()]).sum()
         report = {name: value.detach() for name, value in losses.items()}
         for name, least in (("shape", 1), ("color", 0), ("letter", 1)):
             wanted = targets[name].flatten()
             right = predicted[name].flatten(0, 1).argmax(-1) == wanted
             report[f"{name}_accuracy"] = right[wanted >= least].float().mean().nan_to_num()
-        return {"loss": total, "losses": report}
+        return total, report
+
+
+class VisionPretraining(nn.Module):
+    """A vision tower with a head over its patches.
+
+    Args:
+        tower: InternVL's vision model.
+        width: D.
+    """
+
+    def __init__(self, tower: nn.Module, width: int) -> None:
+        super().__init__()
+        self.tower = tower
+        self.head = DenseHead(width)
+
+    def forward(self, pixels: Tensor, **targets: Tensor) -> dict[str, Any]:
+        """`loss`, and `losses` and accuracies apart; arguments as from `dense_sample`, batched."""
+        states = self.tower(pixel_values=normalize(pixels)).last_hidden_state
+        loss, report = self.head.losses(states, targets)
+        return {"loss": loss, "losses": report}
 
 
 def _class_loss(logits_PC: Tensor, targets_P: Tensor, with_nothing: bool) -> Tensor:

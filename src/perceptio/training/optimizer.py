@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from perceptio.training.muon import Float32Muon
+from perceptio.training.precision import computes_bfloat16
+
 Kind = Literal["matrix", "other", "vector"]
 
 _EMBEDDINGS = (nn.Embedding,)
@@ -64,8 +67,9 @@ class MatrixOptimizer(Optimizer):
         ]
         self._parts: list[Optimizer] = []
         if matrices:
+            kind_of_muon = Muon if computes_bfloat16() else Float32Muon
             self._parts.append(
-                Muon(matrices, lr=matrix_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+                kind_of_muon(matrices, lr=matrix_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
             )
         if rest:
             self._parts.append(AdamW(rest, lr=rate, betas=(0.9, 0.98)))

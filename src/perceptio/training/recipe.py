@@ -54,17 +54,26 @@ class Stage:
     warmup: int = 100  # steps
     decay: float = 1.0  # share of the steps, at the end, in which the rate falls; before, it stays
     clip: float = 1.0  # largest norm of the gradient
-    bf16: bool = True  # autocast; weights stay float32
+    bf16: bool = True  # autocast where the machine computes in bfloat16; weights stay float32
     workers: int = 1  # processes that prepare data
     log_every: int = 25  # steps
     save_every: int = 200  # steps
 
 
 @dataclass(frozen=True)
+class AlignStage(Stage):
+    """Visual tokens are drawn to words."""
+
+    tower_rate: float = 0.05  # of the stage's rates, for the vision tower: it comes trained
+
+
+@dataclass(frozen=True)
 class JointStage(Stage):
-    """Multi-task co-training of the whole model."""
+    """Training of the whole model on questions."""
 
     questions: int = 7  # an image, packed in one sequence
+    length: int = 0  # tokens of a sequence: questions that do not fit any more are not asked; 0: no limit
+    dense: float = 0.0  # weight of the vision tower's dense targets, see `training.cotraining`
     explicit: float = 0.3  # share of questions that say which spans they want
     mixture: Mixture = field(default_factory=Mixture)
     losses: LossWeights = field(default_factory=LossWeights)
@@ -86,7 +95,10 @@ class Recipe:
     vision: Stage = field(default_factory=Stage)
     sam: Stage = field(default_factory=Stage)
     depth: Stage = field(default_factory=Stage)
+    align: AlignStage = field(default_factory=AlignStage)
+    words: JointStage = field(default_factory=JointStage)
     joint: JointStage = field(default_factory=JointStage)
+    finish: JointStage = field(default_factory=JointStage)
 
 
 def load_recipe(path: str | Path) -> Recipe:

@@ -1,6 +1,6 @@
 """The stages that make nano from nothing; each leaves its result in its own folder and is skipped once it is done.
 
-scenes -> text tokenizer -> vision tower | SAM2 | depth tokenizer -> joint co-training -> the shipped folder
+scenes -> text tokenizer -> vision tower | SAM2 | depth tokenizer -> align -> words -> joint -> finish -> shipped folder
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ from perceptio.scenes.storage import SceneStore
 from perceptio.segmentation.config import build_sam, nano_sam_config
 from perceptio.segmentation.pretraining import SamPretraining, collate
 from perceptio.segmentation.prompts import PromptedImage, draw_prompts
-from perceptio.training.dense import VisionPretraining, dense_sample
-from perceptio.training.recipe import Recipe, Stage
+from perceptio.training.alignment import WordAlignment
+from perceptio.training.cotraining import CotrainedPerceptio, with_targets
+from perceptio.training.dense import VisionPretraining, dense_sample, dense_targets
+from perceptio.training.recipe import JointStage, Recipe, Stage
 from perceptio.training.trainer import train_stage
 from perceptio.training.visits import Item, Visits
 
-STAGES = ("scenes", "tokenizer", "vision", "sam", "depth", "joint", "export")
+STAGES = ("scenes", "tokenizer", "vision", "sam", "depth", "align", "words", "joint", "finish", "export")
 _WEIGHTS = "model.safetensors"
 _CORPUS = 3000  # scenes whose questions and answers the text tokenizer is trained on
 _PROMPTS = 3  # points, and boxes, an image
@@ -154,54 +156,96 @@ class Run:
         with replacing_folder(target) as beside:
             module.save_pretrained(beside)
 
-    def _joint(self) -> None:
-        target = self.folder / "joint" / "final"
+    def _align(self) -> None:
+        target = self.folder / "align" / "final"
         if target.is_dir():
             return
-        stage, seed = self.recipe.joint, self.recipe.seed
-        torch.manual_seed(seed)
+        store, sizes, stage = self.store("train"), self.recipe.model, self.recipe.align
+
+        def make(index: int, rng: np.random.Generator) -> dict[str, Tensor]:
+            return dense_sample(store[index], sizes.image, sizes.patch, rng)
+
+        torch.manual_seed(self.recipe.seed)
         model = self.fresh_model()
         _load(model.vlm.model.vision_tower, self.folder / "vision" / _WEIGHTS)
         _load(model.sam, self.folder / "sam" / _WEIGHTS)
         _load(model.depth_tokenizer, self.folder / "depth" / "final" / _WEIGHTS)
-        model.loss_weights = stage.losses
-        processor, vocabulary = self._processor(), model.config.vocabulary
-
-        def maker(store: SceneStore) -> Callable[[int, np.random.Generator], PackedRow]:
-            def make(index: int, rng: np.random.Generator) -> PackedRow:
-                record = build_record(store[index], rng, questions=stage.questions, mixture=stage.mixture)
-                return pack_record(
-                    record,
-                    processor,
-                    vocabulary,
-                    rng,
-                    depth_size=model.config.depth.image_size,
-                    explicit=stage.explicit,
-                )
-
-            return make
-
-        train, val = self.store("train"), self.store("val")
         train_stage(
-            model,
-            self.visits(maker(train), len(train), stage),
-            partial(collate_rows, padding=processor.tokenizer.pad_token_id),
+            WordAlignment(model.vlm.model, self._tokenizer_files()),
+            self.visits(make, len(store), stage),
+            default_collate,
             stage,
             target.parent,
-            seed=seed,
-            validation=Visits(maker(val), len(val), len(val), seed),
-            evaluate_every=stage.evaluate_every,
-            scales={"sam": stage.decoder_rate, "vlm.model.vision_tower": stage.tower_rate},
+            seed=self.recipe.seed,
+            scales={"model.vision_tower": stage.tower_rate},
         )
         with replacing_folder(target) as beside:
             model.save_pretrained(beside)
 
+    def _words(self) -> None:
+        self._questions(self.recipe.words, "words", after="align")
+
+    def _joint(self) -> None:
+        self._questions(self.recipe.joint, "joint", after="words")
+
+    def _finish(self) -> None:
+        self._questions(self.recipe.finish, "finish", after="joint")
+
+    def _questions(self, stage: JointStage, name: str, after: str) -> None:
+        """Train the whole model, as the stage before leaves it, on questions about scenes."""
+        start, target = (self.folder / folder / "final" for folder in (after, name))
+        if target.is_dir():
+            return
+        if not start.is_dir():
+            raise ValueError(f"{start} is missing: run the stage `{after}` first")
+        seed = self.recipe.seed
+        torch.manual_seed(seed)
+        model = PerceptioForConditionalGeneration.from_pretrained(start)
+        model.loss_weights = stage.losses
+        trained = CotrainedPerceptio.around(model, stage.dense) if stage.dense else model
+        train, val = self.store("train"), self.store("val")
+        train_stage(
+            trained,
+            self.visits(self._packer(train, stage, model), len(train), stage),
+            partial(_collate_questions, padding=self.processor().tokenizer.pad_token_id),
+            stage,
+            target.parent,
+            seed=seed,
+            validation=Visits(self._packer(val, stage, model), len(val), len(val), seed),
+            evaluate_every=stage.evaluate_every,
+            scales={"sam": stage.decoder_rate, "vlm.model.vision_tower": stage.tower_rate},
+        )
+        with replacing_folder(target) as beside:
+            (trained.bare() if isinstance(trained, CotrainedPerceptio) else trained).save_pretrained(beside)
+
+    def _packer(
+        self, store: SceneStore, stage: JointStage, model: PerceptioForConditionalGeneration
+    ) -> Callable[[int, np.random.Generator], tuple[PackedRow, dict[str, Tensor]]]:
+        """What makes a sample of a stage: a packed sequence, and its picture's dense targets if they are wanted."""
+        processor, config, sizes = self.processor(), model.config, self.recipe.model
+
+        def make(index: int, rng: np.random.Generator) -> tuple[PackedRow, dict[str, Tensor]]:
+            stored = store[index]
+            record = build_record(stored, rng, questions=stage.questions, mixture=stage.mixture)
+            row = pack_record(
+                record,
+                processor,
+                config.vocabulary,
+                rng,
+                depth_size=config.depth.image_size,
+                explicit=stage.explicit,
+                length=stage.length,
+            )
+            return row, dense_targets(stored, record.marks, sizes.image // sizes.patch) if stage.dense else {}
+
+        return make
+
     def _export(self) -> None:
         """The folder to ship: bfloat16 weights, configuration, processor."""
-        model = PerceptioForConditionalGeneration.from_pretrained(self.folder / "joint" / "final")
+        model = PerceptioForConditionalGeneration.from_pretrained(self.folder / "finish" / "final")
         with replacing_folder(self.folder / "model") as beside:
             model.to(torch.bfloat16).save_pretrained(beside)
-            self._processor().save_pretrained(beside)
+            self.processor().save_pretrained(beside)
 
     def _tokenizer_files(self) -> PreTrainedTokenizerBase:
         path = self.folder / "tokenizer"
@@ -214,11 +258,17 @@ class Run:
         config = DepthTokenizerConfig(**asdict(self.recipe.depth_tokenizer))
         return build_model(self._tokenizer_files(), config, self.recipe.model)
 
-    def _processor(self) -> PerceptioProcessor:
+    def processor(self) -> PerceptioProcessor:
+        """The processor of the recipe's model; the stage `tokenizer` must be done."""
         tokenizer, plan = self._tokenizer_files(), self.recipe.depth_tokenizer
         config = DepthTokenizerConfig(**asdict(plan))
         extend_tokenizer(tokenizer, config.codes, config.tokens_per_map, TURN_END)
         return build_processor(tokenizer, self.recipe.model)
+
+
+def _collate_questions(samples: Sequence[tuple[PackedRow, dict[str, Tensor]]], padding: int) -> dict[str, Tensor]:
+    rows, targets = zip(*samples, strict=True)
+    return with_targets(collate_rows(rows, padding), list(targets))
 
 
 def _stack_maps(maps: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from perceptio.training.checkpoint import MarkComplete, last_checkpoint
 from perceptio.training.curves import DrawCurves
 from perceptio.training.optimizer import MatrixOptimizer
+from perceptio.training.precision import computes_bfloat16
 from perceptio.training.recipe import Stage
 
 Collate = Callable[[list[Any]], dict[str, Tensor]]
@@ -122,7 +123,7 @@ def train_stage(
             "min_lr_ratio": 0.02,
         },
         adam_beta2=0.98,
-        bf16=stage.bf16,
+        bf16=stage.bf16 and computes_bfloat16(),
         use_cpu=not torch.cuda.is_available(),
         logging_steps=stage.log_every,
         save_steps=stage.save_every,

@@ -29,7 +29,18 @@ def referring(facts: Facts, rng: np.random.Generator) -> Turn | None:
     if not facts.clear:
         return None
     thing = any_of(facts.clear, rng)
-    text = describe(facts, thing, rng)
+    return _one(thing, describe(facts, thing, rng), rng)
+
+
+def naming(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """One object by attributes that fit it alone: the easiest referring expression, to begin with."""
+    if not facts.clear:
+        return None
+    thing = any_of(facts.clear, rng)
+    return _one(thing, by_attributes(facts, thing, rng), rng)
+
+
+def _one(thing: Thing, text: str | None, rng: np.random.Generator) -> Turn | None:
     if text is None:
         return None
     return Turn(

@@ -1,0 +1,98 @@
+"""From a `[SEG]` state to a sparse prompt of SAM 2's mask decoder: a projection, and a soft click.
+
+LISA (arXiv 2308.00692) projects the state alone, which therefore has to hold the place of its object in SAM's random
+Fourier features: far from the right place there is no gradient that leads to it. Here the state also points: its
+likeness to the states of the visual tokens is a distribution over their cells, under which SAM's own embeddings of a
+click at each cell are averaged. The projection is added, and refines. [ours], measured in docs/experiments.md.
+
+After a `[SEG]` the model is told what it pointed at: the visual tokens there, at the loudness of a word. Louder, they
+would drown the word that they are added to.
+
+Shapes: M masks, V visual tokens, D the language model's width, C width of SAM's prompts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import Sam2Model
+
+# In use attention is sharpened: a click between two objects is a click on neither. Training needs the gradient of all
+# cells. Measured in docs/experiments.md.
+SHARPNESS = 4.0
+
+
+class SegmentationProjector(nn.Module):
+    """Linear-ReLU-Linear of the state, plus the mean of the cells' clicks under the state's attention to the picture.
+
+    Args:
+        input_size: D.
+        output_size: C.
+    """
+
+    def __init__(self, input_size: int, output_size: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(input_size, input_size), nn.ReLU(), nn.Linear(input_size, output_size))
+        self.query = nn.Linear(input_size, output_size, bias=False)
+        self.key = nn.Linear(input_size, output_size, bias=False)
+        nn.init.orthogonal_(self.query.weight)
+        with torch.no_grad():  # equal at first: a state points at what is like it
+            self.key.weight.copy_(self.query.weight)
+        self.loudness = nn.Parameter(torch.tensor(0.1))  # of what is told after a [SEG]; words start near it
+
+    def forward(self, states: Tensor, visual: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
+        """Prompts (M, C) and the logits (M, V) of the cells that the states point at.
+
+        Args:
+            states: (M, D) at `[SEG]`.
+            visual: (M, V, D) at the visual tokens of each mask's picture.
+            clicks: (V, C) SAM's embeddings of a click at each cell, see `cell_clicks`.
+        """
+        width = states.shape[-1:]
+        query = self.query(F.rms_norm(states, width))  # (M, C)
+        key = self.key(F.rms_norm(visual, width))  # (M, V, C)
+        logits = torch.einsum("mc,mvc->mv", query, key) * key.shape[-1] ** -0.5
+        return self.layers(states) + self.attention(logits) @ clicks.to(logits.dtype), logits
+
+    def attention(self, logits: Tensor) -> Tensor:
+        """Weights (M, V) of the cells, sharper in use than in training."""
+        return (logits if self.training else SHARPNESS * logits).softmax(-1)
+
+    def told(self, weights: Tensor, visual: Tensor) -> Tensor:
+        """What the input after each `[SEG]` carries: (M, D), the mean visual token there at the root mean square
+        `loudness`.
+
+        Args:
+            weights: (M, V) of the cells; all zero where nothing is pointed at, which tells nothing.
+            visual: (M, V, D) embeddings of the visual tokens.
+        """
+        mean = torch.einsum("mv,mvd->md", weights.to(visual.dtype), visual)
+        return (self.loudness * F.rms_norm(mean.float(), mean.shape[-1:])).to(visual.dtype)
+
+
+def sharpened(shares: Tensor) -> Tensor:
+    """The attention (M, V) in use of a state that points at its object perfectly: shares (M, V) to the power SHARPNESS,
+    normalised; rows of zeros stay."""
+    powers = shares**SHARPNESS
+    return powers / powers.sum(-1, keepdim=True).clamp(min=1e-12)
+
+
+@torch.no_grad()
+def cell_clicks(sam: Sam2Model, cells: int) -> Tensor:
+    """SAM's embeddings (V, C) float32 of a click at the centre of each of V cells, a square grid in raster order."""
+    grid = round(cells**0.5)
+    assert grid**2 == cells, "visual tokens form a square grid"
+    device = sam.device
+    places = (torch.arange(grid, device=device) + 0.5) * (sam.config.prompt_encoder_config.image_size / grid)
+    rows, columns = torch.meshgrid(places, places, indexing="ij")
+    return click_embeddings(sam, torch.stack([columns, rows], -1).flatten(0, 1))
+
+
+@torch.no_grad()
+def click_embeddings(sam: Sam2Model, points: Tensor) -> Tensor:
+    """SAM's embeddings (M, C) float32 of one click each at points (M, 2), x before y, in pixels of its input."""
+    with torch.autocast(points.device.type, enabled=False):
+        labels = torch.ones(len(points), 1, 1, dtype=torch.int64, device=points.device)
+        embedded, _ = sam.prompt_encoder(points[:, None, None], labels, None, None)
+    return embedded[:, 0, 0].float()  # the token beside it says only that there is no box

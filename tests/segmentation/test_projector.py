@@ -1,0 +1,71 @@
+"""The projector: its two parts apart, and that it clicks where it points."""
+
+from __future__ import annotations
+
+import torch
+
+from perceptio.segmentation.config import build_sam, nano_sam_config
+from perceptio.segmentation.projector import SegmentationProjector, cell_clicks, click_embeddings, sharpened
+
+SIDE = 32
+
+
+def test_without_clicks_it_is_linear_relu_linear() -> None:
+    projector = SegmentationProjector(6, 4)
+    states = torch.randn(3, 6)
+    first, second = projector.layers[0], projector.layers[2]
+    expected = (states @ first.weight.T + first.bias).clamp(min=0) @ second.weight.T + second.bias
+    prompts, _ = projector(states, torch.randn(3, 9, 6), torch.zeros(9, 4))
+    torch.testing.assert_close(prompts, expected)
+
+
+def test_the_click_is_the_mean_of_the_cells_under_the_attention() -> None:
+    projector = SegmentationProjector(6, 4).double()
+    states, visual, clicks = (torch.randn(shape, dtype=torch.float64) for shape in ((2, 6), (2, 9, 6), (9, 4)))
+    prompts, logits = projector(states, visual, clicks)
+    for row in range(2):
+        state = projector.query.weight @ (states[row] / states[row].square().mean().sqrt())
+        for cell in range(9):
+            seen = projector.key.weight @ (visual[row, cell] / visual[row, cell].square().mean().sqrt())
+            torch.testing.assert_close(logits[row, cell], state @ seen / 2, rtol=1e-5, atol=1e-5)
+    attention = logits.exp() / logits.exp().sum(1, keepdim=True)
+    torch.testing.assert_close(prompts - projector.layers(states), attention @ clicks)
+
+
+def test_in_use_it_points_more_sharply() -> None:
+    projector = SegmentationProjector(6, 4)
+    logits = torch.tensor([[0.0, 0.5, -1.0]])
+    torch.testing.assert_close(projector.attention(logits), logits.softmax(-1))
+    torch.testing.assert_close(projector.eval().attention(logits), (4 * logits).softmax(-1))
+
+
+def test_what_is_told_has_the_loudness_of_a_word_and_the_direction_of_what_is_there() -> None:
+    projector = SegmentationProjector(6, 4)
+    weights, visual = torch.tensor([[0.0, 1.0], [0.25, 0.75], [0.0, 0.0]]), 30 * torch.randn(3, 2, 6)
+    told = projector.told(weights, visual)
+    for row, mean in enumerate((visual[0, 1], 0.25 * visual[1, 0] + 0.75 * visual[1, 1])):
+        torch.testing.assert_close(told[row], 0.1 * mean / mean.square().mean().sqrt())
+    assert told[2].abs().max() == 0
+
+
+def test_sharpened_shares_are_the_attention_in_use_of_a_perfect_pointer() -> None:
+    shares = torch.tensor([[0.2, 0.5, 0.3, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    attention = SegmentationProjector(6, 4).eval().attention(shares[:1].log())
+    torch.testing.assert_close(sharpened(shares), torch.cat([attention, torch.zeros(1, 4)]))
+
+
+def test_a_fresh_projector_points_at_what_is_like_the_state() -> None:
+    torch.manual_seed(0)
+    visual = torch.randn(5, 16, 32)
+    states = 3 * visual[torch.arange(5), torch.tensor([0, 3, 15, 7, 8])]
+    _, logits = SegmentationProjector(32, 32)(states, visual, torch.zeros(16, 32))
+    assert logits.argmax(1).tolist() == [0, 3, 15, 7, 8]
+
+
+def test_a_cells_click_is_sams_own_at_its_centre() -> None:
+    sam = build_sam(nano_sam_config(SIDE))
+    clicks = cell_clicks(sam, 16)
+    assert clicks.shape == (16, sam.config.mask_decoder_config.hidden_size)
+    own, _ = sam.prompt_encoder(torch.tensor([[[[20.0, 12.0]]]]), torch.ones(1, 1, 1, dtype=torch.int64), None, None)
+    torch.testing.assert_close(clicks[1 * 4 + 2], own[0, 0, 0])  # row 1, column 2 of cells of 8 px
+    torch.testing.assert_close(click_embeddings(sam, torch.tensor([[20.0, 12.0]]))[0], clicks[6])
