@@ -88,7 +88,7 @@ def test_a_step_equals_steps_of_the_parts_at_their_own_rates(scale: float, units
             optimizer.step()
     for one, two in zip(module.parameters(), other.parameters(), strict=True):
         # the reference, torch's own, rounds to bfloat16 on its way
-        torch.testing.assert_close(one, two, rtol=0, atol=0 if units else 2e-4)
+        torch.testing.assert_close(one, two, rtol=0, atol=0 if units else 1e-3)
 
 
 def test_without_a_matrix_rate_everything_is_adamws() -> None:
