@@ -160,6 +160,12 @@ def test_files_of_different_models_are_refused(folder: Path, file: str, change: 
     assert complaint in refused(folder)
 
 
+def test_tiles_of_another_size_are_refused(folder: Path) -> None:
+    size = {"height": 64, "width": 64}
+    edit_json(folder, "processor_config.json", lambda content: content["image_processor"].update(size=size))
+    assert "processor_config.json has image_processor's height 64 but the model needs 128" in refused(folder)
+
+
 def test_tokens_beyond_the_embeddings_are_refused(folder: Path) -> None:
     def grow(content: dict[str, Any]) -> None:
         last = max(content["added_tokens"], key=lambda token: token["id"])

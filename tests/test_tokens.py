@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -22,12 +23,13 @@ CODES = (20, 22, 21)  # out of order on purpose: entries are not token ids minus
 VOCABULARY = SpatialVocabulary(
     seg=SEG, depth_start=START, depth_end=END, codes=CODES, tokens_per_map=4, end_of_text=STOP
 )
+ANSWER_FIRST = replace(VOCABULARY, order="answer_first")
 SPAN = [START, 20, 22, 21, 20, END]
 TEXT = [5, 6]
 
 
-def messages(ids: list[int]) -> list[str]:
-    return [str(item) for item in parse(VOCABULARY, ids).malformed]
+def messages(ids: list[int], vocabulary: SpatialVocabulary = VOCABULARY) -> list[str]:
+    return [str(item) for item in parse(vocabulary, ids).malformed]
 
 
 def test_spatial_tokens_are_the_paper_s_in_a_fixed_order():
@@ -40,13 +42,20 @@ def test_target_is_segments_span_text_stop():
     assert build_target(VOCABULARY, 0, None, TEXT) == [5, 6, STOP]
 
 
+def test_where_the_answer_comes_first_its_text_leads():
+    assert build_target(ANSWER_FIRST, 2, [0, 1, 2, 0], TEXT) == [5, 6, SEG, SEG, *SPAN, STOP]
+    assert build_target(ANSWER_FIRST, 0, None, TEXT) == [5, 6, STOP]
+
+
+@pytest.mark.parametrize("vocabulary", [VOCABULARY, ANSWER_FIRST], ids=lambda vocabulary: vocabulary.order)
 @pytest.mark.parametrize("segments", [0, 1, 3])
 @pytest.mark.parametrize("codes", [None, (0, 1, 2, 0)])
 @pytest.mark.parametrize("text", [(), (5, 6, 7)])
-def test_parse_inverts_build(segments, codes, text):
-    ids = build_target(VOCABULARY, segments, codes, text)
-    parsed = parse(VOCABULARY, [*ids, 0, 0, SEG])  # whatever follows the end of text is padding
-    assert parsed.segments == tuple(range(segments))
+def test_parse_inverts_build(vocabulary, segments, codes, text):
+    ids = build_target(vocabulary, segments, codes, text)
+    parsed = parse(vocabulary, [*ids, 0, 0, SEG])  # whatever follows the end of text is padding
+    first = len(text) if vocabulary is ANSWER_FIRST else 0
+    assert parsed.segments == tuple(range(first, first + segments))
     assert parsed.codes == codes
     assert parsed.text_ids == text
     assert parsed.malformed == ()
@@ -111,6 +120,20 @@ def test_malformed_sequences_are_named_precisely(ids, expected):
     assert messages(ids) == expected
 
 
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([SEG, 5, 6, STOP], ["text after segment or depth span at position 1"]),
+        ([5, *SPAN, 6, STOP], ["text after segment or depth span at position 7"]),
+        ([5, *SPAN, SEG, STOP], ["segment after depth span at position 7"]),
+        ([5, *SPAN, *SPAN, STOP], ["second depth span at position 7"]),
+        ([5, SEG, 20, STOP], ["code outside a span at position 2"]),
+    ],
+)
+def test_where_the_answer_comes_first_other_things_are_malformed(ids, expected):
+    assert messages(ids, ANSWER_FIRST) == expected
+
+
 def test_lenient_reading_keeps_what_was_meant():
     parsed = parse(VOCABULARY, [SEG, START, 20, 22, 21, 20, 5, SEG, 20, 6, STOP])
     assert parsed.segments == (0, 7)  # the misplaced one too
@@ -124,15 +147,16 @@ def test_lenient_reading_keeps_what_was_meant():
     ]
 
 
-def test_parse_never_raises_and_only_grammatical_sequences_are_clean():
+@pytest.mark.parametrize("vocabulary", [VOCABULARY, ANSWER_FIRST], ids=lambda vocabulary: vocabulary.order)
+def test_parse_never_raises_and_only_grammatical_sequences_are_clean(vocabulary):
     alphabet = [STOP, SEG, START, END, *CODES, 5, -7]
     generator = random.Random(0)
     for _ in range(3000):
         ids = generator.choices(alphabet, k=generator.randrange(12))
-        parsed = parse(VOCABULARY, ids)
+        parsed = parse(vocabulary, ids)
         if not parsed.malformed:
             end = ids.index(STOP)
-            assert ids[: end + 1] == build_target(VOCABULARY, len(parsed.segments), parsed.codes, parsed.text_ids)
+            assert ids[: end + 1] == build_target(vocabulary, len(parsed.segments), parsed.codes, parsed.text_ids)
 
 
 def test_parse_reads_arrays_and_tensors():

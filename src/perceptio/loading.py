@@ -44,13 +44,7 @@ def load(
         ModelError: if there is no such model, or its files are missing, damaged or do not fit.
     """
     folder = find(name)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(device)
-    except RuntimeError as error:
-        raise ModelError(f"unknown device {device!r}: give cpu, cuda or cuda:0") from error
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError("this machine offers no CUDA device: use --device cpu")
+    place = find_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or (torch.float32 if place.type == "cpu" else torch.bfloat16)
     try:
         model = PerceptioForConditionalGeneration.from_pretrained(folder, dtype=dtype, use_safetensors=True)
@@ -67,11 +61,26 @@ def load(
     return model.to(place).eval(), processor
 
 
-def find(name: str | Path) -> Path:
-    """The folder of a model.
+def find_device(name: str) -> torch.device:
+    """The device of that name, "cpu", "cuda" or "cuda:0".
 
     Raises:
-        ModelError: if there is none, or a file is missing in it.
+        ModelError: if this machine has none.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"unknown device {name!r}: give cpu, cuda or cuda:0") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError("this machine offers no CUDA device: use --device cpu")
+    return device
+
+
+def locate(name: str | Path) -> Path:
+    """The folder of that name, that of a shipped model, or that into which a hub id is downloaded.
+
+    Raises:
+        ModelError: if there is none.
     """
     text = str(name)
     if text in SHIPPED:
@@ -79,13 +88,25 @@ def find(name: str | Path) -> Path:
         if not folder.is_dir():
             raise ModelError(f"this installation lacks the model {text!r} ({folder}): install the package again")
     elif os.path.isdir(text):  # of os.path, which answers for impossible names too
-        folder = Path(text)
+        return Path(text)
     elif os.path.exists(text):
         raise ModelError(f"{text} is a file, not a model's folder: {_ADVICE}")
     elif _HUB_ID.match(text) and not text.startswith("."):
-        folder = _download(text)
+        return _download(text)
     else:
         raise ModelError(f"there is no model {text!r}: {_ADVICE}")
+    return folder
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a Perceptio model; that of a finished training run leads to the model that it made.
+
+    Raises:
+        ModelError: if there is none, or a file is missing in it.
+    """
+    folder = locate(name)
+    if not (folder / _NEEDED[0]).is_file() and (folder / "model" / _NEEDED[0]).is_file():
+        folder /= "model"  # where a training run leaves its result
     missing = [file for file in _NEEDED if not (folder / file).is_file()]
     if not any((folder / file).is_file() for file in _WEIGHTS):
         missing.append(_WEIGHTS[0])
@@ -122,6 +143,11 @@ def _check_fit(model: PerceptioForConditionalGeneration, processor: PerceptioPro
         raise ValueError("its tokenizer has more tokens than the model has embeddings")
     for name, found, expected in (
         ("image_seq_length", processor.image_seq_length, model.config.vlm.image_seq_length),
+        (
+            "image_processor's height",
+            processor.image_processor.size["height"],
+            model.config.vlm.vision_config.image_size[0],
+        ),
         ("sam_image_size", processor.sam_image_size, model.config.sam.prompt_encoder_config.image_size),
     ):
         if found != expected:

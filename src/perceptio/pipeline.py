@@ -244,7 +244,8 @@ class Perceptio:
         distinct = list(dict.fromkeys(keys))
         pictures = [load_image(images[keys.index(key)]) for key in distinct]
         index = [distinct.index(key) for key in keys]
-        tokens = self.processor.tokens(prompts, options.seg, options.depth)
+        tiles = [self.processor.tiles(picture) for picture in pictures]
+        tokens = self.processor.tokens(prompts, options.seg, options.depth, [tiles[number] for number in index])
         pixels, sam_pixels = self.processor.pixels(pictures)
         prepared = time.perf_counter()
         device, dtype = self.model.device, self.model.vlm.dtype

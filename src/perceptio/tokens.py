@@ -4,6 +4,7 @@ An answer is one token sequence, in this order (segmentation, depth, text is the
 
     [SEG]*  ( <DEPTH_START> <DEPTH_c1> ... <DEPTH_cN> <DEPTH_END> )?  text  <end of text>
 
+A vocabulary of the order "answer_first" moves the text to the front: the control of what thinking first is worth.
 One `[SEG]` per referred object (LISA, 2308.00692; Sa2VA, 2501.04001), at most one depth span of exactly N codes in
 raster order (AURORA, 2412.03548). Everything here works on token ids, never on text, so that a user who types
 "[SEG]" only ever writes text. Pure Python: no model, no tensors.
@@ -17,6 +18,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Literal, TypeVar
+
+Order = Literal["spans_first", "answer_first"]  # whether an answer's text follows [SEG] and the depth span, or leads
 
 SEG = "[SEG]"
 DEPTH_START = "<DEPTH_START>"
@@ -24,6 +28,7 @@ DEPTH_END = "<DEPTH_END>"
 PHRASE_START = "<p>"
 PHRASE_END = "</p>"
 
+_Part = TypeVar("_Part")
 _PHRASE = re.compile(re.escape(PHRASE_START) + r"(.*?)" + re.escape(PHRASE_END), re.DOTALL)
 
 
@@ -47,7 +52,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class SpatialVocabulary:
-    """Token ids of the spatial tokens and the length of a depth span."""
+    """Token ids of the spatial tokens, the length of a depth span, and the order of an answer's parts."""
 
     seg: int  # id of [SEG]
     depth_start: int  # id of <DEPTH_START>
@@ -55,6 +60,7 @@ class SpatialVocabulary:
     codes: tuple[int, ...]  # token id of codebook entry k at index k
     tokens_per_map: int  # N, codes in one depth span
     end_of_text: int  # id that ends an answer
+    order: Order = "spans_first"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "codes", tuple(self.codes))
@@ -92,6 +98,7 @@ class MalformationKind(StrEnum):
     SPAN_AFTER_TEXT = "depth span after text"
     SEGMENT_AFTER_DEPTH = "segment after depth span"
     SEGMENT_AFTER_TEXT = "segment after text"
+    LATE_TEXT = "text after segment or depth span"  # where the answer comes first
     UNFINISHED = "missing end of text"
     UNKNOWN = "unknown token"  # not a token id
 
@@ -151,7 +158,7 @@ def build_target(
     forbidden = sorted({token for token in text if token in vocabulary.spatial or token == vocabulary.end_of_text})
     if forbidden:
         raise ValueError(f"answer text contains control tokens, ids {forbidden}: tokenize it as plain text")
-    target = [vocabulary.seg] * segments
+    spatial = [vocabulary.seg] * segments
     if codes is not None:
         if len(codes) != vocabulary.tokens_per_map:
             raise ValueError(f"a depth span needs exactly {vocabulary.tokens_per_map} codes, got {len(codes)}")
@@ -159,10 +166,15 @@ def build_target(
         beyond = [entry for entry in entries if not 0 <= entry < len(vocabulary.codes)]
         if beyond:
             raise ValueError(f"depth codes must lie in 0..{len(vocabulary.codes) - 1}, got {beyond[0]}")
-        target.append(vocabulary.depth_start)
-        target.extend(vocabulary.codes[entry] for entry in entries)
-        target.append(vocabulary.depth_end)
-    return [*target, *text, vocabulary.end_of_text]
+        spatial.append(vocabulary.depth_start)
+        spatial.extend(vocabulary.codes[entry] for entry in entries)
+        spatial.append(vocabulary.depth_end)
+    return [*arrange(vocabulary.order, spatial, text), vocabulary.end_of_text]
+
+
+def arrange(order: Order, spatial: list[_Part], text: list[_Part]) -> list[_Part]:
+    """The two parts of an answer, or what belongs to their tokens, in order."""
+    return spatial + text if order == "spans_first" else text + spatial
 
 
 def parse(vocabulary: SpatialVocabulary, ids: Sequence[int]) -> ParsedAnswer:
@@ -186,6 +198,7 @@ class _Reader:
 
     def __init__(self, vocabulary: SpatialVocabulary) -> None:
         self.vocabulary = vocabulary
+        self.text_leads = vocabulary.order == "answer_first"
         self.segments: list[int] = []
         self.text: list[int] = []
         self.spans: list[DepthSpan] = []
@@ -207,7 +220,7 @@ class _Reader:
         if code is not None:
             self._report_run(MalformationKind.CODE_OUTSIDE, position)
         elif token == self.vocabulary.seg:
-            if self.text:
+            if self.text and not self.text_leads:
                 self._report_run(MalformationKind.SEGMENT_AFTER_TEXT, position)
             elif self.spans:
                 self._report_run(MalformationKind.SEGMENT_AFTER_DEPTH, position)
@@ -215,7 +228,7 @@ class _Reader:
         elif token == self.vocabulary.depth_start:
             if self.spans:
                 self._report(MalformationKind.SECOND_SPAN, position)
-            elif self.text:
+            elif self.text and not self.text_leads:
                 self._report(MalformationKind.SPAN_AFTER_TEXT, position)
             self.open_at, self.open_codes = position, []
         elif token == self.vocabulary.depth_end:
@@ -223,6 +236,8 @@ class _Reader:
         elif token < 0:
             self._report_run(MalformationKind.UNKNOWN, position)
         else:
+            if self.text_leads and (self.segments or self.spans):
+                self._report_run(MalformationKind.LATE_TEXT, position)
             self.text.append(token)
 
     def finish(self, length: int, *, ended: bool) -> ParsedAnswer:

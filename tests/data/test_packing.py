@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from perceptio.data.packing import (
     ABSENT,
-    END,
     IGNORED,
-    TELLING,
     PackedRow,
+    Supervision,
+    TokenWeights,
     choose_spans,
     collate,
     pack_record,
     text_weights,
 )
-from perceptio.data.record import Record, Turn
+from perceptio.data.record import IdMap, MaskList, Record, Turn
+from perceptio.data.rle import mask_rle
 from perceptio.pipeline import Perceptio
-from perceptio.tokens import Mode, build_target, parse
+from perceptio.tokens import Mode, Order, build_target, parse
 
 SIDE = 64
 TURNS = (
@@ -34,20 +35,29 @@ TURNS = (
 def record(turns: tuple[Turn, ...] = TURNS, **changes: Any) -> Record:
     ids = np.zeros((SIDE, SIDE), np.uint8)
     ids[:20, :20], ids[30:, 30:] = 1, 2
-    whole = Record("test/0", np.zeros((SIDE, SIDE, 3), np.uint8), turns, ids, np.zeros((SIDE, SIDE), np.float32))
+    whole = Record("test/0", np.zeros((SIDE, SIDE, 3), np.uint8), turns, IdMap(ids), np.zeros((SIDE, SIDE), np.float32))
     return replace(whole, **changes)
 
 
-def pack(tiny: Perceptio, item: Record, explicit: float = 0.0, seed: int = 0, length: int = 0) -> PackedRow:
+def pack(
+    tiny: Perceptio,
+    item: Record,
+    explicit: float = 0.0,
+    seed: int = 0,
+    length: int = 0,
+    order: Order = "spans_first",
+    supervision: Supervision | None = None,
+) -> PackedRow:
     config = tiny.model.config
     return pack_record(
         item,
         tiny.processor,
-        config.vocabulary,
+        replace(config.vocabulary, order=order),
         np.random.default_rng(seed),
         depth_size=config.depth.image_size,
         explicit=explicit,
         length=length,
+        supervision=supervision,
     )
 
 
@@ -67,8 +77,9 @@ def test_turns_that_do_not_fit_are_left_out_but_never_the_first(tiny: Perceptio)
     assert len(alone.masks) == 2
 
 
-def test_each_branch_is_the_question_and_the_target_that_the_grammar_builds(tiny: Perceptio) -> None:
-    row, vocabulary = pack(tiny, record()), tiny.model.config.vocabulary
+@pytest.mark.parametrize("order", get_args(Order))
+def test_each_branch_is_the_question_and_the_target_that_the_grammar_builds(tiny: Perceptio, order: Order) -> None:
+    row, vocabulary = pack(tiny, record(), order=order), replace(tiny.model.config.vocabulary, order=order)
     prefix = tiny.processor.prefix_ids()
     branches = np.array(row.branch_ids)
     for number, turn in enumerate(TURNS):
@@ -79,6 +90,8 @@ def test_each_branch_is_the_question_and_the_target_that_the_grammar_builds(tiny
         assert [row.input_ids[k] for k in here] == question + answer[:-1]
         assert [row.targets[k] for k in here if row.targets[k] != IGNORED] == answer
         assert not parse(vocabulary, answer).malformed
+        weights = [row.weights[k] for k in here if row.targets[k] == vocabulary.end_of_text]
+        assert weights == [TokenWeights().end]
         assert [row.position_ids[k] for k in here] == list(range(len(prefix), len(prefix) + len(here)))
 
 
@@ -89,9 +102,10 @@ def test_each_target_is_the_next_input_of_its_branch(tiny: Perceptio) -> None:
             assert row.input_ids[place + 1] == target
 
 
-def test_segments_spans_and_masks_are_where_they_say(tiny: Perceptio) -> None:
+@pytest.mark.parametrize("order", get_args(Order))
+def test_segments_spans_and_masks_are_where_they_say(tiny: Perceptio, order: Order) -> None:
     item = record()
-    row, vocabulary = pack(tiny, item), tiny.model.config.vocabulary
+    row, vocabulary = pack(tiny, item, order=order), tiny.model.config.vocabulary
     assert [row.input_ids[place] for place in row.segments] == [vocabulary.seg] * 2
     assert [row.input_ids[place] for place in row.spans] == [vocabulary.depth_start]
     assert row.answer_has_span == [False, True, False]
@@ -121,14 +135,32 @@ def test_a_batch_without_masks_still_has_the_field(tiny: Perceptio) -> None:
 
 def test_the_telling_word_weighs_most_and_the_end_least(tiny: Perceptio) -> None:
     turn = Turn("?", "A at 1,2 nearness 30; B at 3,4 nearness 50. Point B.", "marks", target="B")
-    ids, weights = text_weights(turn, tiny.processor)
+    ids, weights = text_weights(turn, tiny.processor, TokenWeights())
     assert len(ids) == len(weights)
-    heavy = [place for place, weight in enumerate(weights) if weight == TELLING]
+    heavy = [place for place, weight in enumerate(weights) if weight == TokenWeights().telling]
     said = tiny.processor.tokenizer.decode([ids[place] for place in heavy])
     assert said.strip() == "B"
     assert heavy[-1] > len(ids) - 4  # the verdict, not the chain
     row = pack(tiny, record((turn,)))
-    assert row.weights[-1] == END
+    assert row.weights[-1] == TokenWeights().end
+
+
+def test_what_is_not_taught_is_not_written_and_the_questions_say_so(tiny: Perceptio) -> None:
+    full = pack(tiny, record(), explicit=0.5)
+    for seg, depth in ((True, False), (False, True), (False, False)):
+        row = pack(tiny, record(), explicit=0.5, supervision=Supervision(seg, depth))
+        assert len(row.segments) == len(row.masks) == (len(full.segments) if seg else 0)
+        assert row.answer_has_span == ([has and depth for has in full.answer_has_span])
+        said = tiny.processor.tokenizer.decode(row.input_ids)
+        assert said.count("depth=off]") == len(TURNS) or depth
+        assert said.count("seg=off") == len(TURNS) or seg
+        for turn in TURNS:
+            assert turn.question in said
+
+
+def test_equal_weights_weigh_every_token_alike(tiny: Perceptio) -> None:
+    row = pack(tiny, record(), supervision=Supervision(weights=TokenWeights(1, 1, 1, 1, 1)))
+    assert {weight for weight, target in zip(row.weights, row.targets, strict=True) if target != IGNORED} == {1}
 
 
 def test_switches_change_the_spans_they_name() -> None:
@@ -166,7 +198,7 @@ def test_a_forced_span_is_never_promised_where_the_record_has_none() -> None:
     ("turns", "changes", "message"),
     [
         ((), {}, "no questions"),
-        (TURNS[:1], {"ids": None}, "instance map"),
+        (TURNS[:1], {"masks": None}, "no masks"),
         (TURNS[1:2], {"inverse_depth": None}, "depth map"),
     ],
 )
@@ -175,3 +207,72 @@ def test_a_record_that_lacks_what_it_needs_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=f"test/0.*{message}"):
         pack(tiny, record(turns, **changes))
+
+
+EVERYTHING = Turn("Where?", "Of <p>a</p> and <p>b</p>.", "nearer", referents=(2, 1), depth=True)
+NOTHING = Turn("Where?", "There.", "plain")
+
+
+@pytest.mark.parametrize("order", get_args(Order))
+@pytest.mark.parametrize("supervise", [("seg",), ("depth",), ("text",), ("seg", "text"), ("seg", "depth", "text")])
+def test_what_is_not_supervised_is_read_but_no_target(
+    tiny: Perceptio, order: Order, supervise: tuple[Any, ...]
+) -> None:
+    whole = pack(tiny, record((EVERYTHING,)), order=order)
+    row = pack(tiny, record((replace(EVERYTHING, supervise=supervise),)), order=order)
+    assert row.input_ids == whole.input_ids
+    assert (row.segments, row.spans) == (whole.segments, whole.spans)
+    assert len(row.masks) == 2
+    vocabulary = tiny.model.config.vocabulary
+    depth = {vocabulary.depth_start, vocabulary.depth_end, *vocabulary.codes}
+    for place, target in enumerate(whole.targets):
+        part = "seg" if target == vocabulary.seg else "depth" if target in depth else "text"
+        taught = target != IGNORED and part in supervise
+        assert row.targets[place] == (target if taught else IGNORED)
+        assert row.weights[place] == (whole.weights[place] if taught else 0)
+        assert row.answer_ids[place] == (0 if taught else -1)
+    assert row.answer_has_span == ["depth" in supervise]
+
+
+def test_a_span_that_is_neither_there_nor_supervised_is_ruled_out() -> None:
+    rng = np.random.default_rng(0)
+    for explicit in (0.0, 1.0):
+        for _ in range(30):
+            spans = choose_spans(replace(NOTHING, supervise=("text",)), rng, explicit)
+            assert (spans.seg, spans.depth) == (Mode.OFF, Mode.OFF)
+    assert choose_spans(NOTHING, rng, 0.0).seg is Mode.ALLOWED  # its absence is taught
+    there = choose_spans(replace(EVERYTHING, supervise=("text",)), rng, 0.0)
+    assert (there.seg, there.depth, there.has_depth) == (Mode.ALLOWED, Mode.ALLOWED, True)
+
+
+def test_masks_by_index_may_overlap(tiny: Perceptio) -> None:
+    first, second = np.zeros((2, 30, 40), bool)
+    first[5:20, 5:25], second[10:28, 15:35] = True, True
+    item = record((EVERYTHING, NOTHING), masks=MaskList((mask_rle(second), mask_rle(first), mask_rle(second))))
+    row = pack(tiny, item)
+    side = tiny.processor.sam_image_size
+    y, x = ((np.arange(side) + 0.5) * np.array([[30], [40]]) / side).astype(int)
+    for mask, expected in zip(row.masks, (second, first), strict=True):
+        np.testing.assert_array_equal(mask, expected[y][:, x])
+    assert (row.masks[0] & row.masks[1]).any()
+
+
+def test_an_absent_object_needs_no_masks(tiny: Perceptio) -> None:
+    turn = Turn("Segment the cone.", "There is no cone.", "absent")
+    rows = [pack(tiny, record((turn,), masks=None), explicit=1.0, seed=seed) for seed in range(20)]
+    assert any(row.masks for row in rows)
+    assert not any(mask.any() for row in rows for mask in row.masks)
+
+
+def test_given_codes_stand_in_for_a_map(tiny: Perceptio) -> None:
+    codes = tuple(range(tiny.model.config.vocabulary.tokens_per_map))
+    given = record(TURNS[1:2], inverse_depth=None, codes=codes)
+    batch = collate([pack(tiny, given), pack(tiny, record())], padding=0)
+    assert batch["codes"][0].tolist() == list(codes)
+    assert (batch["codes"][1] == -1).all()
+
+
+@pytest.mark.parametrize(("codes", "message"), [((1, 2), "2 depth codes"), ((99,) * 16, "beyond the model's")])
+def test_codes_of_another_model_are_refused(tiny: Perceptio, codes: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=f"test/0 has .*{message}"):
+        pack(tiny, record(TURNS[1:2], codes=codes))

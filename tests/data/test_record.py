@@ -25,7 +25,7 @@ def test_turns_compare_by_value():
 
 def test_a_picture_needs_no_labels():
     record = Record("photo", np.zeros((4, 6, 3), np.uint8), (Turn("a", "b", "c"),))
-    assert record.ids is None
+    assert record.masks is None
     assert record.inverse_depth is None
     with pytest.raises(FrozenInstanceError):
         record.key = "other"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,8 @@ def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: Decod
     ids = tiny.processor.tokens([prompt], options.seg, options.depth)["input_ids"]
     pixels, _ = tiny.processor.pixels([image])
     vocabulary, length = tiny.model.config.vocabulary, ids.shape[1]
-    grammar = SpatialGrammar(vocabulary, length, options.seg, options.depth)
+    most = options.text_budget(vocabulary)
+    grammar = SpatialGrammar(vocabulary, length, options.seg, options.depth, max_text=most)
     for _ in range(options.budget(vocabulary)):
         places = positions_by_hand(tiny, ids[0].tolist())
         states = whole_forward(tiny, ids, pixels, places)
@@ -198,6 +199,42 @@ def test_constrained_answers_are_well_formed(tiny: Perceptio) -> None:
         assert not (seg is OFF and parsed.segments)
         assert not (depth is OFF and parsed.codes)
         assert not (depth is FORCED and parsed.codes is None)
+
+
+@pytest.fixture
+def answer_first(tiny: Perceptio) -> Iterator[Perceptio]:
+    """The same model, told to answer before its spatial tokens."""
+    tiny.model.config.order = "answer_first"
+    yield tiny
+    tiny.model.config.order = "spans_first"
+
+
+@pytest.mark.parametrize("seg", [OFF, FORCED])
+@pytest.mark.parametrize("depth", [OFF, FORCED])
+def test_decoding_with_the_answer_first_equals_a_full_forward_for_each_token(
+    answer_first: Perceptio, seg: Mode, depth: Mode
+) -> None:
+    options = single(seg, depth)
+    found = run(answer_first, PROMPTS[1:2], options, [picture(3)])[0]
+    assert list(found.ids) == brute_force(answer_first, PROMPTS[1], picture(3), options)
+
+
+@pytest.mark.parametrize("budget", [None, 40])
+def test_constrained_answers_that_come_first_are_well_formed_and_always_end(
+    answer_first: Perceptio, budget: int | None
+) -> None:
+    modes = [(seg, depth) for seg in (OFF, ALLOWED, FORCED) for depth in (OFF, ALLOWED, FORCED)]
+    segs, depths = zip(*modes, strict=True)
+    vocabulary = answer_first.model.config.vocabulary
+    found = run(answer_first, [PROMPTS[2]] * len(modes), DecodingOptions(segs, depths, max_new_tokens=budget))
+    for (seg, depth), generation in zip(modes, found, strict=True):
+        parsed = parse(vocabulary, generation.ids)
+        assert parsed.malformed == ()  # words never use up the room of what is due after them
+        assert len(parsed.segments) == len(generation.states)
+        assert len(parsed.segments) >= (seg is FORCED)
+        assert (depth is FORCED) <= (parsed.codes is not None) <= (depth is not OFF)
+        words = len(parsed.text_ids)
+        assert all(token not in vocabulary.spatial for token in generation.ids[:words])
 
 
 def test_one_image_for_several_questions_equals_as_many_images(tiny: Perceptio) -> None:

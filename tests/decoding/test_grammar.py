@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ N = 2
 VOCABULARY = SpatialVocabulary(
     seg=SEG, depth_start=START, depth_end=END, codes=(CODE_A, CODE_B), tokens_per_map=N, end_of_text=STOP
 )
+ANSWER_FIRST = replace(VOCABULARY, order="answer_first")
 MODES = list(itertools.product(Mode, Mode))
 
 
@@ -54,6 +56,39 @@ def reference_next(prefix: tuple[int, ...], seg: Mode, depth: Mode, max_segments
     raise AssertionError
 
 
+def reference_answer_first(
+    prefix: tuple[int, ...], seg: Mode, depth: Mode, max_segments: int, max_text: int
+) -> set[int] | None:
+    """As `reference_next`, for text, then segments, then a span."""
+    state, segments, codes, words = "text", 0, 0, 0
+    for step in range(len(prefix) + 1):
+        due = set()
+        if state in ("text", "segments"):
+            if state == "text" and words < max_text:
+                due |= {TEXT, PAD}
+            if seg != Mode.OFF and segments < max_segments:
+                due |= {SEG}
+            if not (seg == Mode.FORCED and segments == 0):
+                due |= {START} if depth != Mode.OFF else set()
+                due |= {STOP} if depth != Mode.FORCED else set()
+        elif state == "span":
+            due = {CODE_A, CODE_B} if codes < N else {END}
+        elif state == "closed":
+            due = {STOP}
+        else:
+            due = set(range(SIZE))
+        if step == len(prefix):
+            return due
+        token = prefix[step]
+        if token not in due:
+            return None
+        words += token in (TEXT, PAD)
+        segments += token == SEG
+        codes += token in (CODE_A, CODE_B)
+        state = {SEG: "segments", START: "span", END: "closed", STOP: "done"}.get(token, state)
+    raise AssertionError
+
+
 def allowed_ids(grammar: SpatialGrammar, ids: torch.Tensor) -> list[set[int]]:
     scores = grammar(ids, torch.zeros(ids.shape[0], SIZE))
     return [set(torch.nonzero(row == 0).flatten().tolist()) for row in scores]
@@ -76,6 +111,25 @@ def test_every_short_sequence_agrees_with_the_automaton(seg, depth):
         assert allowed_ids(grammar, ids) == list(following.values())
         seen += len(following)
     assert seen > 6
+
+
+@pytest.mark.parametrize(("seg", "depth"), MODES)
+def test_every_short_sequence_with_its_answer_first_agrees_with_the_automaton(seg, depth):
+    seen = 0
+    for length in range(7):
+        following = {
+            prefix: due
+            for prefix in itertools.product(range(PAD), repeat=length)
+            if STOP not in prefix and (due := reference_answer_first(prefix, seg, depth, 2, 2)) is not None
+        }
+        if not following:
+            continue
+        ids = torch.tensor(list(following), dtype=torch.long).reshape(len(following), length)
+        modes = [seg] * len(ids), [depth] * len(ids)
+        grammar = SpatialGrammar(ANSWER_FIRST, 0, *modes, max_segments=2, max_text=2)
+        assert allowed_ids(grammar, ids) == list(following.values())
+        seen += len(following)
+    assert seen > 2
 
 
 def test_rows_of_different_modes_and_states_equal_rows_alone():
@@ -112,10 +166,12 @@ def test_modes_are_repeated_for_beams():
         grammar(empty[:3], torch.zeros(3, SIZE))
 
 
+@pytest.mark.parametrize("vocabulary", [VOCABULARY, ANSWER_FIRST], ids=lambda vocabulary: vocabulary.order)
 @pytest.mark.parametrize(("seg", "depth"), MODES)
-def test_random_sampling_under_the_grammar_parses_clean(seg, depth):
+def test_random_sampling_under_the_grammar_parses_clean(vocabulary, seg, depth):
     rows, prompt = 32, 2
-    grammar = SpatialGrammar(VOCABULARY, prompt, [seg] * rows, [depth] * rows, max_segments=3)
+    # 14 steps hold 6 words, 3 segments and a span of 4
+    grammar = SpatialGrammar(vocabulary, prompt, [seg] * rows, [depth] * rows, max_segments=3, max_text=6)
     generator = torch.Generator().manual_seed(1)
     ids = torch.full((rows, prompt), SEG)
     for _ in range(14):
@@ -123,7 +179,7 @@ def test_random_sampling_under_the_grammar_parses_clean(seg, depth):
         probabilities = grammar(ids, scores).softmax(-1)
         ids = torch.cat([ids, torch.multinomial(probabilities, 1, generator=generator)], dim=1)
     for row in ids[:, prompt:].tolist():
-        parsed = parse(VOCABULARY, [*row, STOP])
+        parsed = parse(vocabulary, [*row, STOP])
         assert parsed.malformed == ()
         assert len(parsed.segments) <= 3
         assert (len(parsed.segments) > 0) >= (seg == Mode.FORCED)

@@ -8,46 +8,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, DPTImageProcessorPil
+from safetensors.torch import load_file, save_file
+from transformers import DepthAnythingForDepthEstimation, DPTImageProcessorPil
 
 from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.depth.teacher import DepthAnything, ExactDepth, Picture
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    backbone = Dinov2Config(
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        mlp_ratio=2,
-        image_size=56,
-        patch_size=14,
-        out_features=["stage1", "stage2"],
-        reshape_hidden_states=False,
-    )
-    config = DepthAnythingConfig(
-        backbone_config=backbone,
-        patch_size=14,
-        reassemble_hidden_size=16,
-        reassemble_factors=[2, 1],
-        neck_hidden_sizes=[8, 12],
-        fusion_hidden_size=8,
-        head_hidden_size=4,
-    )
-    model = DepthAnythingForDepthEstimation(config)
-    with torch.no_grad():  # the last layer's ReLU must not silence a random network
-        for weight in model.parameters():
-            if weight.dim() > 1:
-                weight.normal_(std=0.2)
-        model.head.conv3.bias.fill_(20.0)
-    folder = tmp_path_factory.mktemp("teacher")
-    model.save_pretrained(folder)
-    DPTImageProcessorPil(
-        size={"height": 56, "width": 56}, ensure_multiple_of=14, keep_aspect_ratio=True, do_pad=False
-    ).save_pretrained(folder)
-    return folder
+def folder(depth_anything: Path) -> Path:
+    return depth_anything
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +57,50 @@ def test_network_is_repeatable_and_looks_at_the_picture(teacher):
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).mean() > 0.01
     assert not teacher.model.training
+
+
+def test_pictures_of_any_sizes_together_are_as_each_alone(teacher):
+    pictures = [
+        Picture(image=picture(*size, seed)) for seed, size in enumerate([(90, 60), (56, 56), (60, 40), (84, 56)])
+    ]
+    together = teacher.inverse_depths(pictures)
+    for each, found in zip(pictures, together, strict=True):
+        np.testing.assert_allclose(found, teacher.inverse_depth(each), atol=1e-5)
+    assert teacher.inverse_depths([]) == []
+
+
+def test_network_of_another_kind_is_refused(folder, parts, tmp_path):
+    """Random weights in place of the missing ones would give depth maps of nonsense without a word."""
+    for path in (parts / "sam").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "preprocessor_config.json").write_bytes((folder / "preprocessor_config.json").read_bytes())
+    with pytest.raises(ValueError, match=r"is no Depth Anything: \d+ weights are missing|cannot be loaded"):
+        DepthAnything(tmp_path)
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = load_file(folder / "model.safetensors")
+    unused = [name for name in weights if name.startswith("neck.fusion_stage.layers.0.residual_layer1.")]
+    assert unused
+    for name in unused:
+        del weights[name]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    image = Picture(image=picture(56, 56))
+    np.testing.assert_array_equal(
+        DepthAnything(tmp_path).inverse_depth(image), DepthAnything(folder).inverse_depth(image)
+    )
+    del weights["head.conv1.weight"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"1 weights are missing, such as head.conv1.weight"):
+        DepthAnything(tmp_path)
+
+
+def test_network_that_predicts_metres_is_refused(folder, tmp_path):
+    model = DepthAnythingForDepthEstimation.from_pretrained(folder)
+    model.config.depth_estimation_type = "metric"
+    model.save_pretrained(tmp_path)
+    DPTImageProcessorPil.from_pretrained(folder).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="predicts metres"):
+        DepthAnything(tmp_path)
 
 
 def test_exact_depth_is_the_renderer_s():

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from perceptio.evaluation.refer import Reference, ReferredImage, ReferSplit
+from perceptio.data.refer import Reference, ReferredImage, ReferSplit
 from perceptio.evaluation.refseg import ReferringBenchmark, open_refer, prompt_for
 from perceptio.evaluation.runner import EvaluationError, load_samples, run_benchmark
 from perceptio.evaluation.samples import Overlap, Sample

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import InternVLConfig, Sam2Config
 
 from perceptio.data.packing import collate, pack_record
-from perceptio.data.record import Record, Turn
+from perceptio.data.record import IdMap, Record, Turn
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.modeling import LossWeights, PackedBatch, PerceptioForConditionalGeneration
@@ -31,7 +31,7 @@ def record(turns: tuple[Turn, ...] = TURNS, side: int = 64) -> Record:
     ids[8:30, 8:30] = 1
     ids[40:60, 20:50] = 2
     nearness = np.linspace(-1, 1, side, dtype=np.float32)[:, None].repeat(side, 1)
-    return Record("test/0", rng.integers(0, 255, (side, side, 3), dtype=np.uint8), turns, ids, nearness)
+    return Record("test/0", rng.integers(0, 255, (side, side, 3), dtype=np.uint8), turns, IdMap(ids), nearness)
 
 
 def batch_of(tiny: Perceptio, *records: Record) -> dict[str, torch.Tensor]:
@@ -100,6 +100,24 @@ def test_the_input_after_a_segment_carries_the_picture_where_its_object_is(tiny:
         mean = (shares / shares.sum()) @ visual.double()
         expected = float(tiny.model.projector.loudness) * mean / mean.square().mean().sqrt()
         torch.testing.assert_close(carried[places[number]], expected.float(), rtol=1e-4, atol=1e-4)
+
+
+def test_an_answer_that_ends_with_its_segment_leaves_the_next_question_alone(tiny: Perceptio) -> None:
+    """With the answer first a [SEG] can be a branch's last token, or the row's."""
+    vocabulary = replace(tiny.model.config.vocabulary, order="answer_first")
+    turns = (TURNS[0], TURNS[2], replace(TURNS[1], depth=False))
+    rows = [pack_record(record(turns), tiny.processor, vocabulary, np.random.default_rng(0), depth_size=32)]
+    packed = PackedBatch(**collate(rows, tiny.processor.tokenizer.pad_token_id))
+    places = packed.segments[:, 1].tolist()
+    branches = packed.branch_ids[0].tolist()
+    assert branches[places[0] : places[0] + 2] == [1, 2]
+    assert places[2] == len(branches) - 1
+    with torch.no_grad():
+        embeddings = tiny.model._embed_packed(packed)[0]
+    words = tiny.model.get_input_embeddings().weight[packed.input_ids[0]]
+    different = (embeddings - words).detach().abs().sum(1).nonzero().flatten().tolist()
+    image = (packed.input_ids[0] == tiny.model.config.vlm.image_token_id).nonzero().flatten().tolist()
+    assert different == [*image, places[2]]  # the second of the last answer's two segments carries what the first saw
 
 
 def test_visual_tokens_must_fill_the_placeholders(tiny: Perceptio) -> None:
@@ -215,6 +233,12 @@ def test_the_same_classes_hold_an_8b_model() -> None:
     assert model.projector.layers[-1].out_features == config.sam.mask_decoder_config.hidden_size
 
 
+@pytest.mark.parametrize("name", ["depth_positions", "order"])
+def test_an_unknown_choice_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be one of .*, not 'other'"):
+        PerceptioConfig(**{name: "other"})
+
+
 def test_the_number_of_code_ids_must_match_the_codebook() -> None:
     with pytest.raises(ValueError, match="3 depth code token ids"):
         PerceptioConfig(depth_code_token_ids=[1, 2, 3])
@@ -223,3 +247,52 @@ def test_the_number_of_code_ids_must_match_the_codebook() -> None:
 def test_a_configuration_without_spatial_tokens_says_so() -> None:
     with pytest.raises(ValueError, match="extend the vocabulary"):
         _ = PerceptioConfig().vocabulary
+
+
+def test_given_codes_train_as_the_map_they_come_from_does(tiny: Perceptio) -> None:
+    item = record()
+    batch = batch_of(tiny, item)
+    with torch.no_grad():
+        codes = tiny.model.depth_tokenizer.encode(batch["depth_maps"])[0]
+        decoded = tiny.model.depth_tokenizer.decode(codes[None])
+    given = batch_of(tiny, replace(item, inverse_depth=None, codes=tuple(codes.tolist())))
+    packed, mapped = PackedBatch(**given), PackedBatch(**batch)
+    torch.testing.assert_close(tiny.model._write_codes(packed), tiny.model._write_codes(mapped))
+    assert torch.equal(packed.input_ids, mapped.input_ids)
+    assert torch.equal(packed.targets, mapped.targets)
+    torch.testing.assert_close(packed.depth_maps, decoded)
+    torch.manual_seed(0)
+    expected = tiny.model(**(batch | {"depth_maps": decoded, "codes": given["codes"]}))["losses"]
+    torch.manual_seed(0)
+    losses = tiny.model(**given)["losses"]
+    torch.testing.assert_close(losses, expected)
+
+
+def test_rows_with_maps_and_rows_with_codes_share_a_batch(tiny: Perceptio) -> None:
+    item = record()
+    codes = tuple(index % 16 for index in range(tiny.model.config.vocabulary.tokens_per_map))
+    given = replace(item, inverse_depth=None, codes=codes)
+    packed = PackedBatch(**batch_of(tiny, item, given))
+    with torch.no_grad():
+        written = tiny.model._write_codes(packed)
+        assert torch.equal(written[0], tiny.model.depth_tokenizer.encode(packed.depth_maps[:1])[0])
+    assert written[1].tolist() == list(codes)
+
+
+def test_spans_that_are_not_supervised_have_no_loss(tiny: Perceptio) -> None:
+    turn = replace(TURNS[1], supervise=("text",))
+    losses = tiny.model(**batch_of(tiny, record((turn,))))["losses"]
+    for name in ("marker", "token", "reconstruction", "bce", "dice", "point", "prompt", "object", "score"):
+        assert losses[name] == 0, name
+    assert losses["text"] > 0
+    # they are read: other codes change the words' loss
+    other = replace(record((turn,)), codes=(3,) * tiny.model.config.vocabulary.tokens_per_map)
+    assert tiny.model(**batch_of(tiny, other))["losses"]["text"] != losses["text"]
+
+
+def test_masks_that_are_not_supervised_do_not_change_the_loss_of_those_that_are(tiny: Perceptio) -> None:
+    read = replace(TURNS[1], depth=False, supervise=("text",))
+    names = ("point", "prompt", "object")  # the others sample points
+    alone, both = (tiny.model(**batch_of(tiny, record(turns)))["losses"] for turns in (TURNS[:1], (TURNS[0], read)))
+    for name in names:
+        torch.testing.assert_close(both[name], alone[name], rtol=1e-4, atol=1e-5)

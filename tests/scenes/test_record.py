@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from perceptio.data.record import IdMap
 from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.scenes.marks import HARDBLINK_PROMPT
 from perceptio.scenes.record import MAX_DEPTH_TURNS, TASKS, UNSCORED, Mixture, build_record, corpus, scene_test_turns
@@ -52,7 +53,8 @@ def test_records_are_consistent(scenes):
         for turn in record.turns:
             consistent(turn, stored)
         tasks.update(names)
-        np.testing.assert_array_equal(record.ids, stored.ids)
+        assert isinstance(record.masks, IdMap)
+        np.testing.assert_array_equal(record.masks.ids, stored.ids)
         np.testing.assert_array_equal(record.inverse_depth, inverse_depth_from_metric(stored.depth))
     assert set(tasks) == {"marks", "marks_cell", *TASKS} - {"naming"}  # which is a kind of referring
     assert {task for task, _ in tasks.most_common(2)} == {"referring", "inventory"}

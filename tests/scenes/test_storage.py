@@ -44,6 +44,15 @@ def test_store_is_a_sequence(store):
     assert (store.meta.split, store.meta.count, store.meta.size) == ("val", 12, 224)
 
 
+def test_the_first_scenes_are_a_store_of_their_own(store):
+    part = store.first(5)
+    assert [stored.scene.seed for stored in part] == [0, 1, 2, 3, 4]
+    assert part[-1].scene.seed == 4
+    with pytest.raises(IndexError, match="scene 5 of 5"):
+        part[5]
+    assert (len(store), len(store.first(99))) == (12, 12)
+
+
 def test_pictures_are_those_of_the_scene_and_may_be_changed(store):
     rgb, depth, ids = store.pictures(7)
     np.testing.assert_array_equal(rgb, store[7].rgb)

@@ -48,6 +48,28 @@ def test_point_prompts_give_what_sam_itself_gives(sam: Sam2Model, pixels: Tensor
     torch.testing.assert_close(found.object_logit, expected.object_score_logits.flatten())
 
 
+@torch.no_grad()
+def test_padded_prompts_are_sams_own_for_no_click_and_the_best_of_three_counts(pixels: Tensor) -> None:
+    torch.manual_seed(0)
+    config = nano_sam_config(SIDE)
+    config.mask_decoder_config.num_multimask_outputs = 3
+    sam = build_sam(config).eval()
+    for parameter in sam.parameters():
+        parameter.mul_(3 if parameter.dim() > 1 else 1)
+    nowhere, unlabelled = torch.zeros(3, 1, 1, 2), torch.full((3, 1, 1), -1)
+    expected = sam(pixels, input_points=nowhere, input_labels=unlabelled, multimask_output=True)
+    nothing = torch.empty(3, 0, config.mask_decoder_config.hidden_size)
+    found = decode_masks(sam, encode_image(sam, pixels), torch.arange(3), nothing, "padded")
+    for row in range(3):
+        scores = expected.iou_scores[row, 0]
+        assert len(scores) == 3
+        torch.testing.assert_close(found.iou[row], scores.max())
+        torch.testing.assert_close(found.logits[row], expected.pred_masks[row, 0, scores.argmax()])
+    prompts = torch.randn(3, 1, config.mask_decoder_config.hidden_size)
+    alone = decode_masks(sam, encode_image(sam, pixels), torch.arange(3), prompts, "padded")
+    assert not torch.allclose(alone.logits, found.logits, atol=1e-2)  # the prompt stands beside them
+
+
 def test_gradients_reach_prompts_and_decoder_but_not_the_image_encoder(
     sam: Sam2Model, pixels: Tensor, prompts: Tensor
 ) -> None:
@@ -104,7 +126,8 @@ def test_no_prompts_give_no_masks_and_zero_gradients_everywhere(sam: Sam2Model, 
     assert prediction.logits.shape == (0, SIDE // 4, SIDE // 4)
     assert prediction.iou.shape == prediction.object_logit.shape == (0,)
     (prediction.logits.sum() + prediction.iou.sum() + prediction.object_logit.sum()).backward()
-    for name, parameter in [*sam.mask_decoder.named_parameters(), *projector.named_parameters()]:
+    prompting = [item for item in projector.named_parameters() if item[0] != "loudness"]  # of what is told
+    for name, parameter in [*sam.mask_decoder.named_parameters(), *prompting]:
         assert parameter.grad is not None, name
         assert not parameter.grad.any(), name
 

@@ -58,6 +58,11 @@ def test_the_exported_folder_is_a_model_that_answers(finished: Path) -> None:
     assert answer.depth.array.shape == (40, 50)
 
 
+def test_a_stage_on_questions_leaves_a_whole_model(finished: Path) -> None:
+    model = Perceptio.from_pretrained(finished / "words" / "final")
+    assert model.ask(Image.new("RGB", (50, 40)), "How many?", max_new_tokens=40).depth is None
+
+
 def test_each_stage_leaves_its_curves(finished: Path) -> None:
     for stage in ("vision", "sam", "depth", "align", "words", "joint", "finish"):
         assert (finished / stage / "curves.png").is_file(), stage

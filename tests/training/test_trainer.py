@@ -97,6 +97,14 @@ def test_each_loss_is_logged_and_drawn(unbroken: tuple[Regression, Path]) -> Non
     assert (unbroken[1] / "curves.png").stat().st_size > 1000
 
 
+def test_each_evaluation_happens_once(tmp_path: Path) -> None:
+    """At the last step too: four batches of training and two evaluations of one batch."""
+    module, stage = fresh(), replace(STAGE, steps=4, save_every=4)
+    visits = Visits(sample, 10, 16, seed=0)
+    train_stage(module, visits, collate, stage, tmp_path, seed=5, validation=Visits(sample, 4, 4, 0), evaluate_every=2)
+    assert module.calls == 4 + 2
+
+
 def test_a_checkpoint_that_was_cut_short_is_passed_over_and_removed(
     unbroken: tuple[Regression, Path], tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from perceptio import __version__
-from perceptio.cli import ask, evaluate, scenes, tokenizer, train
+from perceptio.cli import ablate, ask, convert, data, evaluate, export, init, label, scenes, tokenizer, train
 from perceptio.cli.errors import reporting
 
 
@@ -48,7 +48,13 @@ def _options(
 app.command("ask")(ask.ask)
 app.command("segment")(ask.segment)
 app.command("depth")(ask.depth)
+app.command("init")(init.init)
+app.command("convert")(convert.convert)
+app.command("export")(export.export)
+app.command("label")(label.label)
 app.command("train")(train.train)
+app.command("ablate")(ablate.ablate)
+app.add_typer(data.app, name="data")
 app.add_typer(scenes.app, name="scenes")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(evaluate.app, name="eval")

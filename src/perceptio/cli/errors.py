@@ -48,9 +48,12 @@ def _missing(error: ModuleNotFoundError) -> str:
     extras = {
         "moderngl": "train",
         "accelerate": "train",
+        "peft": "train",
         "yaml": "train",
         "matplotlib": "train",
         "tensorboard": "train",
+        "pyarrow": "data",
+        "ray": "ray",
     }
     extra = extras.get((error.name or "").partition(".")[0])
     if extra is None:

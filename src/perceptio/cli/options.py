@@ -59,3 +59,13 @@ def quiet() -> None:
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+
+
+def refuse_existing(folder: Path) -> None:
+    """Keep a command that writes a whole folder from replacing one that holds anything.
+
+    Raises:
+        ValueError: if `folder` is a file, or a folder that is not empty.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ValueError(f"{folder} is there already: give --out another name, or remove it first")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perceptio.cli.options import Recipe, RunFolder, TrainScenes
+from perceptio.cli.options import Recipe, RunFolder, TrainScenes, quiet
+
+if TYPE_CHECKING:
+    from perceptio.training.finetune_recipe import FinetuneRecipe
 
 
 def train(
@@ -18,14 +21,40 @@ def train(
     stage: Annotated[
         list[str] | None, typer.Option(help="Run only this stage (repeatable).", show_default=False)
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Of a fine-tune: print memory and time, check the data, load nothing.")
+    ] = False,
+    devices: Annotated[int, typer.Option(help="Of a dry run: GPUs that share the work.", min=1)] = 1,
 ) -> None:
     """Train a model from a recipe; the same command again resumes where it stopped."""
+    from perceptio.training.finetune_recipe import FinetuneRecipe
     from perceptio.training.recipe import load_recipe
 
     plan = load_recipe(recipe)
-    from perceptio.training.stages import STAGES, Run
-
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = out or Path("runs") / plan.name
+    if isinstance(plan, FinetuneRecipe):
+        if stage or scenes:
+            raise ValueError(f"{recipe} is a fine-tune: it has no stages and no scenes")
+        _finetune(plan, folder, dry_run, devices)
+        return
+    if dry_run:
+        raise ValueError(f"{recipe} starts from nothing: --dry-run plans fine-tunes only")
+    from perceptio.training.stages import STAGES, Run
+
     Run(plan, folder, scenes).run(tuple(stage) if stage else STAGES)
+    typer.echo(f"done: {folder}")
+
+
+def _finetune(plan: FinetuneRecipe, folder: Path, dry_run: bool, devices: int) -> None:
+    quiet()
+    if dry_run:
+        from perceptio.training.dry_run import check_data, plan_memory
+
+        typer.echo(plan_memory(plan, devices))
+        typer.echo(check_data(plan))
+        return
+    from perceptio.training.finetune import Finetune
+
+    Finetune(plan, folder).run()
     typer.echo(f"done: {folder}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -16,18 +16,48 @@ from PIL import Image
 from torch import Tensor
 
 from perceptio.data.record import Record, Turn
+from perceptio.data.schema import SPANS
 from perceptio.depth.normalization import resize_nearest
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.tokens import Mode, SpatialVocabulary
+from perceptio.tokens import Mode, SpatialVocabulary, arrange
 
 IGNORED = -100
-ABSENT = 255  # an id that no map holds: the [SEG] of an absent object has an empty mask
-
-# Weight of a token in the text loss. An answer has one telling word among a dozen that any answer has: averaged
-# alike, marks and counts drown (measured on a prototype, see docs/method.md).
-WORD, DIGIT, TELLING, SEGMENT, END = 0.5, 1.0, 3.0, 1.0, 0.3
+ABSENT = -1  # no object: the [SEG] of an absent one has an empty mask
 
 _DIGIT = re.compile(r"\d")
+
+
+@dataclass(frozen=True)
+class TokenWeights:
+    """Weight of a token in the text loss.
+
+    An answer has one telling word among a dozen that any answer has: averaged alike, marks and counts drown (measured
+    on a prototype, see docs/method.md).
+    """
+
+    word: float = 0.5  # any other
+    digit: float = 1.0
+    telling: float = 3.0  # what scoring looks for: the letter, the count, "yes"
+    segment: float = 1.0  # [SEG]
+    end: float = 0.3  # of the answer
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """What of a record's answers is taught."""
+
+    seg: bool = True  # [SEG] tokens; without them every question says that none are wanted
+    depth: bool = True  # depth spans, likewise
+    weights: TokenWeights = field(default_factory=TokenWeights)
+
+    def restrict(self, spans: Spans) -> Spans:
+        """Spans without those that are not taught."""
+        return Spans(
+            spans.seg if self.seg else Mode.OFF,
+            spans.depth if self.depth else Mode.OFF,
+            spans.referents if self.seg else (),
+            spans.has_depth and self.depth,
+        )
 
 
 @dataclass(frozen=True)
@@ -45,7 +75,8 @@ class PackedRow:
     """One record as a sequence; lists run over its T positions unless noted."""
 
     depth_map: np.ndarray  # (S, S) float32; zeros where the record has none
-    pixel_values: Tensor  # (3, side, side)
+    codes: np.ndarray  # (N,) int64; -1 where the model is to encode the map
+    pixel_values: Tensor  # (tiles, 3, side, side)
     sam_pixel_values: Tensor  # (3, S', S')
     input_ids: list[int] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
@@ -53,14 +84,27 @@ class PackedRow:
     branch_ids: list[int] = field(default_factory=list)
     position_ids: list[int] = field(default_factory=list)
     answer_ids: list[int] = field(default_factory=list)
-    answer_has_span: list[bool] = field(default_factory=list)  # by answer
+    answer_has_span: list[bool] = field(default_factory=list)  # by answer, where the span is taught
     spans: list[int] = field(default_factory=list)  # positions of <DEPTH_START>
     segments: list[int] = field(default_factory=list)  # positions of [SEG]
     masks: list[np.ndarray] = field(default_factory=list)  # by [SEG], (S', S') bool
 
 
 def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
-    """Which spans a turn writes: its own, or, in a share `explicit` of the turns, what the question's switches say."""
+    """Which spans a turn writes: its own, or, in a share `explicit` of the turns, what the question's switches say.
+
+    Of a span that a turn neither has nor supervises nothing is known: the question rules it out, so that its absence
+    is not taught.
+    """
+    spans = _asked(turn, rng, explicit)
+    if "seg" not in turn.supervise and not turn.referents:
+        spans = replace(spans, seg=Mode.OFF, referents=())
+    if "depth" not in turn.supervise and not turn.depth:
+        spans = replace(spans, depth=Mode.OFF)
+    return spans
+
+
+def _asked(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
     if rng.random() >= explicit:
         return Spans(Mode.ALLOWED, Mode.ALLOWED, turn.referents, turn.depth)
     absent = turn.task == "absent"
@@ -82,6 +126,7 @@ def pack_record(
     depth_size: int,
     explicit: float = 0.0,
     length: int = 0,
+    supervision: Supervision | None = None,
 ) -> PackedRow:
     """One record as a packed sequence; depth codes are left to the model, which knows its tokenizer.
 
@@ -94,36 +139,54 @@ def pack_record(
         explicit: share of such turns.
         length: largest number of tokens; later turns that do not fit are left out, the first never is. 0: no limit.
             Rows of one length waste no work on padding.
+        supervision: everything by default.
 
     Raises:
-        ValueError: if the record has no turns, or a turn needs a mask or depth map that the record lacks.
+        ValueError: if the record has no turns, a turn needs a mask or depth map that the record lacks, or the record's
+            depth codes are not the model's.
     """
+    supervision = supervision or Supervision()
     if not record.turns:
         raise ValueError(f"record {record.key} has no questions")
-    values, sam_values = processor.pixels([Image.fromarray(record.image)])
-    if record.inverse_depth is None:
-        depth_map = np.zeros((depth_size, depth_size), np.float32)
-    else:
-        depth_map = resize_nearest(record.inverse_depth, depth_size)
-    row = PackedRow(depth_map, values[0], sam_values[0])
-    prefix = processor.prefix_ids()
+    image = Image.fromarray(record.image)
+    tiles = processor.tiles(image)
+    values, sam_values = processor.pixels([image])
+    row = PackedRow(*_depth(record, depth_size, vocabulary), values, sam_values[0])
+    prefix = processor.prefix_ids(tiles)
     _extend(row, prefix, branch=0, start=0)
     side = processor.sam_image_size
     for turn in record.turns:
-        spans = choose_spans(turn, rng, explicit)
-        if spans.referents and record.ids is None:
-            raise ValueError(f"record {record.key} refers to objects but has no instance map")
-        if spans.has_depth and record.inverse_depth is None:
+        spans = supervision.restrict(choose_spans(turn, rng, explicit))  # the same draws whatever is taught
+        if spans.has_depth and record.inverse_depth is None and record.codes is None:
             raise ValueError(f"record {record.key} asks for depth but has no depth map")
-        written = _write_turn(turn, spans, processor, vocabulary)
+        written = _write_turn(turn, spans, processor, vocabulary, supervision.weights)
         if length and row.answer_has_span and len(row.input_ids) + len(written) > length:
             continue
         _add_turn(row, written, spans, start=len(prefix))
-        if spans.referents:
-            assert record.ids is not None
-            ids = resize_nearest(record.ids, side)
-            row.masks.extend(ids == referent for referent in spans.referents)
+        row.masks.extend(_mask(record, referent, side) for referent in spans.referents)
     return row
+
+
+def _depth(record: Record, size: int, vocabulary: SpatialVocabulary) -> tuple[np.ndarray, np.ndarray]:
+    """Depth map (S, S) and codes (N,) of a record, as in `PackedRow`."""
+    count, entries = vocabulary.tokens_per_map, len(vocabulary.codes)
+    codes = np.full(count, -1) if record.codes is None else np.array(record.codes, np.int64)
+    if len(codes) != count:
+        raise ValueError(f"record {record.key} has {len(codes)} depth codes, but a map of this model has {count}")
+    if record.codes is not None and (codes.min() < 0 or codes.max() >= entries):
+        raise ValueError(f"record {record.key} has depth codes beyond the model's, which are 0 to {entries - 1}")
+    if record.inverse_depth is None:
+        return np.zeros((size, size), np.float32), codes
+    return resize_nearest(record.inverse_depth, size), codes
+
+
+def _mask(record: Record, referent: int, side: int) -> np.ndarray:
+    """(side, side) bool."""
+    if referent == ABSENT:
+        return np.zeros((side, side), bool)
+    if record.masks is None:
+        raise ValueError(f"record {record.key} refers to objects but has no masks")
+    return record.masks.resized(referent, side)
 
 
 @dataclass(frozen=True)
@@ -133,22 +196,31 @@ class _Written:
     question: list[int]
     answer: list[int]  # with its spans and the end token
     weights: list[float]  # of the answer's tokens
+    taught: list[bool]  # whether each is a target, or only read
+    spatial: int  # where the answer's [SEG] tokens and depth span begin
 
     def __len__(self) -> int:
         return len(self.question) + len(self.answer) - 1  # the last token is predicted, not read
 
 
-def _write_turn(turn: Turn, spans: Spans, processor: PerceptioProcessor, vocabulary: SpatialVocabulary) -> _Written:
-    words, weights = text_weights(turn, processor)
+def _write_turn(
+    turn: Turn, spans: Spans, processor: PerceptioProcessor, vocabulary: SpatialVocabulary, weights: TokenWeights
+) -> _Written:
+    words, word_weights = text_weights(turn, processor, weights)
     span: list[int] = []
     if spans.has_depth:
         # any code stands in for the ones that the model writes
         codes = [vocabulary.codes[0]] * vocabulary.tokens_per_map
         span = [vocabulary.depth_start, *codes, vocabulary.depth_end]
+    spatial = [vocabulary.seg] * len(spans.referents) + span
+    seg, depth, text = (part in turn.supervise for part in SPANS)
+    taught = arrange(vocabulary.order, [seg] * len(spans.referents) + [depth] * len(span), [text] * len(words))
     return _Written(
         processor.question_ids(turn.question, spans.seg, spans.depth),
-        [vocabulary.seg] * len(spans.referents) + span + words + [vocabulary.end_of_text],
-        [SEGMENT] * (len(spans.referents) + len(span)) + weights + [END],
+        [*arrange(vocabulary.order, spatial, words), vocabulary.end_of_text],
+        [*arrange(vocabulary.order, [weights.segment] * len(spatial), word_weights), weights.end],
+        [*taught, text],
+        0 if vocabulary.order == "spans_first" else len(words),
     )
 
 
@@ -156,17 +228,20 @@ def _add_turn(row: PackedRow, written: _Written, spans: Spans, start: int) -> No
     number = len(row.answer_has_span)
     first = len(row.input_ids) + len(written.question)  # position of the answer's first token
     _extend(row, written.question + written.answer[:-1], branch=number + 1, start=start)
-    for place, (token, weight) in enumerate(zip(written.answer, written.weights, strict=True)):
-        row.targets[first + place - 1] = token
-        row.weights[first + place - 1] = weight
-        row.answer_ids[first + place - 1] = number
-    row.segments.extend(range(first, first + len(spans.referents)))
+    tokens = zip(written.answer, written.weights, written.taught, strict=True)
+    for place, (token, weight, taught) in enumerate(tokens, first - 1):  # each is predicted at the place before it
+        if taught:
+            row.targets[place] = token
+            row.weights[place] = weight
+            row.answer_ids[place] = number
+    spatial = first + written.spatial
+    row.segments.extend(range(spatial, spatial + len(spans.referents)))
     if spans.has_depth:
-        row.spans.append(first + len(spans.referents))
-    row.answer_has_span.append(spans.has_depth)
+        row.spans.append(spatial + len(spans.referents))
+    row.answer_has_span.append(spans.has_depth and row.targets[row.spans[-1]] != IGNORED)
 
 
-def text_weights(turn: Turn, processor: PerceptioProcessor) -> tuple[list[int], list[float]]:
+def text_weights(turn: Turn, processor: PerceptioProcessor, weights: TokenWeights) -> tuple[list[int], list[float]]:
     """Token ids of a turn's answer and the weight of each: the telling word counts most, then digits."""
     encoded = processor.tokenizer(turn.answer, add_special_tokens=False, return_offsets_mapping=True)
     found = (
@@ -174,13 +249,13 @@ def text_weights(turn: Turn, processor: PerceptioProcessor) -> tuple[list[int], 
     )
     # a chain of thought names every candidate: the verdict comes last
     telling = found[-1].span() if found else (0, 0)
-    weights = []
+    found_weights = []
     for begin, end in encoded["offset_mapping"]:
         if begin < telling[1] and end > telling[0]:
-            weights.append(TELLING)
+            found_weights.append(weights.telling)
         else:
-            weights.append(DIGIT if _DIGIT.search(turn.answer, begin, end) else WORD)
-    return list(encoded["input_ids"]), weights
+            found_weights.append(weights.digit if _DIGIT.search(turn.answer, begin, end) else weights.word)
+    return list(encoded["input_ids"]), found_weights
 
 
 def _extend(row: PackedRow, ids: Sequence[int], *, branch: int, start: int) -> None:
@@ -217,7 +292,8 @@ def collate(rows: Sequence[PackedRow], padding: int) -> dict[str, Tensor]:
         "segments": _places([row.segments for row in rows]),
         "masks": torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, side, side, dtype=torch.bool),
         "depth_maps": torch.stack([torch.from_numpy(row.depth_map) for row in rows])[:, None],
-        "pixel_values": torch.stack([row.pixel_values for row in rows]),
+        "codes": torch.from_numpy(np.stack([row.codes for row in rows])),
+        "pixel_values": torch.cat([row.pixel_values for row in rows]),
         "sam_pixel_values": torch.stack([row.sam_pixel_values for row in rows]),
     }
 

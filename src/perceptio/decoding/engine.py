@@ -40,14 +40,24 @@ class DecodingOptions:
     max_new_tokens: int | None = None  # None: room for a whole depth span, every segment and TEXT_BUDGET tokens
     forced_depth: Tensor | None = None  # (B, N) int64 codebook entries written in place of the model's own codes
 
+    def spatial_budget(self, vocabulary: SpatialVocabulary) -> tuple[int, int]:
+        """The most tokens of a depth span and of segments that the modes allow in one row."""
+        span = 0 if all(mode == Mode.OFF for mode in self.depth) else vocabulary.tokens_per_map + 2
+        return span, 0 if all(mode == Mode.OFF for mode in self.seg) else self.max_segments
+
+    def text_budget(self, vocabulary: SpatialVocabulary) -> int | None:
+        """The most tokens of text; None where text comes last and may use up what is left."""
+        if vocabulary.order == "spans_first":
+            return None
+        return self.budget(vocabulary) - sum(self.spatial_budget(vocabulary)) - 1
+
     def budget(self, vocabulary: SpatialVocabulary) -> int:
         """The most tokens that one row may generate.
 
         Raises:
             ValueError: if a given budget cannot hold what the modes allow.
         """
-        span = 0 if all(mode == Mode.OFF for mode in self.depth) else vocabulary.tokens_per_map + 2
-        segments = 0 if all(mode == Mode.OFF for mode in self.seg) else self.max_segments
+        span, segments = self.spatial_budget(vocabulary)
         if self.max_new_tokens is None:
             return vocabulary.tokens_per_map + 2 + self.max_segments + TEXT_BUDGET
         least = span + segments + 1 if self.constrained else 1
@@ -100,14 +110,16 @@ def prefill(
     Args:
         input_ids: (B, P) int64, left-padded; each row holds the image placeholders of one image.
         attention_mask: (B, P), 0 at padding.
-        pixel_values: (I, 3, S, S) distinct images.
-        image_index: the image of each row; None where row b shows image b.
+        pixel_values: (tiles, 3, S, S) of I distinct images in order; how many tiles an image has, the placeholders of
+            its rows say.
+        image_index: the image of each row, each image in some row; None where row b shows image b.
+
+    Raises:
+        ValueError: if tiles and placeholders do not fit.
     """
     vlm = model.vlm
     features = vlm.get_image_features(pixel_values=pixel_values, return_dict=True).pooler_output
-    if image_index is not None:
-        features = features[torch.as_tensor(image_index, device=features.device)]
-    embeddings = model.embed(input_ids, features)
+    embeddings = model.embed(input_ids, _features_of_rows(model, input_ids, features, image_index))
     mask = attention_mask.long()
     cache = DynamicCache(config=vlm.config.get_text_config())
     positions = (mask.cumsum(1) - 1).clamp(min=0)
@@ -128,6 +140,20 @@ def prefill(
     return Prefill(states[:, -1], visual, visual_states, cache, mask, cells)
 
 
+def _features_of_rows(
+    model: PerceptioForConditionalGeneration, input_ids: Tensor, features: Tensor, image_index: Sequence[int] | None
+) -> Tensor:
+    """Visual tokens (tiles of all rows, W, D) from those of the distinct images."""
+    if image_index is None:
+        return features
+    placeholders = (input_ids == model.config.vlm.image_token_id).sum(1).tolist()
+    tiles = {image: count // features.shape[1] for image, count in zip(image_index, placeholders, strict=True)}
+    if sum(tiles.values()) != len(features):
+        raise ValueError(f"{len(features)} tiles do not fit prompts whose images have {sum(tiles.values())}")
+    parts = dict(zip(sorted(tiles), features.split([tiles[image] for image in sorted(tiles)]), strict=True))
+    return torch.cat([parts[image] for image in image_index])
+
+
 @torch.no_grad()
 def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions) -> Iterator[Step]:
     """Continue `start` token by token until every row has ended or the budget is spent.
@@ -144,9 +170,10 @@ def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, optio
     budget = options.budget(vocabulary)
     check_context(model, prompt, budget)
     device = start.mask.device
-    grammar = (
-        SpatialGrammar(vocabulary, 0, options.seg, options.depth, options.max_segments) if options.constrained else None
-    )
+    grammar = None
+    if options.constrained:
+        most = options.text_budget(vocabulary)
+        grammar = SpatialGrammar(vocabulary, 0, options.seg, options.depth, options.max_segments, most)
     replacement = _Replacement(vocabulary, options.forced_depth, rows, device)
     hidden, mask, ended = start.hidden, start.mask, torch.zeros(rows, dtype=torch.bool, device=device)
     positions = mask.sum(1, keepdim=True)

@@ -2,8 +2,9 @@
 
     [SEG]*  ( <DEPTH_START> N codes <DEPTH_END> )?  text  <end of text>
 
-The state of every row is derived from its ids in each call, so reordered beams, rolled-back drafts and cached decoding
-need no bookkeeping. All rows are handled in a handful of tensor operations, whatever state they are in.
+or, where the vocabulary puts the answer first, with the text in front. The state of every row is derived from its ids
+in each call, so reordered beams, rolled-back drafts and cached decoding need no bookkeeping. All rows are handled in a
+handful of tensor operations, whatever state they are in.
 
 Shape legend: B rows, T ids of prompt and answer, G generated ids, V vocabulary, K token classes.
 """
@@ -39,6 +40,7 @@ class SpatialGrammar(LogitsProcessor):
         seg: Sequence[Mode],
         depth: Sequence[Mode],
         max_segments: int = 16,
+        max_text: int | None = None,
     ) -> None:
         """
         Args:
@@ -46,6 +48,7 @@ class SpatialGrammar(LogitsProcessor):
             seg: mode of the segmentation tokens of each prompt.
             depth: mode of the depth span of each prompt.
             max_segments: the most `[SEG]` tokens in an answer.
+            max_text: the most tokens of text, where what is due after them needs room; None: any number.
 
         Raises:
             ValueError: if the arguments contradict one another.
@@ -59,6 +62,7 @@ class SpatialGrammar(LogitsProcessor):
         self.vocabulary = vocabulary
         self.prompt_length = prompt_length
         self.max_segments = max_segments
+        self.max_text = max_text
         self._modes = torch.tensor(
             [[Mode(s) != Mode.OFF, Mode(s) == Mode.FORCED, Mode(d) != Mode.OFF, Mode(d) == Mode.FORCED]
              for s, d in zip(seg, depth, strict=True)]
@@ -83,22 +87,25 @@ class SpatialGrammar(LogitsProcessor):
         opened = kinds == START
         span = opened.any(1)
         closed = (kinds == END).any(1)
-        text = (kinds == TEXT).any(1)
+        words = (kinds == TEXT).sum(1)
         stopped = (kinds == STOP).any(1)
         inside = span & ~closed
         codes = (opened.cumsum(1) > 0).sum(1) - 1  # ids since the start marker, where there is one
         full = codes >= self.vocabulary.tokens_per_map
 
-        fresh = ~span & ~text  # only [SEG] so far
+        leads = self.vocabulary.order == "answer_first"  # the text
+        fresh = ~span if leads else ~span & (words == 0)  # [SEG] and a span may still come
         owes_seg = must_seg & (segments == 0)
         allowed = torch.zeros(generated.shape[0], CLASSES, dtype=torch.bool, device=generated.device)
         allowed[:, SEG] = fresh & may_seg & (segments < self.max_segments)
         allowed[:, START] = fresh & may_depth & ~owes_seg
         allowed[:, CODE] = inside & ~full
         allowed[:, END] = inside & full
-        speaks = ~inside & ~(fresh & (owes_seg | must_depth))
-        allowed[:, TEXT] = speaks
-        allowed[:, STOP] = speaks
+        complete = ~inside & ~(fresh & (owes_seg | must_depth))
+        allowed[:, TEXT] = fresh & (segments == 0) if leads else complete
+        if self.max_text is not None:
+            allowed[:, TEXT] &= words < self.max_text
+        allowed[:, STOP] = complete
         return allowed | stopped[:, None]
 
     def _row_modes(self, generated: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,8 @@ from PIL import Image
 from torch.nn import functional as F
 
 from perceptio.depth.normalization import inverse_depth_from_metric, normalize_inverse_depth
+
+_UNUSED = "neck.fusion_stage.layers.0.residual_layer1."  # the first fusion has nothing to add: weights may be absent
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class DepthAnything:
         device: of the network.
 
     Raises:
-        ValueError: if the network cannot be loaded.
+        ValueError: if the network cannot be loaded, or predicts metric depth.
     """
 
     def __init__(self, name: str | Path, device: str = "cpu") -> None:
@@ -62,22 +65,50 @@ class DepthAnything:
 
         try:
             self.processor = DPTImageProcessorPil.from_pretrained(name)
-            model = DepthAnythingForDepthEstimation.from_pretrained(name, use_safetensors=True)
-        except (OSError, ValueError) as error:
+            model, report = DepthAnythingForDepthEstimation.from_pretrained(
+                name, use_safetensors=True, output_loading_info=True
+            )
+        except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(f"the depth teacher {name} cannot be loaded: {' '.join(str(error).split())}") from error
+        missing = sorted(key for key in report["missing_keys"] if not key.startswith(_UNUSED))
+        if missing:  # they would be random numbers, and so would every depth map
+            raise ValueError(
+                f"the depth teacher {name} is no Depth Anything: {len(missing)} weights are missing, "
+                f"such as {missing[0]}"
+            )
+        if model.config.depth_estimation_type == "metric":
+            raise ValueError(f"the depth teacher {name} predicts metres, not inverse depth: name a relative one")
         self.model = model.to(device).eval()
 
-    @torch.no_grad()
     def inverse_depth(self, picture: Picture) -> np.ndarray:
         """As `DepthTeacher`.
 
         Raises:
             ValueError: if the picture has no image.
         """
-        if picture.image is None:
-            raise ValueError("a depth network needs the picture itself, not only its depth")
-        pixels = self.processor(images=picture.image, return_tensors="pt")["pixel_values"].to(self.model.device)
-        predicted = self.model(pixel_values=pixels).predicted_depth.float()  # (1, h, w), larger is nearer
-        width, height = picture.image.size
-        resized = F.interpolate(predicted[:, None], (height, width), mode="bilinear")[0, 0]
-        return normalize_inverse_depth(resized.cpu().numpy())
+        return self.inverse_depths([picture])[0]
+
+    @torch.no_grad()
+    def inverse_depths(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        """As `inverse_depth`, for several pictures; those that the network reads at one size share a batch.
+
+        Raises:
+            ValueError: if a picture has no image.
+        """
+        alike: dict[torch.Size, list[int]] = {}
+        pixels, sizes = [], []
+        for number, picture in enumerate(pictures):
+            if picture.image is None:
+                raise ValueError("a depth network needs the picture itself, not only its depth")
+            pixels.append(self.processor(images=picture.image, return_tensors="pt")["pixel_values"][0])
+            sizes.append(picture.image.size)
+            alike.setdefault(pixels[-1].shape, []).append(number)
+        found: dict[int, np.ndarray] = {}
+        for numbers in alike.values():
+            batch = torch.stack([pixels[number] for number in numbers]).to(self.model.device)
+            predicted = self.model(pixel_values=batch).predicted_depth.float()  # (B, h, w), larger is nearer
+            for number, each in zip(numbers, predicted, strict=True):
+                width, height = sizes[number]
+                resized = F.interpolate(each[None, None], (height, width), mode="bilinear")[0, 0]
+                found[number] = normalize_inverse_depth(resized.cpu().numpy())
+        return [found[number] for number in range(len(pictures))]

@@ -26,6 +26,8 @@ class Difference:
     low: float  # of the 95 % interval of second - first
     high: float
     count: int  # samples
+    first_interval: tuple[float, float]  # 95 %, of each value by itself
+    second_interval: tuple[float, float]
     gained: int | None = None  # wrong in the first, right in the second
     lost: int | None = None
     p: float | None = None  # exact McNemar test, two-sided
@@ -120,9 +122,10 @@ def _differences(name: str, pairs: list[tuple[str, Outcome, Outcome]], rng: np.r
             size = min(_CHUNK, RESAMPLES - start)
             weights = rng.multinomial(len(pictures), np.full(len(pictures), 1 / len(pictures)), size=size)
             both = ratio(weights @ sums)
-            drawn.append(both[:, 1] - both[:, 0])
-        low, high = np.nanpercentile(np.concatenate(drawn), [2.5, 97.5])
-        return Difference(label, float(values[0]), float(values[1]), float(low), float(high), len(pairs))
+            drawn.append(np.column_stack([both, both[:, 1] - both[:, 0]]))
+        lows, highs = np.nanpercentile(np.concatenate(drawn), [2.5, 97.5], axis=0).tolist()
+        first, second, (low, high) = zip(lows, highs, strict=True)
+        return Difference(label, float(values[0]), float(values[1]), low, high, len(pairs), first, second)
 
     def mean_ratio(sums: np.ndarray) -> np.ndarray:
         return sums[:, :2] / sums[:, 2:]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from perceptio.evaluation.refer import COLLECTIONS, ReferredImage, ReferSplit, read_refer
+from perceptio.data.refer import COLLECTIONS, ReferredImage, ReferSplit, read_refer
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
 from perceptio.evaluation.samples import Outcome, Overlap, Sample, figures
@@ -24,6 +24,28 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 def prompt_for(expression: str) -> str:
     """The question about one expression: lower case, without surrounding spaces and full stops at its end."""
     return PROMPT.format(expression=expression.strip().lower().rstrip(". "))
+
+
+def mask_outcomes(predicted: np.ndarray, target: np.ndarray, *, exists: bool, generalized: bool) -> dict[str, Outcome]:
+    """What one expression adds to the figures.
+
+    Args:
+        predicted: (H, W) bool, all masks of the answer together.
+        target: (H, W) bool, all that the expression means.
+        exists: it means something, however few pixels that has.
+        generalized: an expression may fit several objects, or none, as in gRefCOCO.
+    """
+    empty = not predicted.any()
+    overlap = Overlap.of(predicted, target)
+    if not exists:
+        return {"RES": overlap, "N-acc": empty}
+    # an object whose outline covers no pixel cannot be met by an empty mask: 0 / 1, not 0 / 0
+    overlap = Overlap(overlap.intersection, max(overlap.union, 1))
+    return {
+        "RES": overlap,
+        **{_precision(limit): overlap.iou >= limit for limit in THRESHOLDS},
+        **({"T-acc": not empty} if generalized else {"expressions without a mask": empty}),
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,19 +113,7 @@ class ReferringBenchmark:
         predicted = np.zeros_like(truth.target)
         for mask in answer.masks:
             predicted |= mask.array
-        empty = not predicted.any()
-        overlap = Overlap.of(predicted, truth.target)
-        outcomes: dict[str, Outcome]
-        if truth.exists:
-            # an object whose outline covers no pixel cannot be met by an empty mask: 0 / 1, not 0 / 0
-            overlap = Overlap(overlap.intersection, max(overlap.union, 1))
-            outcomes = {"RES": overlap, **{_precision(limit): overlap.iou >= limit for limit in THRESHOLDS}}
-            if self.collection.generalized:
-                outcomes["T-acc"] = not empty
-            else:
-                outcomes["expressions without a mask"] = empty
-        else:
-            outcomes = {"RES": overlap, "N-acc": empty}
+        outcomes = mask_outcomes(predicted, truth.target, exists=truth.exists, generalized=self.collection.generalized)
         outcomes["malformed answers"] = bool(answer.trace.malformed)
         record = {
             "expression": truth.expression,
@@ -125,14 +135,15 @@ def open_refer(
     """Read a split, find its pictures and check their sizes.
 
     Args:
-        root: folder of the annotations; see `refer`.
+        root: folder of the annotations; see `data.refer`.
         images: folder of COCO's train2014 pictures, or one that holds it as `train2014`.
         dataset: refcoco, refcoco+, refcocog or grefcoco.
         split: one of the dataset's.
         allow_missing: leave pictures out that are not there; the settings then say how many.
 
     Raises:
-        EvaluationError: as `read_refer`; if pictures are missing, or one is not of the size of its annotations.
+        DataError: as `read_refer`.
+        EvaluationError: if pictures are missing, or one is not of the size of its annotations.
     """
     annotations = read_refer(root, dataset, split)
     folders = (Path(images), Path(images) / "train2014")

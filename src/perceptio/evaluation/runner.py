@@ -30,7 +30,7 @@ from perceptio.results import Answer
 from perceptio.tokens import Mode
 
 REPORT, TABLE, SAMPLES, TIMING = "report.json", "report.md", "samples.jsonl", "timing.json"
-_SETTINGS, _PROGRESS = "settings.json", "progress.jsonl"
+SETTINGS, _PROGRESS = "settings.json", "progress.jsonl"
 _CHUNK = 8  # units decoded together, and lost at most when a run is killed
 
 
@@ -126,7 +126,7 @@ def run_benchmark(
         **provenance(model),
     }
     folder = Path(folder) if folder else _default_folder(settings)
-    _check_folder(folder, settings)
+    claim_folder(folder, settings)
     if not (folder / REPORT).is_file():
         samples = _run(model, benchmark, folder, constrained, batch_size, progress)
         report = Report(benchmark.name, settings, benchmark.figures(samples))
@@ -160,9 +160,13 @@ def _default_folder(settings: dict[str, Any]) -> Path:
     return Path("out/eval") / f"{name}-{digest[:8]}"
 
 
-def _check_folder(folder: Path, settings: dict[str, Any]) -> None:
-    """Make the folder this run's own, or refuse."""
-    path = folder / _SETTINGS
+def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """Note in a folder of results what settings they are of.
+
+    Raises:
+        EvaluationError: if it holds results of other settings.
+    """
+    path = folder / SETTINGS
     text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
     if not path.is_file():
         with replacing(path) as beside:
@@ -174,7 +178,7 @@ def _check_folder(folder: Path, settings: dict[str, Any]) -> None:
     if changed:
         key = changed[0]
         raise EvaluationError(
-            f"{folder} holds an evaluation with other settings ({key}: {there.get(key)!r}, now {settings.get(key)!r}); "
+            f"{folder} holds results of other settings ({key}: {there.get(key)!r}, now {settings.get(key)!r}); "
             "give another folder"
         )
 

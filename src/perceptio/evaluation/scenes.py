@@ -47,6 +47,7 @@ class ScenesBenchmark:
         store: the rendered split.
         limit: use the first scenes only.
         depth_tokens: which depth tokens the answers can read.
+        seg: whether answers may hold [SEG]; `Mode.OFF` for a model that never learnt to write it.
         seed: of the questions: the same seed asks the same.
     """
 
@@ -59,9 +60,10 @@ class ScenesBenchmark:
         *,
         limit: int | None = None,
         depth_tokens: DepthTokens = DepthTokens.own,
+        seg: Mode = Mode.ALLOWED,
         seed: int = 0,
     ) -> None:
-        self.model, self.store, self.depth_tokens, self.seed = model, store, depth_tokens, seed
+        self.model, self.store, self.depth_tokens, self.seg, self.seed = model, store, depth_tokens, seg, seed
         self.count = len(store) if limit is None else min(limit, len(store))
         self.name = f"scenes {store.meta.split}, depth tokens {depth_tokens.value}"
 
@@ -73,6 +75,7 @@ class ScenesBenchmark:
             "scenes": self.count,
             "content_hash": self.store.meta.content_hash,
             "depth_tokens": self.depth_tokens.value,
+            "seg": self.seg.value,
             "seed": self.seed,
         }
 
@@ -88,7 +91,7 @@ class ScenesBenchmark:
         return [
             Item(
                 f"{stored.scene.seed}/{number}",
-                (Ask(image, turn.question, depth=depth, codes=codes, long=turn.depth),),
+                (Ask(image, turn.question, self.seg, depth, codes, long=turn.depth),),
                 (turn, stored),
             )
             for number, (image, turn) in enumerate(turns)

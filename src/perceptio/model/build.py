@@ -40,6 +40,7 @@ class Sizes:
     text_mlp: int = 768
     context: int = 1024  # tokens
     depth_positions: DepthPositions = "image"  # of depth codes, see `PerceptioConfig`
+    pointing: bool = True  # of `[SEG]` states, likewise
 
 
 def build_processor(tokenizer: PreTrainedTokenizerBase, sizes: Sizes) -> PerceptioProcessor:
@@ -104,7 +105,11 @@ def build_model(
         tie_word_embeddings=True,
     )
     config = PerceptioConfig(
-        vlm=vlm, sam=nano_sam_config(sizes.image), depth=depth, depth_positions=sizes.depth_positions
+        vlm=vlm,
+        sam=nano_sam_config(sizes.image),
+        depth=depth,
+        depth_positions=sizes.depth_positions,
+        pointing=sizes.pointing,
     )
     config.set_vocabulary(vocabulary)
     model = PerceptioForConditionalGeneration(config)

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal, get_args
 from transformers import AutoConfig, InternVLConfig, PretrainedConfig, Sam2Config
 
 from perceptio.depth.configuration import DepthTokenizerConfig
-from perceptio.tokens import SpatialVocabulary
+from perceptio.segmentation.bridge import SamPrompts
+from perceptio.tokens import Order, SpatialVocabulary
 
 DepthPositions = Literal["sequence", "image"]
 
@@ -26,9 +27,15 @@ class PerceptioConfig(PretrainedConfig):
         end_token_id: id of the token that ends an answer.
         depth_positions: rotary positions of a depth span: one after the other ("sequence"), or each code at the visual
             token that shows its cell ("image", see `model.positions`).
+        pointing: whether `[SEG]` states point at visual tokens, see `segmentation.projector`; without, they are
+            projected only, as in LISA and Sa2VA.
+        sam_prompts: whether a projected state is SAM 2's whole prompt ("alone") or stands as Sa2VA's does ("padded",
+            see `segmentation.bridge`).
+        order: whether the answer's words follow the spatial tokens ("spans_first") or lead ("answer_first").
 
     Raises:
-        ValueError: if the number of code ids is not the size of the codebook, or `depth_positions` is unknown.
+        ValueError: if the number of code ids is not the size of the codebook, or `depth_positions` or `order` is
+            unknown.
     """
 
     model_type = "perceptio"
@@ -45,6 +52,9 @@ class PerceptioConfig(PretrainedConfig):
         depth_code_token_ids: list[int] | None = None,
         end_token_id: int = -1,
         depth_positions: DepthPositions = "sequence",
+        pointing: bool = True,
+        sam_prompts: SamPrompts = "alone",
+        order: Order = "spans_first",
         **kwargs: Any,
     ) -> None:
         self.vlm = vlm if isinstance(vlm, InternVLConfig) else InternVLConfig(**_arguments(vlm))
@@ -56,10 +66,14 @@ class PerceptioConfig(PretrainedConfig):
         self.depth_code_token_ids = list(depth_code_token_ids or [])
         self.end_token_id = end_token_id
         self.depth_positions = depth_positions
-        if depth_positions not in get_args(DepthPositions):
-            raise ValueError(
-                f"depth_positions must be one of {', '.join(get_args(DepthPositions))}, not {depth_positions!r}"
-            )
+        self.pointing = pointing
+        self.sam_prompts = sam_prompts
+        self.order = order
+        for name, kind in (("depth_positions", DepthPositions), ("order", Order), ("sam_prompts", SamPrompts)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
+        if sam_prompts == "padded" and self.sam.mask_decoder_config.num_multimask_outputs < 1:
+            raise ValueError('sam_prompts "padded" chooses among several masks, but this SAM 2 makes only one')
         if self.depth_code_token_ids and len(self.depth_code_token_ids) != self.depth.codes:
             raise ValueError(
                 f"{len(self.depth_code_token_ids)} depth code token ids were given for a codebook of "
@@ -70,7 +84,7 @@ class PerceptioConfig(PretrainedConfig):
 
     @property
     def vocabulary(self) -> SpatialVocabulary:
-        """The ids of the spatial tokens and the length of a depth span.
+        """The ids of the spatial tokens, the length of a depth span, and the order of an answer's parts.
 
         Raises:
             ValueError: if the vocabulary was never extended with spatial tokens.
@@ -84,6 +98,7 @@ class PerceptioConfig(PretrainedConfig):
             codes=tuple(self.depth_code_token_ids),
             tokens_per_map=self.depth.tokens_per_map,
             end_of_text=self.end_token_id,
+            order=self.order,
         )
 
     def set_vocabulary(self, vocabulary: SpatialVocabulary) -> None:

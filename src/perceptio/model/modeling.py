@@ -16,6 +16,7 @@ from transformers import InternVLForConditionalGeneration, PreTrainedModel, Sam2
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model import objectives
 from perceptio.model.configuration import PerceptioConfig
+from perceptio.model.misfits import refuse_misfits
 from perceptio.model.positions import positions_of_cells, visual_states
 from perceptio.segmentation.bridge import (
     ImageFeatures,
@@ -23,6 +24,7 @@ from perceptio.segmentation.bridge import (
     decode_masks,
     encode_image,
 )
+from perceptio.segmentation.cache import FeatureCache
 from perceptio.segmentation.guide import cell_shares, point_loss, prompt_loss
 from perceptio.segmentation.losses import mask_loss
 from perceptio.segmentation.projector import SegmentationProjector, cell_clicks, sharpened
@@ -60,7 +62,8 @@ class PackedBatch:
     segments: Tensor  # (M, 2) int64, row and position of each [SEG]
     masks: Tensor  # (M, H, W) bool
     depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
-    pixel_values: Tensor  # (B, 3, side, side) for the vision tower
+    codes: Tensor  # (B, N) int64, depth codes that take the map's place, -1 where the map is to be encoded
+    pixel_values: Tensor  # (tiles, 3, side, side) of all pictures in order, for the vision tower
     sam_pixel_values: Tensor  # (B, 3, side', side') for SAM2
 
 
@@ -85,9 +88,10 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         self.sam = Sam2Model(config.sam)
         self.depth_tokenizer = DepthTokenizer(config.depth)
         self.projector = SegmentationProjector(
-            config.vlm.text_config.hidden_size, config.sam.mask_decoder_config.hidden_size
+            config.vlm.text_config.hidden_size, config.sam.mask_decoder_config.hidden_size, config.pointing
         )
         self.loss_weights = loss_weights or LossWeights()
+        self.feature_cache: FeatureCache | None = None  # of SAM2's image encoder; fine-tunes may set one
         self.post_init()
         self.freeze()
 
@@ -124,16 +128,13 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         """
         kwargs["ignore_mismatched_sizes"] = True  # reported below, by name
         model, report = super().from_pretrained(*args, output_loading_info=True, **kwargs)
-        wrong = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys}
-        if wrong:
-            listed = "; ".join(f"{kind}: {', '.join(keys[:5])} ({len(keys)} in all)" for kind, keys in wrong.items())
-            raise ValueError(f"the weights do not fit the model: {listed}")
+        refuse_misfits(report)
         model.freeze()  # loading makes fresh parameters, which all want gradients
         return model
 
     def image_features(self, sam_pixel_values: Tensor) -> ImageFeatures:
         """SAM2's features of (B, 3, S', S') images, once for any number of masks."""
-        return encode_image(self.sam, sam_pixel_values)
+        return encode_image(self.sam, sam_pixel_values, cache=self.feature_cache)
 
     def embed(self, input_ids_BT: Tensor, visual: Tensor) -> Tensor:
         """Embeddings (B, T, D) of ids, with the visual tokens (tiles, V, D) of all rows at the image placeholders.
@@ -178,7 +179,8 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
             image_index_M: the image in `features` that each is in.
             features: of SAM2.
         """
-        return decode_masks(self.sam, features, image_index_M, self.prompts(states_MD, visual_MVD)[0])
+        prompts_MC, _ = self.prompts(states_MD, visual_MVD)
+        return decode_masks(self.sam, features, image_index_M, prompts_MC, self.config.sam_prompts)
 
     def forward(self, **batch: Tensor) -> dict[str, Any]:
         """Losses of a packed batch.
@@ -199,20 +201,31 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         return {"loss": total, "losses": {name: value.detach() for name, value in losses.items()}}
 
     def _write_codes(self, packed: PackedBatch) -> Tensor:
-        """Fill the code positions of inputs and targets with the tokenizer's codes of the maps. Returns (R, N)."""
+        """Fill the code positions of inputs and taught targets with the given codes, or with those of the maps.
+
+        Where codes are given, the map becomes what they decode to. Returns (R, N).
+        """
         rows_R, starts_R = packed.spans.unbind(1)
         length = self.config.depth.tokens_per_map
         if not len(rows_R):
             return packed.input_ids.new_zeros(0, length)
         # without autocast: in bfloat16 a map near the border of two codes would get another code than in use
         with torch.no_grad(), torch.autocast(packed.depth_maps.device.type, enabled=False):
-            codes_RN = self.depth_tokenizer.encode(packed.depth_maps[rows_R])
+            codes_RN = packed.codes[rows_R]
+            given_R = codes_RN[:, 0] >= 0
+            if given_R.any():
+                packed.depth_maps = packed.depth_maps.clone()
+                decoded = self.depth_tokenizer.decode(codes_RN[given_R])
+                packed.depth_maps[rows_R[given_R]] = decoded.to(packed.depth_maps.dtype)
+            if not given_R.all():
+                codes_RN[~given_R] = self.depth_tokenizer.encode(packed.depth_maps[rows_R[~given_R]])
         ids_K = torch.tensor(self.config.depth_code_token_ids, device=codes_RN.device)
         positions_RN = starts_R[:, None] + torch.arange(length, device=starts_R.device)
         packed.input_ids = packed.input_ids.clone()
         packed.targets = packed.targets.clone()
         packed.input_ids[rows_R[:, None], positions_RN + 1] = ids_K[codes_RN]
-        packed.targets[rows_R[:, None], positions_RN] = ids_K[codes_RN]
+        taught_R = packed.targets[rows_R, starts_R] != -100
+        packed.targets[rows_R[taught_R, None], positions_RN[taught_R]] = ids_K[codes_RN[taught_R]]
         return codes_RN
 
     def _see(self, pixel_values: Tensor) -> Tensor:
@@ -223,14 +236,18 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
     def _embed_packed(self, packed: PackedBatch) -> Tensor:
         """Embeddings (B, T, D); the input after each `[SEG]` carries the picture where the object is.
 
-        In use that place is where the state at `[SEG]` points (`decoding/engine.py`).
+        In use that place is where the state at `[SEG]` points (`decoding/engine.py`). Where the answer comes first, the
+        last `[SEG]` may end it: nothing is read after it, and nothing carried.
         """
         embeddings_BTD = self.embed(packed.input_ids, self._see(packed.pixel_values))
         visual_BVD = self.visual_states(embeddings_BTD, packed.input_ids)
         rows_M, positions_M = packed.segments.unbind(1)
         shares_MV = sharpened(cell_shares(packed.masks, visual_BVD.shape[1]))
         told_MD = self.projector.told(shares_MV, visual_BVD[rows_M]).to(embeddings_BTD.dtype)
-        return embeddings_BTD.index_put((rows_M, positions_M + 1), told_MD, accumulate=True)
+        branch_BT = nn.functional.pad(packed.branch_ids, (0, 1), value=-1)  # the last place has one after it too
+        read_M = branch_BT[rows_M, positions_M + 1] == branch_BT[rows_M, positions_M]
+        places = rows_M[read_M], positions_M[read_M] + 1
+        return embeddings_BTD.index_put(places, told_MD[read_M], accumulate=True)
 
     def _read(self, packed: PackedBatch) -> Tensor:
         """Last hidden states (B, T, D): each branch sees the shared prefix and itself, causally."""
@@ -289,10 +306,10 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
 
     def _reconstruction_loss(self, packed: PackedBatch, states_BTD: Tensor, code_ids: Tensor) -> Tensor:
         """One span an image: its other spans hold the same codes, and decoding is not free."""
-        rows_R = packed.spans[:, 0]
-        first_R = torch.ones_like(rows_R, dtype=torch.bool)
-        first_R[1:] = rows_R[1:] != rows_R[:-1]
-        rows_R, starts_R = packed.spans[first_R].unbind(1)
+        spans_R2 = packed.spans[packed.targets[packed.spans[:, 0], packed.spans[:, 1]] != -100]
+        first_R = torch.ones(len(spans_R2), dtype=torch.bool, device=spans_R2.device)
+        first_R[1:] = spans_R2[1:, 0] != spans_R2[:-1, 0]
+        rows_R, starts_R = spans_R2[first_R].unbind(1)
         positions_RN = starts_R[:, None] + torch.arange(self.config.depth.tokens_per_map, device=starts_R.device)
         code_logits_RNK = nn.functional.linear(
             states_BTD[rows_R[:, None], positions_RN], self.vlm.lm_head.weight[code_ids]
@@ -306,13 +323,16 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
 
     def _mask_losses(self, packed: PackedBatch, states_BTD: Tensor) -> dict[str, Tensor]:
         rows_M, positions_M = packed.segments.unbind(1)
+        taught_M = packed.targets[rows_M, positions_M - 1] != -100  # others are read, but nothing says they are right
+        rows_M, positions_M, masks = rows_M[taught_M], positions_M[taught_M], packed.masks[taught_M]
         visual_BVD = self.visual_states(states_BTD, packed.input_ids)
         prompts_MC, cells_MV = self.prompts(states_BTD[rows_M, positions_M], visual_BVD[rows_M])
-        losses = {"point": point_loss(cells_MV, packed.masks)}
+        losses = {"point": point_loss(cells_MV, masks)} if self.config.pointing else {}
         weights = self.loss_weights
         if weights.prompt:
-            losses["prompt"] = prompt_loss(self.sam, prompts_MC, packed.masks)
+            losses["prompt"] = prompt_loss(self.sam, prompts_MC, masks)
         if weights.bce or weights.dice or weights.score or weights.object:  # SAM2 is half of a small model's work
             features = self.image_features(packed.sam_pixel_values)
-            losses |= mask_loss(decode_masks(self.sam, features, rows_M, prompts_MC), packed.masks)
+            prediction = decode_masks(self.sam, features, rows_M, prompts_MC, self.config.sam_prompts)
+            losses |= mask_loss(prediction, masks)
         return losses

@@ -20,13 +20,15 @@ _SWITCH = {Mode.OFF: "off", Mode.ALLOWED: "auto", Mode.FORCED: "on"}
 class PerceptioProcessor(InternVLProcessor):
     """Builds the token ids of a question about one image, and the pixels of both image encoders.
 
-    One tile an image: `crop_to_patches` would turn a small image into seven. The user's words are encoded as plain
-    text: a special token typed by a user never becomes a control token.
+    An image is one square tile, or, where the image processor says `crop_to_patches`, InternVL's dynamic tiling: up to
+    `max_patches` tiles in raster order and then the whole picture as a thumbnail (a picture that fits one tile has no
+    other). Masks, depth and pointing always refer to the last tile, the whole picture. The user's words are encoded as
+    plain text: a special token typed by a user never becomes a control token.
 
     Args:
         image_processor: InternVL's image processor (PIL class; no torchvision).
         tokenizer: extended with the spatial tokens.
-        image_seq_length: visual tokens an image.
+        image_seq_length: visual tokens a tile.
         sam_image_size: side of SAM2's input, px.
         context_length: longest sequence that the language model was built for, tokens.
     """
@@ -58,13 +60,20 @@ class PerceptioProcessor(InternVLProcessor):
             return ""
         return f" [perception: seg={_SWITCH[seg]} depth={_SWITCH[depth]}]"
 
-    def prefix_ids(self) -> list[int]:
-        """Ids of the turn's start and the image: what all questions about one image share."""
-        image = f"{self.start_image_token}{self.image_token * self.image_seq_length}{self.end_image_token}"
+    def tiles(self, image: Image.Image) -> int:
+        """Number of tiles that an image becomes, its thumbnail included."""
+        width, height = image.size
+        return int(self.image_processor.get_number_of_image_patches(height, width))
+
+    def prefix_ids(self, tiles: int = 1) -> list[int]:
+        """Ids of the turn's start and an image of some tiles: what all questions about one image share."""
+        image = f"{self.start_image_token}{self.image_token * self.image_seq_length * tiles}{self.end_image_token}"
         return self._control_ids(f"<|im_start|>user\n{image}")
 
-    def question_ids(self, question: str, seg: Mode = Mode.ALLOWED, depth: Mode = Mode.ALLOWED) -> list[int]:
-        """Ids from the question to the place where the answer begins.
+    def question_ids(
+        self, question: str, seg: Mode = Mode.ALLOWED, depth: Mode = Mode.ALLOWED, tiles: int = 1
+    ) -> list[int]:
+        """Ids from the question, about an image of some tiles, to the place where the answer begins.
 
         Raises:
             ValueError: if the question is empty or does not fit the context.
@@ -73,7 +82,7 @@ class PerceptioProcessor(InternVLProcessor):
             raise ValueError("the prompt is empty; ask a question or name what to segment")
         text = f"\n{question.strip()}{self.mode_suffix(seg, depth)}"
         ids = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-        room = self.context_length - self.image_seq_length
+        room = max(self.context_length - self.image_seq_length * tiles, 0)
         if len(ids) > room:
             raise ValueError(f"the prompt has {len(ids)} tokens but the model reads at most {room}; shorten it")
         return [*ids, *self._control_ids("<|im_end|>\n<|im_start|>assistant\n")]
@@ -83,8 +92,8 @@ class PerceptioProcessor(InternVLProcessor):
         return self._control_ids(text)
 
     def pixels(self, images: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
-        """(B, 3, side, side) for the vision tower and (B, 3, side', side') for SAM2, float32."""
-        values = self.image_processor(images=list(images), crop_to_patches=False, return_tensors="pt")["pixel_values"]
+        """(tiles, 3, side, side) of all images in order for the vision tower, and (B, 3, side', side') for SAM2."""
+        values = self.image_processor(images=list(images), return_tensors="pt")["pixel_values"]
         return values, torch.stack([preprocess(image, self.sam_image_size) for image in images])
 
     def prepare(
@@ -97,7 +106,7 @@ class PerceptioProcessor(InternVLProcessor):
         """A left-padded batch of one question for each image.
 
         Returns:
-            input_ids and attention_mask (B, T) int64, pixel_values (B, 3, side, side), sam_pixel_values.
+            input_ids and attention_mask (B, T) int64, pixel_values (tiles, 3, side, side), sam_pixel_values.
 
         Raises:
             ValueError: if a prompt is empty or too long, or images and prompts differ in number.
@@ -105,7 +114,7 @@ class PerceptioProcessor(InternVLProcessor):
         if len(images) != len(prompts):
             raise ValueError(f"{len(images)} images but {len(prompts)} prompts; give one prompt for each image")
         pixel_values, sam_pixel_values = self.pixels(images)
-        batch = self.tokens(prompts, seg, depth)
+        batch = self.tokens(prompts, seg, depth, [self.tiles(image) for image in images])
         return BatchFeature({**batch, "pixel_values": pixel_values, "sam_pixel_values": sam_pixel_values})
 
     def tokens(
@@ -113,14 +122,22 @@ class PerceptioProcessor(InternVLProcessor):
         prompts: Sequence[str],
         seg: Mode | Sequence[Mode] = Mode.ALLOWED,
         depth: Mode | Sequence[Mode] = Mode.ALLOWED,
+        tiles: Sequence[int] | None = None,
     ) -> dict[str, Tensor]:
-        """The token part of `prepare`: input_ids and attention_mask (B, T) int64, left-padded."""
+        """The token part of `prepare`: input_ids and attention_mask (B, T) int64, left-padded.
+
+        Args:
+            prompts: B questions.
+            seg: one mode for all, or one for each.
+            depth: likewise.
+            tiles: number of tiles of each question's image; one each by default.
+        """
         count = len(prompts)
         segs = [seg] * count if isinstance(seg, Mode) else list(seg)
         depths = [depth] * count if isinstance(depth, Mode) else list(depth)
         rows = [
-            [*self.prefix_ids(), *self.question_ids(prompt, seg_mode, depth_mode)]
-            for prompt, seg_mode, depth_mode in zip(prompts, segs, depths, strict=True)
+            [*self.prefix_ids(number), *self.question_ids(prompt, seg_mode, depth_mode, number)]
+            for prompt, seg_mode, depth_mode, number in zip(prompts, segs, depths, tiles or [1] * count, strict=True)
         ]
         length = max(map(len, rows))
         padding = self.tokenizer.pad_token_id

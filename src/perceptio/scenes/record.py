@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perceptio.data.record import Mark, Record, Turn
+from perceptio.data.record import IdMap, Mark, Record, Turn
 from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.scenes.language import grounding, questions, wording
 from perceptio.scenes.language.facts import Facts
@@ -97,7 +97,8 @@ def build_record(
         turns.append(turn)
     if not turns:
         turns.append(grounding.depth(facts, rng))
-    return Record(f"{stored.scene.split}/{stored.scene.seed}", image, tuple(turns), stored.ids, nearness, points)
+    key = f"{stored.scene.split}/{stored.scene.seed}"
+    return Record(key, image, tuple(turns), IdMap(stored.ids), nearness, points)
 
 
 def marked_turn(points: Sequence[Mark], task: str = "marks") -> Turn:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -186,6 +186,12 @@ class SceneStore(Sequence[StoredScene]):
 
     def __iter__(self) -> Iterator[StoredScene]:
         return (self[index] for index in range(len(self)))
+
+    def first(self, count: int) -> SceneStore:
+        """The first scenes alone, as if no more had been rendered; the content hash stays that of all files."""
+        part = SceneStore(self.folder)
+        part.meta = replace(self.meta, count=min(count, len(self)))
+        return part
 
     def pictures(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """RGB, metric depth and ids of one scene without its description, which takes longer to read."""

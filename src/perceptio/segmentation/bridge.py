@@ -4,6 +4,9 @@ A `[SEG]` state, projected, takes the place of the sparse prompt (point or box) 
 (arXiv 2308.00692) and Sa2VA (2501.04001). `Sam2Model.forward` takes no such prompt, so its parts are called here; with
 a point's embedding as prompt the result equals `Sam2Model.forward`.
 
+Sa2VA's own prompts differ ("padded"): before the projected state stand two tokens that say "no point", and of SAM 2's
+three candidate masks the one with the best estimate counts, as SAM 2 does where it is asked without a click.
+
 SAM 2 runs in the precision of its own weights: autocast is switched off inside, since its masks suffer from bfloat16.
 
 Shapes: B images, S image side, M masks, P prompt tokens a mask, C SAM's hidden size, D the language model's.
@@ -12,10 +15,16 @@ Shapes: B images, S image side, M masks, P prompt tokens a mask, C SAM's hidden 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from transformers import Sam2Model
+
+from perceptio.segmentation.cache import FeatureCache, Levels
+
+SamPrompts = Literal["alone", "padded"]
+_PADDING = 2  # tokens: SAM 2's prompt encoder stands in one for the absent point, and one for the absent box
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,9 @@ class MaskPrediction:
     object_logit: Tensor  # (M,) float32: positive where the prompted object is in the image
 
 
-def encode_image(sam: Sam2Model, pixels: Tensor, *, frozen: bool = True) -> ImageFeatures:
+def encode_image(
+    sam: Sam2Model, pixels: Tensor, *, frozen: bool = True, cache: FeatureCache | None = None
+) -> ImageFeatures:
     """Run SAM's image encoder.
 
     The two convolutions that feed high-resolution features to the mask decoder belong to the decoder and get gradients
@@ -45,10 +56,16 @@ def encode_image(sam: Sam2Model, pixels: Tensor, *, frozen: bool = True) -> Imag
         sam: the SAM 2 model.
         pixels: (B, 3, S, S) normalised pixels, see `preprocess`.
         frozen: run the encoder without gradients.
+        cache: of what a frozen encoder gives; none by default.
     """
+
+    def encode(images: Tensor) -> Levels:
+        fine, middle, coarse = sam.vision_encoder(images.to(sam.dtype)).fpn_hidden_states
+        return fine, middle, coarse
+
     with torch.autocast(pixels.device.type, enabled=False):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            fine, middle, coarse = sam.vision_encoder(pixels.to(sam.dtype)).fpn_hidden_states
+            fine, middle, coarse = cache.levels(pixels, encode) if cache and frozen else encode(pixels)
         decoder = sam.mask_decoder
         return ImageFeatures(
             embedding=coarse + sam.no_memory_embedding.view(1, -1, 1, 1),
@@ -56,7 +73,9 @@ def encode_image(sam: Sam2Model, pixels: Tensor, *, frozen: bool = True) -> Imag
         )
 
 
-def decode_masks(sam: Sam2Model, features: ImageFeatures, image_index: Tensor, prompts: Tensor) -> MaskPrediction:
+def decode_masks(
+    sam: Sam2Model, features: ImageFeatures, image_index: Tensor, prompts: Tensor, style: SamPrompts = "alone"
+) -> MaskPrediction:
     """Decode one mask per prompt.
 
     With no prompts at all the result is empty. While gradients are recorded a stand-in prompt is decoded and dropped,
@@ -67,6 +86,7 @@ def decode_masks(sam: Sam2Model, features: ImageFeatures, image_index: Tensor, p
         features: of B images.
         image_index: (M,) int64, the image in `features` that each prompt speaks of.
         prompts: (M, C) one token per mask, or (M, P, C).
+        style: whether they stand alone, or as Sa2VA's do.
     """
     if prompts.dim() == 2:
         prompts = prompts.unsqueeze(1)
@@ -83,6 +103,10 @@ def decode_masks(sam: Sam2Model, features: ImageFeatures, image_index: Tensor, p
         prompts = torch.cat([prompts, prompts.new_zeros(1, *prompts.shape[1:])])
         image_index = image_index.new_zeros(1)
 
+    padded = style == "padded"
+    if padded:
+        nothing = sam.prompt_encoder.not_a_point_embed.weight.expand(len(prompts), _PADDING, -1)
+        prompts = torch.cat([nothing.to(prompts.dtype), prompts], 1)
     embedding = features.embedding.index_select(0, image_index)
     dense = sam.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1).expand_as(embedding)
     with torch.autocast(prompts.device.type, enabled=False):
@@ -92,11 +116,12 @@ def decode_masks(sam: Sam2Model, features: ImageFeatures, image_index: Tensor, p
             image_positional_embeddings=positions,
             sparse_prompt_embeddings=prompts.to(embedding.dtype).unsqueeze(1),
             dense_prompt_embeddings=dense,
-            multimask_output=False,
+            multimask_output=padded,
             high_resolution_features=[level.index_select(0, image_index) for level in features.high_resolution],
         )
+    rows, best = torch.arange(len(iou), device=iou.device), iou[:, 0].argmax(-1)  # of one candidate, or of three
     return MaskPrediction(
-        logits=logits[:count, 0, 0].float(),
-        iou=iou[:count, 0, 0].float(),
+        logits=logits[rows, 0, best][:count].float(),
+        iou=iou[rows, 0, best][:count].float(),
         object_logit=object_logit[:count, 0, 0].float(),
     )

@@ -8,6 +8,8 @@ click at each cell are averaged. The projection is added, and refines. [ours], m
 After a `[SEG]` the model is told what it pointed at: the visual tokens there, at the loudness of a word. Louder, they
 would drown the word that they are added to.
 
+Without pointing the projector is LISA's and Sa2VA's: the projection of the state is the prompt, and nothing is told.
+
 Shapes: M masks, V visual tokens, D the language model's width, C width of SAM's prompts.
 """
 
@@ -29,11 +31,15 @@ class SegmentationProjector(nn.Module):
     Args:
         input_size: D.
         output_size: C.
+        pointing: whether states point; without, there is only the projection.
     """
 
-    def __init__(self, input_size: int, output_size: int) -> None:
+    def __init__(self, input_size: int, output_size: int, pointing: bool = True) -> None:
         super().__init__()
+        self.pointing = pointing
         self.layers = nn.Sequential(nn.Linear(input_size, input_size), nn.ReLU(), nn.Linear(input_size, output_size))
+        if not pointing:
+            return
         self.query = nn.Linear(input_size, output_size, bias=False)
         self.key = nn.Linear(input_size, output_size, bias=False)
         nn.init.orthogonal_(self.query.weight)
@@ -42,13 +48,15 @@ class SegmentationProjector(nn.Module):
         self.loudness = nn.Parameter(torch.tensor(0.1))  # of what is told after a [SEG]; words start near it
 
     def forward(self, states: Tensor, visual: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
-        """Prompts (M, C) and the logits (M, V) of the cells that the states point at.
+        """Prompts (M, C) and the logits (M, V) of the cells that the states point at, all equal without pointing.
 
         Args:
             states: (M, D) at `[SEG]`.
             visual: (M, V, D) at the visual tokens of each mask's picture.
             clicks: (V, C) SAM's embeddings of a click at each cell, see `cell_clicks`.
         """
+        if not self.pointing:
+            return self.layers(states), states.new_zeros(visual.shape[:2])
         width = states.shape[-1:]
         query = self.query(F.rms_norm(states, width))  # (M, C)
         key = self.key(F.rms_norm(visual, width))  # (M, V, C)
@@ -61,12 +69,14 @@ class SegmentationProjector(nn.Module):
 
     def told(self, weights: Tensor, visual: Tensor) -> Tensor:
         """What the input after each `[SEG]` carries: (M, D), the mean visual token there at the root mean square
-        `loudness`.
+        `loudness`; zeros without pointing.
 
         Args:
             weights: (M, V) of the cells; all zero where nothing is pointed at, which tells nothing.
             visual: (M, V, D) embeddings of the visual tokens.
         """
+        if not self.pointing:
+            return visual.new_zeros(len(visual), visual.shape[-1])
         mean = torch.einsum("mv,mvd->md", weights.to(visual.dtype), visual)
         return (self.loudness * F.rms_norm(mean.float(), mean.shape[-1:])).to(visual.dtype)
 

@@ -6,16 +6,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 _MARKER = "complete"
 
 
 class MarkComplete(TrainerCallback):
-    """Leave a marker in each checkpoint once all of its files are written."""
+    """Leave a marker in each checkpoint once every process has written its files."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _MARKER).touch()
+        if dist.is_initialized():
+            dist.barrier()
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _MARKER).touch()
 
 
 def last_checkpoint(folder: Path) -> Path | None:

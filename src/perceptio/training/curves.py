@@ -22,6 +22,8 @@ class DrawCurves(TrainerCallback):
         self.title = title
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
         folder = Path(args.output_dir)
         with replacing(folder / "log.jsonl") as path:
             path.write_text("".join(json.dumps(entry) + "\n" for entry in state.log_history))

@@ -31,6 +31,7 @@ class MatrixOptimizer(Optimizer):
         rate: of everything else.
         weight_decay: of matrices; AdamW's parameters decay likewise, except vectors.
         scales: factors on both rates, by the name of a submodule ("sam"); the rest learns at the full rates.
+        beta2: of AdamW.
 
     Raises:
         ValueError: if the module has no trainable parameter of such a name.
@@ -43,6 +44,7 @@ class MatrixOptimizer(Optimizer):
         rate: float,
         weight_decay: float,
         scales: Mapping[str, float] = _ALIKE,
+        beta2: float = 0.98,
     ) -> None:
         # no super().__init__: the two optimisers hold the groups, and `param_groups` below shows both
         groups: dict[tuple[Kind, float], list[nn.Parameter]] = {}
@@ -72,7 +74,7 @@ class MatrixOptimizer(Optimizer):
                 kind_of_muon(matrices, lr=matrix_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
             )
         if rest:
-            self._parts.append(AdamW(rest, lr=rate, betas=(0.9, 0.98)))
+            self._parts.append(AdamW(rest, lr=rate, betas=(0.9, beta2)))
         self.defaults = dict(self._parts[-1].defaults)
 
     # Optimizer declares attributes and an overloaded step; a view of two optimisers cannot be plain attributes,

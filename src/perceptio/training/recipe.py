@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from perceptio.data.packing import Supervision
 from perceptio.model.build import Sizes
 from perceptio.model.modeling import LossWeights
 from perceptio.scenes.record import Mixture
+from perceptio.training.finetune_recipe import FinetuneRecipe
 
 _T = TypeVar("_T")
 
@@ -54,6 +56,7 @@ class Stage:
     warmup: int = 100  # steps
     decay: float = 1.0  # share of the steps, at the end, in which the rate falls; before, it stays
     clip: float = 1.0  # largest norm of the gradient
+    beta2: float = 0.98  # of AdamW
     bf16: bool = True  # autocast where the machine computes in bfloat16; weights stay float32
     workers: int = 1  # processes that prepare data
     log_every: int = 25  # steps
@@ -76,6 +79,7 @@ class JointStage(Stage):
     dense: float = 0.0  # weight of the vision tower's dense targets, see `training.cotraining`
     explicit: float = 0.3  # share of questions that say which spans they want
     mixture: Mixture = field(default_factory=Mixture)
+    supervision: Supervision = field(default_factory=Supervision)
     losses: LossWeights = field(default_factory=LossWeights)
     decoder_rate: float = 0.1  # of the stage's rates, for SAM2's mask decoder: it comes trained, and forgets quickly
     tower_rate: float = 0.3  # likewise for the vision tower
@@ -101,22 +105,42 @@ class Recipe:
     finish: JointStage = field(default_factory=JointStage)
 
 
-def load_recipe(path: str | Path) -> Recipe:
-    """Read a recipe.
+def load_recipe(path: str | Path) -> Recipe | FinetuneRecipe:
+    """Read the recipe of a training run: with the key `base` a fine-tune, else one that starts from nothing.
+
+    Raises:
+        RecipeError: as `read_recipe`.
+    """
+    data = _mapping(path)
+    return _build(FinetuneRecipe, data, str(path)) if "base" in data else _build(Recipe, data, str(path))
+
+
+def read_recipe(path: str | Path, kind: type[_T]) -> _T:
+    """Read a recipe of a known kind.
+
+    Args:
+        path: of a YAML file.
+        kind: a frozen dataclass.
 
     Raises:
         RecipeError: if the file is missing, is no YAML, or holds an unknown key or a value of the wrong type.
     """
+    return _build(kind, _mapping(path), str(path))
+
+
+def _mapping(path: str | Path) -> dict[str, Any]:
+    """The settings in a YAML file."""
     import yaml
 
-    path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    return _build(Recipe, data, str(path))
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path} must be a mapping of settings, not {data!r}")
+    return data
 
 
 def _build(kind: type[_T], data: Any, where: str) -> _T:
@@ -130,7 +154,7 @@ def _build(kind: type[_T], data: Any, where: str) -> _T:
     values = {key: _convert(types_of[key], value, f"{where}: {key}") for key, value in data.items()}
     try:
         return kind(**values)
-    except TypeError as error:  # a required setting is missing
+    except (TypeError, ValueError) as error:  # a required setting is missing, or a value makes no sense
         raise RecipeError(f"{where}: {error}") from error
 
 
@@ -142,6 +166,10 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         if value not in typing.get_args(kind):
             raise RecipeError(f"{where} must be one of {', '.join(typing.get_args(kind))}, not {value!r}")
         return value
+    if typing.get_origin(kind) is dict:
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise RecipeError(f"{where} must be a mapping with names as keys, not {value!r}")
+        return {key: _convert(typing.get_args(kind)[1], item, f"{where}: {key}") for key, item in value.items()}
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:

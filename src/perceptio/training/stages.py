@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,6 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from perceptio.data.packing import PackedRow, pack_record
-from perceptio.data.packing import collate as collate_rows
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.depth.tokenizer import DepthTokenizer
@@ -29,15 +26,15 @@ from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.text_tokenizer import TURN_END, train_tokenizer
 from perceptio.model.vocabulary import extend_tokenizer
-from perceptio.scenes.record import build_record, corpus
+from perceptio.scenes.record import corpus
 from perceptio.scenes.render_job import render_split
 from perceptio.scenes.storage import SceneStore
 from perceptio.segmentation.config import build_sam, nano_sam_config
 from perceptio.segmentation.pretraining import SamPretraining, collate
 from perceptio.segmentation.prompts import PromptedImage, draw_prompts
 from perceptio.training.alignment import WordAlignment
-from perceptio.training.cotraining import CotrainedPerceptio, with_targets
-from perceptio.training.dense import VisionPretraining, dense_sample, dense_targets
+from perceptio.training.dense import VisionPretraining, dense_sample
+from perceptio.training.questions import train_on_questions
 from perceptio.training.recipe import JointStage, Recipe, Stage
 from perceptio.training.trainer import train_stage
 from perceptio.training.visits import Item, Visits
@@ -198,47 +195,9 @@ class Run:
             return
         if not start.is_dir():
             raise ValueError(f"{start} is missing: run the stage `{after}` first")
-        seed = self.recipe.seed
-        torch.manual_seed(seed)
         model = PerceptioForConditionalGeneration.from_pretrained(start)
-        model.loss_weights = stage.losses
-        trained = CotrainedPerceptio.around(model, stage.dense) if stage.dense else model
-        train, val = self.store("train"), self.store("val")
-        train_stage(
-            trained,
-            self.visits(self._packer(train, stage, model), len(train), stage),
-            partial(_collate_questions, padding=self.processor().tokenizer.pad_token_id),
-            stage,
-            target.parent,
-            seed=seed,
-            validation=Visits(self._packer(val, stage, model), len(val), len(val), seed),
-            evaluate_every=stage.evaluate_every,
-            scales={"sam": stage.decoder_rate, "vlm.model.vision_tower": stage.tower_rate},
-        )
-        with replacing_folder(target) as beside:
-            (trained.bare() if isinstance(trained, CotrainedPerceptio) else trained).save_pretrained(beside)
-
-    def _packer(
-        self, store: SceneStore, stage: JointStage, model: PerceptioForConditionalGeneration
-    ) -> Callable[[int, np.random.Generator], tuple[PackedRow, dict[str, Tensor]]]:
-        """What makes a sample of a stage: a packed sequence, and its picture's dense targets if they are wanted."""
-        processor, config, sizes = self.processor(), model.config, self.recipe.model
-
-        def make(index: int, rng: np.random.Generator) -> tuple[PackedRow, dict[str, Tensor]]:
-            stored = store[index]
-            record = build_record(stored, rng, questions=stage.questions, mixture=stage.mixture)
-            row = pack_record(
-                record,
-                processor,
-                config.vocabulary,
-                rng,
-                depth_size=config.depth.image_size,
-                explicit=stage.explicit,
-                length=stage.length,
-            )
-            return row, dense_targets(stored, record.marks, sizes.image // sizes.patch) if stage.dense else {}
-
-        return make
+        stores = self.store("train"), self.store("val")
+        train_on_questions(model, self.processor(), stage, *stores, target.parent, seed=self.recipe.seed)
 
     def _export(self) -> None:
         """The folder to ship: bfloat16 weights, configuration, processor."""
@@ -264,11 +223,6 @@ class Run:
         config = DepthTokenizerConfig(**asdict(plan))
         extend_tokenizer(tokenizer, config.codes, config.tokens_per_map, TURN_END)
         return build_processor(tokenizer, self.recipe.model)
-
-
-def _collate_questions(samples: Sequence[tuple[PackedRow, dict[str, Tensor]]], padding: int) -> dict[str, Tensor]:
-    rows, targets = zip(*samples, strict=True)
-    return with_targets(collate_rows(rows, padding), list(targets))
 
 
 def _stack_maps(maps: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,5 @@
-"""transformers' Trainer with two additions: every loss is logged apart, and a resumed run equals an unbroken one."""
+"""transformers' Trainer with three additions: every loss is logged apart, a resumed run equals an unbroken one, and so
+does a run on several processes where batches bring the seed of their own random numbers (`visit`)."""
 
 from __future__ import annotations
 
@@ -20,9 +21,15 @@ from perceptio.training.recipe import Stage
 
 Collate = Callable[[list[Any]], dict[str, Tensor]]
 
+_SEED_STRIDE = 1_000_003  # between the seeds of two runs
+
 
 class StageTrainer(Trainer):
-    """Trains a module whose forward returns `loss` and `losses` (each loss apart, detached)."""
+    """Trains a module whose forward returns `loss` and `losses` (each loss apart, detached).
+
+    A batch may hold `visit`, the number of its first sample in the run: then dropout and sampled points depend on that
+    number alone, not on what ran before or on how many processes.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -38,16 +45,30 @@ class StageTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | None = None,
     ) -> Any:
-        outputs = model(**inputs)
+        outputs = self._forward(model, inputs)
         if model.training:
             self._batches += 1
             for name, value in outputs["losses"].items():
                 self._sums[name] += float(value)
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
+    def _forward(self, model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Any]:
+        visit = inputs.pop("visit", None)
+        if visit is not None:
+            torch.manual_seed(self.args.seed * _SEED_STRIDE + int(visit))
+        outputs: dict[str, Any] = model(**inputs)
+        return outputs
+
+    def _mean_over_processes(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
+        """Sums over this process's batches as means over those of all processes; each has the same names and count."""
+        values = torch.tensor(list(sums.values()), dtype=torch.float64, device="cpu") / count
+        reduced = self.accelerator.reduce(values.to(self.args.device, torch.float32), "mean")
+        return dict(zip(sums, reduced.tolist(), strict=True))
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs and self._batches:
-            logs = logs | {f"loss/{name}": total / self._batches for name, total in self._sums.items()}
+            means = self._mean_over_processes(self._sums, self._batches)
+            logs = logs | {f"loss/{name}": value for name, value in means.items()}
             self._sums.clear()
             self._batches = 0
         super().log(logs, start_time)
@@ -60,12 +81,15 @@ class StageTrainer(Trainer):
         loader = self.get_eval_dataloader()
         for inputs in loader:
             with self.compute_loss_context_manager():
-                outputs = self.model(**self._prepare_inputs(inputs))
+                outputs = self._forward(self.model, self._prepare_inputs(inputs))
             for name, value in (outputs["losses"] | {"": outputs["loss"]}).items():
-                sums[name] += float(value) / len(loader)
+                sums[name] += float(value)
         self.model.train()
-        logs = {f"eval_loss/{name}" if name else "eval_loss": value for name, value in sums.items()}
+        means = self._mean_over_processes(sums, len(loader))
+        logs = {f"eval_loss/{name}" if name else "eval_loss": value for name, value in means.items()}
         self.log(logs)
+        # notes that it is done: or Trainer would evaluate once more at the end
+        self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
         return logs
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
@@ -92,6 +116,7 @@ def train_stage(
     validation: Dataset[Any] | None = None,
     evaluate_every: int | None = None,
     scales: Mapping[str, float] | None = None,
+    trainer: type[StageTrainer] = StageTrainer,
 ) -> None:
     """Train a module in place, from the last complete checkpoint in `folder` if there is one.
 
@@ -105,6 +130,7 @@ def train_stage(
         validation: samples for `eval_loss`.
         evaluate_every: steps between evaluations.
         scales: factors on the rates of submodules, by name.
+        trainer: what saves and loads the module.
     """
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -122,7 +148,7 @@ def train_stage(
             "decay_type": "cosine",
             "min_lr_ratio": 0.02,
         },
-        adam_beta2=0.98,
+        adam_beta2=stage.beta2,
         bf16=stage.bf16 and computes_bfloat16(),
         use_cpu=not torch.cuda.is_available(),
         logging_steps=stage.log_every,
@@ -133,10 +159,11 @@ def train_stage(
         dataloader_num_workers=stage.workers,
         dataloader_persistent_workers=stage.workers > 0,
         remove_unused_columns=False,
+        ddp_find_unused_parameters=True,  # a loss of weight 0 leaves parameters without a gradient
         report_to=["tensorboard"],
         seed=seed,
     )
-    trainer = StageTrainer(
+    running = trainer(
         model=module,
         args=arguments,
         train_dataset=samples,
@@ -145,12 +172,13 @@ def train_stage(
         optimizers=(_optimizer(module, stage, scales), None),
         callbacks=[MarkComplete(), DrawCurves(folder.name)],
     )
-    checkpoint = last_checkpoint(folder)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with arguments.main_process_first(local=False):  # it removes what is half-written
+        checkpoint = last_checkpoint(folder)
+    running.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 def _optimizer(module: nn.Module, stage: Stage, scales: Mapping[str, float] | None) -> MatrixOptimizer | None:
     """Muon with AdamW where the stage asks for it; None lets Trainer make its AdamW."""
     if not stage.muon and not scales:
         return None
-    return MatrixOptimizer(module, stage.muon, stage.learning_rate, stage.weight_decay, scales or {})
+    return MatrixOptimizer(module, stage.muon, stage.learning_rate, stage.weight_decay, scales or {}, stage.beta2)

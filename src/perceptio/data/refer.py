@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from perceptio.evaluation.runner import EvaluationError
+from perceptio.data.errors import DataError
+from perceptio.data.rle import segmentation_rles, union_rle
 
 INSTANCES = "instances.json"
 NO_TARGET = -1  # stands for an annotation in gRefCOCO
@@ -35,15 +36,15 @@ class Collection:
 
     title: str
     references: str  # name of the file of references
-    splits: tuple[str, ...]  # for evaluation
+    splits: tuple[str, ...]  # the first is for training
     generalized: bool = False  # an expression may fit several objects, or none
 
 
 COLLECTIONS = {
-    "refcoco": Collection("RefCOCO", "refs(unc).p", ("val", "testA", "testB")),
-    "refcoco+": Collection("RefCOCO+", "refs(unc).p", ("val", "testA", "testB")),
-    "refcocog": Collection("RefCOCOg UMD", "refs(umd).p", ("val", "test")),
-    "grefcoco": Collection("gRefCOCO", "grefs(unc).json", ("val", "testA", "testB"), generalized=True),
+    "refcoco": Collection("RefCOCO", "refs(unc).p", ("train", "val", "testA", "testB")),
+    "refcoco+": Collection("RefCOCO+", "refs(unc).p", ("train", "val", "testA", "testB")),
+    "refcocog": Collection("RefCOCOg UMD", "refs(umd).p", ("train", "val", "test")),
+    "grefcoco": Collection("gRefCOCO", "grefs(unc).json", ("train", "val", "testA", "testB"), generalized=True),
 }
 
 
@@ -54,6 +55,7 @@ class Reference:
     row: int  # place in the file of references, counted from 0
     expressions: tuple[str, ...]  # as written in the file
     rle: dict[str, Any] | None  # COCO RLE of all that is meant, of the size of the image; None if nothing is
+    objects: tuple[dict[str, Any], ...] = ()  # one RLE for each annotation of `rle`, in the order of the file
 
     def target(self, height: int, width: int) -> np.ndarray:
         """(H, W) bool, the pixels that are meant."""
@@ -97,14 +99,14 @@ def read_refer(root: str | Path, dataset: str, split: str) -> ReferSplit:
         split: one of the dataset's.
 
     Raises:
-        EvaluationError: if there is no such dataset or split, a file is missing or damaged, or a reference points to
+        DataError: if there is no such dataset or split, a file is missing or damaged, or a reference points to
             an image or annotation that `instances.json` does not hold.
     """
     if dataset not in COLLECTIONS:
-        raise EvaluationError(f"there is no dataset {dataset!r}: give one of {', '.join(COLLECTIONS)}")
+        raise DataError(f"there is no dataset {dataset!r}: give one of {', '.join(COLLECTIONS)}")
     collection = COLLECTIONS[dataset]
     if split not in collection.splits:
-        raise EvaluationError(f"{dataset} has no split {split!r}: give one of {', '.join(collection.splits)}")
+        raise DataError(f"{dataset} has no split {split!r}: give one of {', '.join(collection.splits)}")
     paths = [Path(root) / dataset / name for name in (collection.references, INSTANCES)]
     contents = [_read(path, dataset) for path in paths]
     references = _parsed(paths[0], contents[0], _json if paths[0].suffix == ".json" else _plain_pickle)
@@ -120,21 +122,21 @@ def _read(path: Path, dataset: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise EvaluationError(f"{path} is missing: put the original annotation files of {dataset} there") from error
+        raise DataError(f"{path} is missing: put the original annotation files of {dataset} there") from error
     except OSError as error:
-        raise EvaluationError(f"{path} cannot be read: {error.strerror}") from error
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _parsed(path: Path, content: bytes, parse: Callable[[bytes], Any]) -> Any:
     try:
         return parse(content)
     except _RefusedClassError as error:
-        raise EvaluationError(
+        raise DataError(
             f"{path} asks for the Python object {error}, which a list of references never needs: it was refused; "
             "fetch the original file"
         ) from error
     except Exception as error:  # what damaged bytes set off in pickle has no common type
-        raise EvaluationError(f"{path} is damaged or cut short ({error}): fetch it again") from error
+        raise DataError(f"{path} is damaged or cut short ({error}): fetch it again") from error
 
 
 def _json(content: bytes) -> Any:
@@ -170,32 +172,34 @@ def _images(
         }
         annotations = {annotation["id"]: annotation for annotation in instances["annotations"]}
     except (KeyError, TypeError) as error:
-        raise EvaluationError(
+        raise DataError(
             f"{paths[0]} or {paths[1]} is not of the REFER format ({type(error).__name__}: {error}): "
             "fetch the original files"
         ) from error
     if not rows:
-        raise EvaluationError(f"{paths[0]} holds no references of the split {split}: fetch the complete file")
+        raise DataError(f"{paths[0]} holds no references of the split {split}: fetch the complete file")
     found: dict[int, list[Reference]] = {}
     for row, reference in rows:
         try:
             image_id = reference["image_id"]
             if image_id not in pictures:
                 raise ValueError(f"its image {image_id} is not in {paths[1]}")
-            rle = _target(reference, annotations, pictures[image_id], collection.generalized)
+            picture = pictures[image_id]
+            objects = _objects(reference, annotations, picture, collection.generalized)
+            rle = None if objects is None else union_rle(objects, picture.height, picture.width)
             expressions = tuple(str(sentence["sent"]) for sentence in reference["sentences"])
-            found.setdefault(image_id, []).append(Reference(row, expressions, rle))
+            found.setdefault(image_id, []).append(Reference(row, expressions, rle, tuple(objects or ())))
         except KeyError as error:
-            raise EvaluationError(f"reference {row} of {paths[0]} cannot be used: {error} is missing") from error
+            raise DataError(f"reference {row} of {paths[0]} cannot be used: {error} is missing") from error
         except Exception as error:  # pycocotools raises Exception itself
-            raise EvaluationError(f"reference {row} of {paths[0]} cannot be used: {error}") from error
+            raise DataError(f"reference {row} of {paths[0]} cannot be used: {error}") from error
     return tuple(replace(pictures[image_id], references=tuple(said)) for image_id, said in found.items())
 
 
-def _target(
+def _objects(
     reference: dict[str, Any], annotations: dict[int, dict[str, Any]], image: ReferredImage, generalized: bool
-) -> dict[str, Any] | None:
-    """RLE of all that a reference means, None if it is nothing."""
+) -> list[dict[str, Any]] | None:
+    """RLE of each object that a reference means, None if it means nothing."""
     ids = reference["ann_id"] if generalized else [reference["ann_id"]]
     if generalized:
         nothing = ids in ([], [NO_TARGET])
@@ -203,7 +207,7 @@ def _target(
             raise ValueError(f"no_target is {reference['no_target']} but ann_id is {ids}")
         if nothing:
             return None
-    parts = []
+    objects = []
     for number in ids:
         if number not in annotations:
             raise ValueError(f"its annotation {number} is not in {INSTANCES}")
@@ -213,60 +217,8 @@ def _target(
         if generalized and annotation.get("iscrowd"):
             continue  # as in ReLA's loader
         try:
-            parts += segmentation_rles(annotation["segmentation"], image.height, image.width)
+            parts = segmentation_rles(annotation["segmentation"], image.height, image.width)
         except ValueError as error:
             raise ValueError(f"its annotation {number} is damaged: {error}") from error
-    # merged as a union: added up, two polygons that overlap would make a mask with values above 1
-    return dict(coco.merge(parts)) if parts else _encoded([image.height * image.width], image.height, image.width)
-
-
-def segmentation_rles(segmentation: Any, height: int, width: int) -> list[dict[str, Any]]:
-    """One compressed COCO RLE for each part of an annotation: each polygon, or the one run-length code.
-
-    A polygon of fewer than three points encloses nothing and is left out.
-
-    Args:
-        segmentation: COCO's: a list of polygons [x0, y0, x1, y1, ...] in pixels, or {"size": [H, W], "counts": ...}
-            with counts as a list (uncompressed) or a string (compressed).
-        height: of the image.
-        width: of the image.
-
-    Raises:
-        ValueError: if it is neither, or of another size.
-    """
-    if isinstance(segmentation, dict):
-        size, counts = list(segmentation["size"]), segmentation["counts"]
-        if size != [height, width]:
-            raise ValueError(f"its mask is {size} but the image is {[height, width]} (height, width)")
-        return [_encoded(counts if isinstance(counts, list) else _runs(counts), height, width)]
-    if not isinstance(segmentation, list) or any(len(polygon) % 2 for polygon in segmentation):
-        raise ValueError("its segmentation is neither a list of polygons nor a run-length code")
-    polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
-    return list(coco.frPyObjects(polygons, height, width)) if polygons else []
-
-
-def _encoded(runs: Sequence[int], height: int, width: int) -> dict[str, Any]:
-    """Compressed RLE of runs, empty and full pixels in turn, column by column."""
-    if min(runs, default=0) < 0 or sum(runs) != height * width:  # pycocotools would read past their end, or hang
-        raise ValueError(f"its runs do not add up to {height} x {width} pixels")
-    return dict(coco.frPyObjects({"size": [height, width], "counts": list(runs)}, height, width))
-
-
-def _runs(counts: str) -> list[int]:
-    """Runs of a compressed code: groups of 5 bits, low ones first, each from the third on as a difference.
-
-    Source: `rleFrString` of the COCO API (common/maskApi.c).
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        bits = ord(character) - 48
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if bits & 0x20:  # another group follows
-            continue
-        if bits & 0x10:  # negative
-            value -= 1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    return runs
+        objects.append(union_rle(parts, image.height, image.width))
+    return objects

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from perceptio.evaluation.refer import ReferSplit, read_refer, segmentation_rles
-from perceptio.evaluation.runner import EvaluationError
+from perceptio.data.errors import DataError
+from perceptio.data.refer import ReferSplit, read_refer
 
 HEIGHT, WIDTH = 40, 60
 LEFT = [5.0, 5.0, 25.0, 5.0, 25.0, 25.0, 5.0, 25.0]
@@ -164,22 +164,14 @@ def test_run_length_codes_give_the_mask_they_encode(tmp_path: Path) -> None:
     assert np.array_equal(targets(read_refer(tmp_path, "refcoco", "val"))[3], RLE_MASK > 0)
 
 
-@pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 1.0])
-def test_compressed_and_uncompressed_codes_agree_with_pycocotools(density: float) -> None:
-    mask = np.asfortranarray(np.random.default_rng(0).random((HEIGHT, WIDTH)) < density).astype(np.uint8)
-    counts = coco.encode(mask)["counts"].decode()
-    flat = mask.ravel(order="F")
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    runs = np.diff([*([0, 0] if flat[0] else [0]), *edges, flat.size]).tolist()
-    for form in (counts, runs):
-        (code,) = segmentation_rles({"size": [HEIGHT, WIDTH], "counts": form}, HEIGHT, WIDTH)
-        assert np.array_equal(coco.decode(code), mask)
-
-
 def test_annotations_of_one_generalized_reference_are_one_mask(tmp_path: Path) -> None:
     write(tmp_path, "grefcoco", GENERALIZED)
-    found = targets(read_refer(tmp_path, "grefcoco", "val"))
-    assert np.array_equal(found[0], drawn(LEFT, RIGHT) | (RLE_MASK > 0))
+    split = read_refer(tmp_path, "grefcoco", "val")
+    assert np.array_equal(targets(split)[0], drawn(LEFT, RIGHT) | (RLE_MASK > 0))
+    (both,) = [said for image in split.images for said in image.references if said.row == 0]
+    first, second = (coco.decode(rle) for rle in both.objects)
+    assert np.array_equal(first, drawn(LEFT, RIGHT))
+    assert np.array_equal(second, RLE_MASK)
 
 
 def test_minus_one_or_no_annotation_means_no_target(tmp_path: Path) -> None:
@@ -215,7 +207,7 @@ def test_a_pickle_that_would_run_code_is_refused_unrun(tmp_path: Path, protocol:
     mark = tmp_path / "ran"
     path = write(tmp_path, "refcoco", REFERENCES)
     path.write_bytes(pickle.dumps([*REFERENCES, Evil(mark)], protocol))
-    with pytest.raises(EvaluationError, match=r"asks for the Python object \w+\.system, .* it was refused"):
+    with pytest.raises(DataError, match=r"asks for the Python object \w+\.system, .* it was refused"):
         read_refer(tmp_path, "refcoco", "val")
     assert not mark.exists()
     pickle.loads(path.read_bytes())  # it was armed
@@ -227,20 +219,20 @@ def test_a_pickle_that_would_run_code_is_refused_unrun(tmp_path: Path, protocol:
 def test_a_file_cut_short_is_one_sentence(tmp_path: Path, dataset: str, keep: int) -> None:
     path = write(tmp_path, dataset, REFERENCES)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(EvaluationError, match=r"refs\(unc\)\.\w+ is damaged or cut short .* fetch it again$"):
+    with pytest.raises(DataError, match=r"refs\(unc\)\.\w+ is damaged or cut short .* fetch it again$"):
         read_refer(tmp_path, dataset, "val")
 
 
 @pytest.mark.parametrize(
     ("dataset", "split", "message"),
     [
-        ("refcoco", "test", "refcoco has no split 'test': give one of val, testA, testB"),
-        ("refcocog", "testA", "refcocog has no split 'testA': give one of val, test"),
+        ("refcoco", "test", "refcoco has no split 'test': give one of train, val, testA, testB"),
+        ("refcocog", "testA", "refcocog has no split 'testA': give one of train, val, test"),
         ("coco", "val", "there is no dataset 'coco': give one of refcoco, refcoco+, refcocog, grefcoco"),
     ],
 )
 def test_a_wrong_name_lists_the_right_ones(tmp_path: Path, dataset: str, split: str, message: str) -> None:
-    with pytest.raises(EvaluationError) as caught:
+    with pytest.raises(DataError) as caught:
         read_refer(tmp_path, dataset, split)
     assert str(caught.value) == message
 
@@ -249,7 +241,7 @@ def test_a_wrong_name_lists_the_right_ones(tmp_path: Path, dataset: str, split: 
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     write(tmp_path, "refcoco", REFERENCES)
     (tmp_path / "refcoco" / name).unlink()
-    with pytest.raises(EvaluationError) as caught:
+    with pytest.raises(DataError) as caught:
         read_refer(tmp_path, "refcoco", "val")
     path = tmp_path / "refcoco" / name
     assert str(caught.value) == f"{path} is missing: put the original annotation files of refcoco there"
@@ -257,14 +249,14 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
 
 def test_a_file_without_the_split_says_so(tmp_path: Path) -> None:
     write(tmp_path, "refcoco", REFERENCES)
-    with pytest.raises(EvaluationError, match="holds no references of the split testB: fetch the complete file"):
+    with pytest.raises(DataError, match="holds no references of the split testB: fetch the complete file"):
         read_refer(tmp_path, "refcoco", "testB")
 
 
 @pytest.mark.parametrize("content", [{"refs": 1}, [1, 2], 5])
 def test_another_format_is_one_sentence(tmp_path: Path, content: Any) -> None:
     write(tmp_path, "refcoco", content)
-    with pytest.raises(EvaluationError, match="is not of the REFER format"):
+    with pytest.raises(DataError, match="is not of the REFER format"):
         read_refer(tmp_path, "refcoco", "val")
 
 
@@ -283,7 +275,7 @@ def test_a_reference_that_points_nowhere_is_named(
     tmp_path: Path, dataset: str, said: dict[str, Any], message: str
 ) -> None:
     write(tmp_path, dataset, [said])
-    with pytest.raises(EvaluationError, match=rf"^reference 0 of .*refs\(unc\)\.\w+ cannot be used: {message}$"):
+    with pytest.raises(DataError, match=rf"^reference 0 of .*refs\(unc\)\.\w+ cannot be used: {message}$"):
         read_refer(tmp_path, dataset, "val")
 
 
@@ -301,7 +293,7 @@ def test_a_reference_that_points_nowhere_is_named(
 def test_a_damaged_annotation_is_named(tmp_path: Path, segmentation: Any, message: str) -> None:
     instances = {**INSTANCES, "annotations": [annotation(100, 7, segmentation)]}
     write(tmp_path, "refcoco", [reference(1, 100, 7, "val", "x")], instances)
-    with pytest.raises(EvaluationError, match=rf"its annotation 100 is damaged: .*{message}"):
+    with pytest.raises(DataError, match=rf"its annotation 100 is damaged: .*{message}"):
         read_refer(tmp_path, "refcoco", "val")
 
 

@@ -1,0 +1,49 @@
+"""What bfloat16 costs on this machine: a matrix product of nano's sizes, and a step of Muon on nano, both ways.
+
+python benchmarks/precision.py
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.optim import Muon
+
+from perceptio import Perceptio
+from perceptio.training.muon import Float32Muon
+from perceptio.training.optimizer import sort_parameters
+from perceptio.training.precision import computes_bfloat16
+
+
+def seconds(action: Callable[[], object], times: int) -> float:
+    """Of one call, after one to warm up."""
+    action()
+    start = time.perf_counter()
+    for _ in range(times):
+        action()
+    return (time.perf_counter() - start) / times
+
+
+def main() -> None:
+    """Print both ratios and what training would choose."""
+    rates = {}
+    for kind in (torch.float32, torch.bfloat16):
+        left, right = torch.randn(4000, 256).to(kind), torch.randn(256, 768).to(kind)
+        rates[kind] = 2 * 4000 * 256 * 768 / seconds(lambda left=left, right=right: left @ right, 5) / 1e9
+        print(f"(4000 x 256) @ (256 x 768), {str(kind).removeprefix('torch.')}: {rates[kind]:.1f} GFLOP/s")
+    model = Perceptio.from_pretrained("nano").model.float()
+    matrices = [nn.Parameter(p.detach()) for _, p, kind in sort_parameters(model) if kind == "matrix"]
+    for matrix in matrices:
+        matrix.grad = torch.randn_like(matrix)
+    steps = {name: kind(matrices, lr=0.0) for name, kind in (("torch", Muon), ("float32", Float32Muon))}
+    times = {name: seconds(optimizer.step, 1) for name, optimizer in steps.items()}
+    print(f"Muon on {len(matrices)} matrices: torch's {times['torch']:.2f} s, in float32 {times['float32']:.2f} s")
+    print(f"float32 over bfloat16: products {rates[torch.float32] / rates[torch.bfloat16]:.1f}x as fast, Muon "
+          f"{times['torch'] / times['float32']:.1f}x; training takes bfloat16 here: {computes_bfloat16()}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

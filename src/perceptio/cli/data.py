@@ -1,0 +1,74 @@
+"""`perceptio data check | show | convert`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perceptio.cli.convert_data import convert_data
+from perceptio.cli.options import AsJson, quiet
+
+app = typer.Typer(help="A person's own data: check it, look at it, convert public data sets.", no_args_is_help=True)
+
+Files = Annotated[list[Path], typer.Argument(help="Files of samples, .jsonl or .parquet.", show_default=False)]
+
+
+@app.command()
+def check(
+    files: Files,
+    model: Annotated[
+        str | None,
+        typer.Option(help="nano, a folder, or a hub id: the model that depth codes are for.", show_default=False),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that read; 0: this one.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Count what is there, and list whatever is missing or malformed; exit code 1 if anything is."""
+    from perceptio.data.check import CodeBook, check_files
+    from perceptio.loading import find
+    from perceptio.model.configuration import PerceptioConfig
+
+    book = None
+    if model is not None:
+        depth = PerceptioConfig.from_pretrained(find(model)).depth
+        book = CodeBook(depth.tokens_per_map, depth.codes)
+    report = check_files(files, book=book, workers=workers)
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), indent=1))
+    else:
+        for problem in report.problems:
+            typer.echo(str(problem))
+        typer.echo(report.to_text())
+        typer.echo(f"{report.bad_samples} bad samples, {len(report.problems)} problems")
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    files: Files,
+    out: Annotated[Path, typer.Option(help="The contact sheet, a PNG.")] = Path("samples.png"),
+    count: Annotated[int, typer.Option(help="Samples, spread evenly over the files.", min=1, max=64)] = 6,
+    model: Annotated[str, typer.Option(help="nano, a folder, or a hub id: the model that would be trained.")] = "nano",
+    explicit: Annotated[
+        float, typer.Option(help="Share of questions that say which spans they want.", min=0, max=1)
+    ] = 0.0,
+) -> None:
+    """Draw what a model will see: pictures with marks, masks, depth, and each token with its weight."""
+    from perceptio.data.contact_sheet import Reader, draw_samples
+    from perceptio.data.schema import read_samples
+    from perceptio.loading import load
+
+    quiet()
+    opened = [read_samples(path) for path in files]
+    loaded, processor = load(model, device="cpu")
+    reader = Reader(processor, loaded.config.vocabulary, loaded.depth_tokenizer)
+    number = draw_samples(opened, count, reader, out, explicit=explicit)
+    print(f"wrote {out}: {number} samples", file=sys.stderr)
+
+
+app.command("convert")(convert_data)

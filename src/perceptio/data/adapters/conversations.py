@@ -1,0 +1,90 @@
+"""LLaVA-1.5's instruction mixture of 665k conversations -> samples of plain questions and answers.
+
+FOLDER/llava_v1_5_mix665k.json   list of {id, image (absent: text only), conversations: [{from: human | gpt, value}]}
+FOLDER/coco/train2017, gqa/images, ocr_vqa/images, textvqa/train_images, vg/VG_100K, vg/VG_100K_2
+
+Sources, all in github.com/haotian-liu/LLaVA: the layout is that of README.md, the fields those of
+docs/Finetune_Custom_Data.md and llava/train/train.py; 40,688 conversations are text only (issues 546 and 657); some of
+OCR-VQA's pictures come as GIF but are named .jpg (issue 593).
+Licence: CC BY-NC 4.0, and the terms of LLaMA, Vicuna and GPT-4 (README.md); pictures have those of their sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from perceptio.data.adapters.source import Source
+from perceptio.data.errors import DataError
+from perceptio.data.schema import Sample, SampleTurn
+
+FILE = "llava_v1_5_mix665k.json"
+PLACEHOLDER = "<image>"
+OTHER_SUFFIXES = (".gif", ".png", ".jpeg")  # of pictures that the file names .jpg whatever they are
+
+
+def conversations(source: Source) -> Iterator[Sample]:
+    """A sample for each conversation about a picture, with a turn for each question.
+
+    The model reads each question as if it had been asked alone, so a turn that takes up the one before it loses that.
+    Conversations without a picture are left out and counted: a sample has one.
+
+    Raises:
+        DataError: if the file is missing or damaged, or pictures are missing.
+    """
+    content = source.json(FILE)
+    path = source.folder / FILE
+    if not isinstance(content, list):
+        raise DataError(f"{path} is not a list of conversations: fetch the original file")
+    for number, each in enumerate(content):
+        if not isinstance(each, dict) or not isinstance(each.get("conversations"), list):
+            raise DataError(f"entry {number} of {path} holds no conversations: fetch the original file")
+    told = [each for each in content if each.get("image")]
+    source.leave_out("conversations without a picture", len(content) - len(told))
+    places = {each["image"]: _places(source, each["image"]) for each in told}
+    there = source.find("pictures", places)
+    for each in told:
+        picture = there.get(each["image"])
+        if picture is None:
+            source.leave_out("conversations whose picture is missing")
+            continue
+        messages = each["conversations"]
+        if sum(str(message.get("value", "")).count(PLACEHOLDER) for message in messages) != 1:
+            source.leave_out(f"conversations that do not say {PLACEHOLDER} exactly once")
+            continue
+        turns = _turns(messages)
+        if not turns:
+            source.leave_out("conversations that are not questions and answers in turn")
+            continue
+        yield Sample(
+            key=f"llava-665k/{each.get('id', '')}",
+            image=source.relative(picture),
+            turns=turns,
+            source="LLaVA-1.5 mix665k",
+            licence="conversations: CC BY-NC 4.0; pictures: their owners' terms",
+        )
+
+
+READERS = {"llava-665k": conversations}
+
+
+def _places(source: Source, name: str) -> list[Path]:
+    """The picture as it is named, or with the suffix of another format."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise DataError(f"{name} in {source.folder / FILE} leads out of the folder: fetch the original file")
+    path = source.folder / name
+    return [path, *(path.with_suffix(suffix) for suffix in OTHER_SUFFIXES)]
+
+
+def _turns(messages: Sequence[dict[str, Any]]) -> tuple[SampleTurn, ...]:
+    """Questions with their answers; none if the speakers do not alternate, or one of them says nothing."""
+    if messages and messages[0].get("from") != "human":
+        messages = messages[1:]  # as LLaVA does
+    said = [str(message.get("value", "")).replace(PLACEHOLDER, "").strip() for message in messages]
+    speakers = [message.get("from") for message in messages]
+    if len(messages) % 2 or speakers != ["human", "gpt"] * (len(messages) // 2) or not all(said):
+        return ()
+    return tuple(
+        SampleTurn(question, answer, "conversation") for question, answer in zip(said[::2], said[1::2], strict=True)
+    )

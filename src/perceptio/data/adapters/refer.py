@@ -1,0 +1,85 @@
+"""RefCOCO, RefCOCO+, RefCOCOg and gRefCOCO -> samples: a picture, and a turn for each expression.
+
+FOLDER/refcoco/refs(unc).p, instances.json   and so on: see `perceptio.data.refer`
+FOLDER/train2014/COCO_train2014_*.jpg        COCO's pictures; also images/train2014, coco/train2014, and
+                                             images/mscoco/images/train2014, where REFER's own loader has them
+
+Licences: the expressions come without one in their archives; COCO's annotations are CC BY 4.0, its pictures have the
+terms of Flickr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+from pycocotools import mask as coco
+
+from perceptio.data.adapters import wording
+from perceptio.data.adapters.source import Source, check_size
+from perceptio.data.refer import COLLECTIONS, read_refer
+from perceptio.data.rle import json_rle
+from perceptio.data.schema import Sample, SampleTurn
+
+PICTURES = ("train2014", "images/train2014", "coco/train2014", "images/mscoco/images/train2014")
+LICENCE = "expressions: none stated; COCO annotations: CC BY 4.0; pictures: Flickr's terms"
+
+
+def refer(dataset: str, source: Source) -> Iterator[Sample]:
+    """A sample for each picture of a split.
+
+    An expression that fits several objects of gRefCOCO gets a [SEG] for each of them, from left to right; one that
+    fits none, none.
+
+    Args:
+        dataset: a name in `COLLECTIONS`.
+        source: the user's folder.
+
+    Raises:
+        DataError: as `read_refer`; if pictures are missing, or one is not of the size of its annotations.
+    """
+    rng = np.random.default_rng(0)
+    images = read_refer(source.folder, dataset, source.split).images
+    places = {image.file_name: [source.folder / folder / image.file_name for folder in PICTURES] for image in images}
+    there = source.find("pictures", places)
+    for image in images:
+        path = there.get(image.file_name)
+        if path is None:
+            source.leave_out("expressions whose picture is missing", image.expressions)
+            continue
+        check_size(path, image.height, image.width)
+        masks: dict[str, int] = {}  # the counts of each code, by its place: several expressions share an object
+        turns: list[SampleTurn] = []
+        for reference in image.references:
+            codes = [json_rle(code)["counts"] for code in sorted(reference.objects, key=_middle) if coco.area(code)]
+            if reference.rle is not None and not codes:
+                source.leave_out("expressions for objects without a pixel", len(reference.expressions))
+                continue
+            objects = tuple(masks.setdefault(code, len(masks)) for code in codes)
+            turns += [_turn(expression, objects, rng) for expression in reference.expressions]
+        if not turns:
+            continue
+        yield Sample(
+            key=f"{dataset}/{source.split}/{path.stem}",
+            image=source.relative(path),
+            turns=tuple(turns),
+            masks=tuple({"size": [image.height, image.width], "counts": counts} for counts in masks),
+            source=COLLECTIONS[dataset].title,
+            licence=LICENCE,
+        )
+
+
+READERS = {name: partial(refer, name) for name in COLLECTIONS}
+
+
+def _turn(expression: str, masks: tuple[int, ...], rng: np.random.Generator) -> SampleTurn:
+    question, answer = wording.segment(expression.strip().lower().rstrip(". "), len(masks), rng)
+    task = "absent" if not masks else "referring" if len(masks) == 1 else "plural"
+    return SampleTurn(question=question, answer=answer, task=task, masks=masks)
+
+
+def _middle(code: dict[str, bytes]) -> float:
+    """x of the middle of a mask's box, px."""
+    left, _, width, _ = coco.toBbox(code)
+    return float(left + width / 2)

@@ -1,0 +1,125 @@
+"""All adapters by name, and the conversion of a user's folder to one file of samples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from perceptio.data.adapters import conversations, depth, grounded, marked, refer, scenes, semantic
+from perceptio.data.adapters.source import Source
+from perceptio.data.errors import DataError
+from perceptio.data.refer import COLLECTIONS as REFER_COLLECTIONS
+from perceptio.data.schema import Sample, write_samples
+from perceptio.files import replacing_folder
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """How one data set becomes samples."""
+
+    read: Callable[[Source], Iterator[Sample]]
+    splits: tuple[str, ...] = ()  # the first is the default; none: the user may name any folder, or none
+
+
+@dataclass
+class Conversion:
+    """What a conversion gave."""
+
+    samples: int
+    turns: int
+    masks: int
+    left_out: dict[str, int]  # what no sample holds, and how many of it
+    files: Path | None  # folder of the files that had to be made
+
+
+_SPLITS: dict[str, tuple[str, ...]] = {
+    **{name: collection.splits for name, collection in REFER_COLLECTIONS.items()},
+    "grandf": ("train",),
+    "openpsg-gcg": ("train", "val"),
+    "refcocog-gcg": ("train", "val"),
+    "flickr30k-gcg": ("train", "val"),
+    "ade20k": ("training", "validation"),
+    "ade20k-depth": ("training", "validation"),
+    "ade20k-marks": ("training", "validation"),
+    "coco-stuff": ("train2017", "val2017"),
+    "llava-665k": ("train",),
+    "scenes": ("train", "val"),
+}
+ADAPTERS = {
+    name: Adapter(read, _SPLITS.get(name, ()))
+    for room in (refer, grounded, semantic, depth, marked, conversations, scenes)
+    for name, read in room.READERS.items()
+}
+
+
+def convert(
+    name: str,
+    folder: str | Path,
+    out: str | Path,
+    split: str = "",
+    *,
+    allow_missing: bool = False,
+    scale: float = 1000.0,
+) -> Conversion:
+    """Write a data set as samples.
+
+    Files that have to be made (pictures and depth of scenes, depth maps of one channel instead of three) go to a folder
+    beside the samples, OUT-files. Nothing half-written is left.
+
+    Args:
+        name: one of `ADAPTERS`.
+        folder: of the data set, in its original layout.
+        out: file of samples, .jsonl or .parquet.
+        split: of the data set; its training split by default.
+        allow_missing: convert what is there, and count what is not.
+        scale: values of 16-bit metric depth per metre.
+
+    Raises:
+        DataError: if there is no such data set, split or folder, files are missing or damaged, or nothing is left.
+        OutputError: if the system refuses to write.
+    """
+    if name not in ADAPTERS:
+        raise DataError(f"there is no data set {name!r}: give one of {', '.join(ADAPTERS)}")
+    adapter = ADAPTERS[name]
+    if adapter.splits and split and split not in adapter.splits:
+        raise DataError(f"{name} has no split {split!r}: give one of {', '.join(adapter.splits)}")
+    if not Path(folder).is_dir():
+        raise DataError(f"there is no folder {folder}: give the folder of {name} as docs/datasets.md describes it")
+    if not scale > 0:
+        raise DataError(f"the scale of depth must be positive, not {scale:g}")
+    out = Path(out)
+    if out.is_dir():
+        raise DataError(f"{out} is a folder: give the name of a file for the samples")
+    files = out.with_name(f"{out.stem}-files")
+    totals = Conversion(0, 0, 0, {}, files)
+    with replacing_folder(files) as made:
+        source = Source(
+            folder=Path(folder),
+            split=split or (adapter.splits[0] if adapter.splits else ""),
+            home=out.parent,
+            made=made,
+            kept=files,
+            allow_missing=allow_missing,
+            scale=scale,
+        )
+        written = made / out.name  # moved to its place after the files that it names
+        write_samples(written, _counted(adapter.read(source), totals))
+        if not totals.samples:
+            reasons = "; ".join(f"{count} {what}" for what, count in source.left_out.items()) or "the folder is empty"
+            raise DataError(f"no sample of {name} is left: {reasons}")
+    os.replace(files / out.name, out)
+    if not any(files.iterdir()):
+        files.rmdir()
+        totals.files = None
+    totals.left_out = dict(source.left_out)
+    return totals
+
+
+def _counted(samples: Iterator[Sample], totals: Conversion) -> Iterator[Sample]:
+    for sample in samples:
+        totals.samples += 1
+        totals.turns += len(sample.turns)
+        totals.masks += len(sample.masks)
+        yield sample

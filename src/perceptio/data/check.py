@@ -1,0 +1,190 @@
+"""What is in files of samples, and everything in them that is missing or malformed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from perceptio.data.opening import inspect_sample
+from perceptio.data.schema import Sample, SampleError, SampleFile
+from perceptio.images import upright_size
+
+
+@dataclass(frozen=True)
+class CodeBook:
+    """What depth codes must be, as a model's tokenizer writes them."""
+
+    tokens_per_map: int  # codes in a map
+    codes: int  # entries of the codebook
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong."""
+
+    file: str
+    line: int
+    field: str  # empty: the whole line
+    reason: str
+
+    def __str__(self) -> str:
+        return str(SampleError(f"{self.file}:{self.line}", self.field, self.reason))
+
+
+@dataclass
+class Report:
+    """Counts of what is there, and problems."""
+
+    files: dict[str, int] = field(default_factory=dict)  # lines that hold a sample, good or bad
+    turns: Counter[str] = field(default_factory=Counter)  # by task, of good samples, as all that follow
+    supervised: Counter[str] = field(default_factory=Counter)  # turns that teach each part of the answer
+    masks: int = 0
+    depth_maps: Counter[str] = field(default_factory=Counter)  # by kind; "codes" where they are given
+    marked: int = 0  # pictures with points
+    sizes: Counter[str] = field(default_factory=Counter)  # of pictures, as "640 x 480"
+    licences: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+    bad: dict[str, list[int]] = field(default_factory=dict)  # indices of bad samples, by file
+
+    @property
+    def samples(self) -> int:
+        """All of them."""
+        return sum(self.files.values())
+
+    @property
+    def bad_samples(self) -> int:
+        """Those with a problem."""
+        return sum(map(len, self.bad.values()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        counts = {"samples": self.samples, "bad_samples": self.bad_samples, **vars(self)}
+        return counts | {"problems": [vars(problem) for problem in self.problems]}
+
+    def to_text(self) -> str:
+        """A few lines for people; problems are not among them."""
+        parts = [
+            f"{self.samples} samples in {len(self.files)} file{'s' if len(self.files) > 1 else ''}",
+            f"{sum(self.turns.values())} turns: {_listed(self.turns)}",
+            f"parts that are taught, in turns: {_listed(self.supervised)}",
+            f"{self.masks} masks",
+            f"depth maps: {_listed(self.depth_maps)}",
+            f"{self.marked} pictures with marked points",
+            f"{len(self.sizes)} sizes of pictures, most often {_listed(self.sizes, 3)}",
+            f"licences: {_listed(self.licences)}",
+        ]
+        return "\n".join(parts)
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What one line gave."""
+
+    file: int
+    index: int
+    problems: tuple[SampleError, ...]
+    sample: Sample | None = None  # None if it is bad
+    size: str = ""  # of its picture
+
+
+class _Findings(Dataset[_Finding]):
+    """All lines of all files, read and inspected when asked for."""
+
+    def __init__(self, files: Sequence[SampleFile], book: CodeBook | None) -> None:
+        self.files, self.book = files, book
+        self.places = [(number, index) for number, file in enumerate(files) for index in range(len(file))]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, place: int) -> _Finding:
+        number, index = self.places[place]
+        file = self.files[number]
+        where = file.where(index)
+        try:
+            sample = file[index]
+        except SampleError as error:
+            return _Finding(number, index, (error,))
+        record, problems = inspect_sample(sample, file.path.parent, where)
+        problems += _code_problems(sample, self.book, where)
+        if record is None or problems:
+            return _Finding(number, index, tuple(problems))
+        width, height = upright_size(file.path.parent / sample.image)
+        return _Finding(number, index, (), sample, f"{width} x {height}")
+
+
+def check_files(
+    paths: Sequence[str | Path], *, book: CodeBook | None = None, workers: int = 0, quiet: bool = False
+) -> Report:
+    """Read every line of some files and all that it points at.
+
+    Args:
+        paths: of JSONL or parquet.
+        book: of the model that depth codes are for; by default they need only agree in number with the first.
+        workers: processes; 0: this one.
+        quiet: draw no progress bar.
+
+    Raises:
+        DataError: if a file is missing, of another kind, damaged as a whole or empty.
+    """
+    files = [SampleFile(path) for path in paths]
+    report = Report({str(file.path): len(file) for file in files})
+    findings = _Findings(files, book)
+    loader = DataLoader(findings, batch_size=None, num_workers=workers, collate_fn=_alone)
+    counts: set[int] = set()
+    for finding in tqdm(loader, "checking", len(findings), disable=quiet, unit="sample"):
+        file, problems, sample = files[finding.file], list(finding.problems), finding.sample
+        if sample is not None and sample.codes is not None:
+            counts.add(len(sample.codes))
+            if len(counts) > 1:
+                counts.discard(len(sample.codes))
+                reason = f"has {len(sample.codes)} depth codes where earlier samples have {next(iter(counts))}"
+                problems.append(SampleError(file.where(finding.index), "codes", reason))
+        if problems:
+            report.bad.setdefault(str(file.path), []).append(finding.index)
+            line = file.line(finding.index)
+            report.problems += [Problem(str(file.path), line, each.field, each.reason) for each in problems]
+        elif sample is not None:
+            _count(report, sample, finding.size)
+    return report
+
+
+def _alone(finding: Any) -> Any:
+    """Without batches there is nothing to collate."""
+    return finding
+
+
+def _code_problems(sample: Sample, book: CodeBook | None, where: str) -> list[SampleError]:
+    if book is None or sample.codes is None:
+        return []
+    if len(sample.codes) != book.tokens_per_map:
+        reason = f"has {len(sample.codes)} depth codes, but a map of this model has {book.tokens_per_map}"
+        return [SampleError(where, "codes", reason)]
+    if max(sample.codes) >= book.codes:
+        return [SampleError(where, "codes", f"has the code {max(sample.codes)}, but the last one is {book.codes - 1}")]
+    return []
+
+
+def _count(report: Report, sample: Sample, size: str) -> None:
+    for turn in sample.turns:
+        report.turns[turn.task] += 1
+        there = {"seg": bool(turn.masks), "depth": turn.depth, "text": True}
+        report.supervised.update(span for span in turn.supervise if there[span])
+    report.masks += len(sample.masks)
+    report.marked += bool(sample.points)
+    report.sizes[size] += 1
+    report.licences[sample.licence or "not stated"] += 1
+    if sample.codes is not None:
+        report.depth_maps["codes"] += 1
+    elif sample.depth is not None:
+        report.depth_maps[sample.depth_kind] += 1
+
+
+def _listed(counter: Counter[str], most: int | None = None) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common(most)) or "none"

@@ -1,0 +1,87 @@
+"""A mixture whose every sample has been read before: training starts on good data, or says what it leaves out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from perceptio.data.check import CodeBook, check_files
+from perceptio.data.errors import DataError
+from perceptio.data.mixture import Annealing, DataMixture
+from perceptio.files import replacing
+
+RECORD = "data.json"  # in the folder of a run: what its data was found to be
+_SHOWN = 3  # problems that the refusal quotes
+
+
+def open_mixture(
+    files: Mapping[str, float],
+    seed: int,
+    folder: Path,
+    *,
+    skip_bad: bool = False,
+    batch: int = 1,
+    annealing: Annealing | None = None,
+    visual: Callable[[int, int], int] | None = None,
+    book: CodeBook | None = None,
+    workers: int = 0,
+) -> DataMixture:
+    """Check all samples of some files, and mix the good ones.
+
+    What was found stands in FOLDER/data.json; while the files stay as they are, it is not looked for again. What is
+    left out is logged as a warning too.
+
+    Args:
+        files: as of `DataMixture`, which says what `seed`, `batch`, `annealing` and `visual` are.
+        seed: of every order.
+        folder: of the run.
+        skip_bad: train on the rest if samples are bad.
+        batch: visits that make one batch.
+        annealing: of depth generation.
+        visual: tokens of a picture.
+        book: of the model.
+        workers: processes that check.
+
+    Raises:
+        DataError: if samples are bad and are not to be skipped, or there is no mixture without them.
+    """
+    found = _checked(list(files), folder / RECORD, book, workers)
+    problems, bad = found["problems"], f"{found['bad_samples']} of {found['samples']} samples are bad"
+    if problems and not skip_bad:
+        raise DataError(
+            f"{bad} ({'; '.join(problems[:_SHOWN])}{'; ...' if problems[_SHOWN:] else ''}): `perceptio data check` "
+            "lists all; mend them, or say skip_bad to train on the rest"
+        )
+    if problems:
+        logging.getLogger(__name__).warning("%s and left out: see %s", bad, folder / RECORD)
+    return DataMixture(files, seed, batch=batch, annealing=annealing, visual=visual, bad=found["bad"])
+
+
+def _checked(files: list[str], path: Path, book: CodeBook | None, workers: int) -> dict[str, Any]:
+    """What the check found, from the record if the files have not changed since."""
+    state = _state(files, book)
+    if path.is_file():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if found["state"] == state:
+            return found
+    report = check_files(files, book=book, workers=workers)
+    found = report.to_dict() | {"problems": [str(problem) for problem in report.problems], "state": state}
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return found
+
+
+def _state(files: list[str], book: CodeBook | None) -> str:
+    """Changes when a file of samples does; pictures are taken to stay as they are."""
+    parts: list[object] = [book]
+    for name in files:
+        path = Path(name)
+        if not path.is_file():
+            raise DataError(f"there is no file {path}")
+        status = path.stat()
+        parts += [name, status.st_size, status.st_mtime_ns]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -1,0 +1,212 @@
+"""Fine-tune a model on somebody's own data: `Finetune(recipe, folder).run()`, on one process or under torchrun.
+
+The run's folder holds checkpoints and curves while it trains; at the end `adapter/` (a peft folder, with the parts that
+train whole beside) and `model/`, the merged model that `Perceptio.from_pretrained` loads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from perceptio.data.packing import PackedRow, collate, pack_record
+from perceptio.data.record import Record
+from perceptio.files import replacing_folder
+from perceptio.loading import load
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.processing import PerceptioProcessor
+from perceptio.segmentation.cache import FeatureCache
+from perceptio.training.checkpoint import last_checkpoint
+from perceptio.training.finetune_data import TuningData, open_data
+from perceptio.training.finetune_recipe import FinetuneRecipe, TuningPlan
+from perceptio.training.finetune_trainer import TRAINED_FILE, FinetuneTrainer
+from perceptio.training.lora import adapt, load_trained, merge, new_rows, save_adapter
+from perceptio.training.precision import computes_bfloat16
+from perceptio.training.recipe import Stage
+from perceptio.training.sharding import shard
+from perceptio.training.trainer import train_stage
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+NumberedRow = tuple[int, PackedRow]  # the number of the visit in the run, and its sequence
+
+
+class Rows(Dataset[NumberedRow]):
+    """Records as packed sequences; each depends on the number of its visit alone.
+
+    Args:
+        records: by number of the visit.
+        pack: (record, generator) -> sequence.
+        seed: of the run.
+    """
+
+    def __init__(
+        self, records: Dataset[Record], pack: Callable[[Record, np.random.Generator], PackedRow], seed: int
+    ) -> None:
+        self.records = records
+        self.pack = pack
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.records)  # type: ignore[arg-type]
+
+    def __getitem__(self, visit: int) -> NumberedRow:
+        return visit, self.pack(self.records[visit], np.random.default_rng((self.seed, visit)))
+
+
+class Finetune:
+    """One fine-tune in one folder.
+
+    Args:
+        recipe: what to train.
+        folder: of everything the run writes.
+        data: records to train on in place of the recipe's own.
+    """
+
+    def __init__(self, recipe: FinetuneRecipe, folder: str | Path, data: TuningData | None = None) -> None:
+        self.recipe = recipe
+        self.folder = Path(folder)
+        self._data = data
+
+    def run(self) -> None:
+        """Train, from the last complete checkpoint if there is one, and export; a finished run is left as it is.
+
+        Raises:
+            ValueError: if base, data or batch sizes do not work out; the message says what to do.
+        """
+        from accelerate import PartialState
+
+        if (self.folder / "model").is_dir():
+            return
+        for plugin in ("FSDP", "DEEPSPEED"):
+            if os.environ.get(f"ACCELERATE_USE_{plugin}") == "true":
+                raise ValueError(
+                    f"a fine-tune is not sharded by accelerate's {plugin} plugin: launch it with torchrun, and set "
+                    "tuning: shard: true in the recipe"
+                )
+        recipe, plan = self.recipe, self.recipe.tuning
+        place = PartialState(cpu=not torch.cuda.is_available())
+        data = self._data or open_data(recipe.data, recipe.seed)
+        stage = as_stage(plan, data.samples, place.num_processes)
+        model, processor = self._base()
+        if recipe.sam_cache:
+            model.feature_cache = FeatureCache(Path(recipe.sam_cache), model.sam.vision_encoder)
+        torch.manual_seed(recipe.seed)
+        prepare(model, processor.tokenizer, recipe)
+        if plan.shard:
+            shard(model.to(place.device))
+        train_stage(
+            model,
+            self._rows(data.training(stage.steps * plan.global_batch), model, processor),
+            Collate(processor.tokenizer.pad_token_id),
+            stage,
+            self.folder,
+            seed=recipe.seed,
+            validation=None if data.validation is None else self._rows(data.validation, model, processor),
+            evaluate_every=plan.evaluate_every,
+            scales=rates(plan),
+            trainer=FinetuneTrainer,
+        )
+        if place.is_main_process:
+            self._export()
+        place.wait_for_everyone()
+
+    def _base(self) -> tuple[PerceptioForConditionalGeneration, PerceptioProcessor]:
+        half = self.recipe.tuning.bf16 and computes_bfloat16()
+        model, processor = load(self.recipe.base, device="cpu", dtype=torch.bfloat16 if half else torch.float32)
+        model.depth_tokenizer.float()  # in bfloat16 a map near the border of two codes would get the other one
+        model.loss_weights = self.recipe.losses
+        return model, processor
+
+    def _rows(
+        self, records: Dataset[Record], model: PerceptioForConditionalGeneration, processor: PerceptioProcessor
+    ) -> Rows:
+        config, plan = model.config, self.recipe.packing
+
+        def pack(record: Record, rng: np.random.Generator) -> PackedRow:
+            return pack_record(
+                record,
+                processor,
+                config.vocabulary,
+                rng,
+                depth_size=config.depth.image_size,
+                explicit=plan.explicit,
+                length=plan.length,
+            )
+
+        return Rows(records, pack, self.recipe.seed)
+
+    def _export(self) -> None:
+        """Write the adapter, and the base with the adapter merged into it."""
+        checkpoint = last_checkpoint(self.folder)
+        assert checkpoint is not None
+        model, processor = self._base()
+        adapted = prepare(model, processor.tokenizer, self.recipe)
+        load_trained(model, load_file(checkpoint / TRAINED_FILE))
+        save_adapter(adapted, self.folder / "adapter")
+        merged = merge(adapted)
+        with replacing_folder(self.folder / "model") as beside:
+            merged.save_pretrained(beside)
+            processor.save_pretrained(beside)
+
+
+class Collate:
+    """Rows -> arguments of forward, with the number of the first visit, which seeds the batch.
+
+    Args:
+        padding: id of the padding token.
+    """
+
+    def __init__(self, padding: int) -> None:
+        self.padding = padding
+
+    def __call__(self, rows: Sequence[NumberedRow]) -> dict[str, Tensor]:
+        return collate([row for _, row in rows], self.padding) | {"visit": torch.tensor(rows[0][0])}
+
+
+def prepare(
+    model: PerceptioForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, recipe: FinetuneRecipe
+) -> PeftModel:
+    """Make a base model trainable as the recipe says, in place; see `lora.adapt`."""
+    adapted = adapt(model, recipe.lora, new_rows(tokenizer, model.config.vocabulary))
+    if recipe.tuning.checkpointing:
+        model.vlm.model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+    return adapted
+
+
+def as_stage(plan: TuningPlan, samples: int, processes: int) -> Stage:
+    """The trainer's own settings for a run over `samples` a pass on so many processes.
+
+    Raises:
+        ValueError: if the global batch cannot be split over them.
+    """
+    steps = plan.total_steps(samples)
+    return Stage(
+        steps=steps,
+        batch=plan.batch,
+        accumulate=plan.accumulate(processes),
+        learning_rate=plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        warmup=round(plan.warmup * steps),
+        clip=plan.clip,
+        beta2=plan.beta2,
+        bf16=plan.bf16,
+        workers=plan.workers,
+        log_every=plan.log_every,
+        save_every=plan.save_every,
+    )
+
+
+def rates(plan: TuningPlan) -> dict[str, float]:
+    """Factors on the learning rate, by part."""
+    return {"sam.mask_decoder": plan.decoder_rate, "vlm.model.language_model.embed_tokens": plan.rows_rate}

@@ -1,0 +1,66 @@
+"""The conversion as a whole: names, splits, and that nothing half-written is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perceptio.data.adapters.registry import ADAPTERS, convert
+from perceptio.data.errors import DataError
+from perceptio.data.schema import read_samples
+
+
+@pytest.fixture
+def data(tmp_path: Path, picture) -> Path:
+    folder = tmp_path / "data"
+    picture(folder / "images" / "a.jpg", 20, 30)
+    (folder / "depth").mkdir()
+    np.save(folder / "depth" / "a.npy", np.linspace(1, 2, 600).reshape(20, 30))
+    return folder
+
+
+def test_every_data_set_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text()
+    assert [name for name in ADAPTERS if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("coco", "data"), r"there is no data set 'coco': give one of refcoco, refcoco\+, refcocog"),
+        (("refcoco", "data", "test"), "refcoco has no split 'test': give one of train, val, testA, testB"),
+        (("depth", "nowhere"), "there is no folder .*nowhere: give the folder of depth"),
+    ],
+)
+def test_wrong_names_list_the_right_ones(tmp_path, data, arguments, message) -> None:
+    name, folder, *split = arguments
+    with pytest.raises(DataError, match=message):
+        convert(name, tmp_path / folder, tmp_path / "out.jsonl", *split)
+
+
+def test_parquet_is_written_by_its_suffix(tmp_path, data) -> None:
+    pytest.importorskip("pyarrow")
+    convert("depth", data, tmp_path / "out.parquet")
+    assert read_samples(tmp_path / "out.parquet")[0].image == "data/images/a.jpg"
+    with pytest.raises(DataError, match=r"neither \.jsonl nor \.parquet"):
+        convert("depth", data, tmp_path / "out.txt")
+
+
+def test_a_failed_conversion_leaves_the_old_samples(tmp_path, data) -> None:
+    out = tmp_path / "out.jsonl"
+    convert("depth", data, out)
+    before = out.read_text()
+    np.save(data / "depth" / "a.npy", np.zeros((20, 30)))
+    with pytest.raises(DataError):
+        convert("depth", data, out)
+    with pytest.raises(DataError, match="no sample of depth is left: 1 depth maps that cannot be used"):
+        convert("depth", data, out, allow_missing=True)
+    assert out.read_text() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out.jsonl"]
+
+
+def test_a_scale_that_is_no_scale_is_refused(tmp_path, data) -> None:
+    with pytest.raises(DataError, match="the scale of depth must be positive, not 0"):
+        convert("depth", data, tmp_path / "out.jsonl", scale=0.0)

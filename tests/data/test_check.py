@@ -1,0 +1,82 @@
+"""Checking whole files, and training that starts on good data alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from perceptio.data.check import CodeBook, check_files
+from perceptio.data.errors import DataError
+from perceptio.data.preparation import RECORD, open_mixture
+from perceptio.data.schema import Point, Sample, write_samples
+
+
+@pytest.fixture
+def mixed(home: Path, sample: Sample) -> Path:
+    """Lines 1, 4 and 5 are good; 2 does not parse, 3 has two faults."""
+    path = home / "mixed.jsonl"
+    bad = replace(sample, image="none.png", codes=(-1,))
+    coded = replace(sample, depth=None, codes=(1, 2, 3, 4), points=(Point("A", 9, 9),), licence="")
+    lines = [sample.to_dict(), None, bad.to_dict(), coded.to_dict(), sample.to_dict()]
+    path.write_text("\n".join("{" if line is None else json.dumps(line) for line in lines))
+    return path
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_good_samples_are_counted_and_faults_are_listed(mixed: Path, workers: int) -> None:
+    report = check_files([mixed], workers=workers, quiet=True)
+    assert (report.samples, report.bad_samples) == (5, 2)
+    assert report.bad == {str(mixed): [1, 2]}
+    assert report.turns == {"referring": 3, "depth": 3, "counting": 3}
+    assert report.supervised == {"text": 9, "seg": 3, "depth": 3}
+    assert (report.masks, report.marked) == (6, 1)
+    assert report.depth_maps == {"metric": 2, "codes": 1}
+    assert report.sizes == {"48 x 32": 3}
+    assert report.licences == {"CC0": 2, "not stated": 1}
+    assert [(each.line, each.field) for each in report.problems] == [(2, ""), (3, "codes"), (3, "image")]
+    assert str(report.problems[2]).startswith(f"{mixed}:3: image: there is no image file")
+    assert json.loads(json.dumps(report.to_dict()))["problems"][0]["line"] == 2
+    assert "5 samples in 1 file" in report.to_text()
+
+
+def test_codes_are_measured_by_the_model_or_by_each_other(home: Path, sample: Sample) -> None:
+    path = home / "codes.jsonl"
+    write_samples(path, [replace(sample, codes=codes) for codes in ((1, 2, 3, 4), (1, 2, 3), (1, 2, 3, 9))])
+    assert [(each.line, each.field) for each in check_files([path], quiet=True).problems] == [(2, "codes")]
+    report = check_files([path], book=CodeBook(tokens_per_map=4, codes=8), quiet=True)
+    assert [each.line for each in report.problems] == [2, 3]
+    assert "has 3 depth codes, but a map of this model has 4" in report.problems[0].reason
+    assert "has the code 9, but the last one is 7" in report.problems[1].reason
+
+
+def test_training_refuses_bad_data_unless_it_is_told_to_skip_it(
+    mixed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(DataError, match=r"2 of 5 samples are bad .*mixed\.jsonl:2.*skip_bad"):
+        open_mixture({str(mixed): 1.0}, 0, folder)
+    with caplog.at_level(logging.WARNING):
+        mixture = open_mixture({str(mixed): 1.0}, 0, folder, skip_bad=True)
+    assert "2 of 5 samples are bad and left out" in caplog.text
+    assert mixture.samples == 3
+    found = json.loads((folder / RECORD).read_text())
+    assert (found["bad_samples"], found["bad"]) == (2, {str(mixed): [1, 2]})
+
+
+def test_files_are_checked_again_only_if_they_change(home: Path, sample: Sample) -> None:
+    path, folder = home / "x.jsonl", home / "run"
+    write_samples(path, [sample])
+    open_mixture({str(path): 1.0}, 0, folder)
+    first = (folder / RECORD).read_text()
+    (folder / RECORD).write_text(first.replace('"masks": 2', '"masks": 77'))
+    open_mixture({str(path): 2.0}, 1, folder)
+    assert json.loads((folder / RECORD).read_text())["masks"] == 77
+    write_samples(path, [sample, sample])
+    assert open_mixture({str(path): 1.0}, 0, folder).samples == 2
+    assert json.loads((folder / RECORD).read_text())["masks"] == 4
+    with pytest.raises(DataError, match="there is no file"):
+        open_mixture({"none.jsonl": 1.0}, 0, folder)

@@ -1,0 +1,66 @@
+"""What the sheet says of tokens must be what the packing teaches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from perceptio.data.contact_sheet import Reader, draw_samples, pieces
+from perceptio.data.opening import open_sample
+from perceptio.data.packing import TokenWeights, pack_record
+from perceptio.data.schema import Point, Sample, SampleError, SampleFile, write_samples
+from perceptio.pipeline import Perceptio
+
+
+@pytest.fixture
+def reader(tiny: Perceptio) -> Reader:
+    return Reader(tiny.processor, tiny.model.config.vocabulary, tiny.model.depth_tokenizer)
+
+
+def test_taught_tokens_carry_their_weights_and_others_none(sample: Sample, home: Path, reader: Reader) -> None:
+    row = pack_record(
+        open_sample(sample, home, "x"), reader.processor, reader.vocabulary, np.random.default_rng(0), depth_size=32
+    )
+    shown = pieces(row, reader)
+    weights = TokenWeights()
+    said = "".join(piece.text for piece in shown)
+    assert "<picture> x 64" in said
+    assert "[SEG][SEG]Here: <p>one</p> and <p>two</p>.<|im_end|>" in said
+    assert "<DEPTH_START><DEPTH> x 16 <DEPTH_END>Here.<|im_end|>" in said
+    taught = "".join(piece.text for piece in shown if piece.weight is not None)
+    assert taught.startswith("[SEG][SEG]Here: ")
+    assert "assistant" not in taught
+    assert "Where" not in taught
+    assert [piece.weight for piece in shown if piece.text == "[SEG]"] == [weights.segment] * 2
+    assert [piece.text.strip() for piece in shown if piece.weight == weights.telling] == ["2"]
+    assert [piece.text for piece in shown if piece.weight == weights.end] == ["<|im_end|>"] * 3
+
+
+def test_what_is_not_supervised_is_not_marked(sample: Sample, home: Path, reader: Reader) -> None:
+    turns = (replace(sample.turns[0], supervise=("seg",)),)
+    record = open_sample(replace(sample, turns=turns), home, "x")
+    row = pack_record(record, reader.processor, reader.vocabulary, np.random.default_rng(0), depth_size=32)
+    assert [piece.text for piece in pieces(row, reader) if piece.weight is not None] == ["[SEG]"] * 2
+
+
+def test_a_sheet_shows_maps_codes_marks_and_samples_without_any(sample: Sample, home: Path, reader: Reader) -> None:
+    plain = replace(sample, turns=sample.turns[2:], masks=(), depth=None)
+    coded = replace(sample, depth=None, codes=(1,) * 16, points=(Point("A", 20, 20),))
+    write_samples(home / "x.jsonl", [sample, plain, coded])
+    file = SampleFile(home / "x.jsonl")
+    assert draw_samples([file], 2, reader, home / "two.png") == 2
+    assert draw_samples([file], 9, reader, home / "all.png") == 3
+    two, three = Image.open(home / "two.png"), Image.open(home / "all.png")
+    assert two.width == three.width
+    assert two.height < three.height
+
+
+def test_a_bad_sample_is_named_and_nothing_is_written(sample: Sample, home: Path, reader: Reader) -> None:
+    write_samples(home / "x.jsonl", [replace(sample, image="none.png")])
+    with pytest.raises(SampleError, match=r"x\.jsonl:1: image"):
+        draw_samples([SampleFile(home / "x.jsonl")], 1, reader, home / "sheet.png")
+    assert not (home / "sheet.png").exists()
