@@ -43,7 +43,9 @@ def test_weights_gradients_and_optimiser_are_exact(real: tuple[PerceptioForCondi
     trained = [value for value in model.parameters() if value.requires_grad]
     for value in trained:
         value.grad = torch.zeros_like(value)
-    assert sum(part.gradients for part in parts) == sum(value.grad.nbytes for value in trained if value.grad is not None)
+    assert sum(part.gradients for part in parts) == sum(
+        value.grad.nbytes for value in trained if value.grad is not None
+    )
     optimizer = torch.optim.AdamW(trained)
     optimizer.step()
     state = sum(value.nbytes for values in optimizer.state.values() for value in values.values())
@@ -94,7 +96,10 @@ def test_the_operations_of_a_layer_are_those_of_its_matrices(
 
 def test_sharding_spreads_what_the_model_holds(tiny_folder: Path) -> None:
     config = load(tiny_folder, device="cpu")[0].config
-    whole, recipe = count_parts(skeleton(config, RECIPE, 20)), replace(RECIPE, tuning=replace(RECIPE.tuning, shard=True))
+    whole, recipe = (
+        count_parts(skeleton(config, RECIPE, 20)),
+        replace(RECIPE, tuning=replace(RECIPE.tuning, shard=True)),
+    )
     spread = estimate(skeleton(config, recipe, 20), recipe, LOAD, processes=2).parts
     for name, part in whole.items():
         assert spread[name].weights == -(-part.weights // 2)

@@ -153,7 +153,9 @@ def count_parts(model: nn.Module) -> dict[str, Part]:
     return parts
 
 
-def estimate(model: PerceptioForConditionalGeneration, recipe: FinetuneRecipe, load: Load, processes: int = 1) -> Estimate:
+def estimate(
+    model: PerceptioForConditionalGeneration, recipe: FinetuneRecipe, load: Load, processes: int = 1
+) -> Estimate:
     """Memory and operations of a step on one of `processes` devices.
 
     Args:
