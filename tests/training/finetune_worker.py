@@ -1,4 +1,5 @@
-"""A small fine-tune as a script, for tests that need processes of their own: torchrun, and one that dies while it saves.
+"""A small fine-tune as a script, for tests that need processes of their own: torchrun, and one that dies while
+it saves.
 
 finetune_worker.py BASE FOLDER [--shard] [--die optimizer.pt]
 """

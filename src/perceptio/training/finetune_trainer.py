@@ -27,8 +27,9 @@ class FinetuneTrainer(StageTrainer):
     def _wrap_model(self, model: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
         if is_sharded(model):
             # autocast without DDP, which would replicate what is spread
-            model = self.accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
-            model._is_accelerate_prepared = True
+            prepared: Any = self.accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+            prepared._is_accelerate_prepared = True
+            model = prepared
         return super()._wrap_model(model, *args, **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -75,10 +75,10 @@ def adapt(model: PerceptioForConditionalGeneration, plan: LoraPlan, rows: Sequen
             trainable_token_indices=trained_rows,
         ),
     )
-    for part in model.modules():
-        if isinstance(part, BaseTunerLayer):
-            # autocast casts where it must; peft would keep a float32 copy of each layer's input for the way back
-            part.cast_input_dtype_enabled = False
+    layers: list[Any] = [part for part in model.modules() if isinstance(part, BaseTunerLayer)]
+    for layer in layers:
+        # autocast casts where it must; peft would keep a float32 copy of each layer's input for the way back
+        layer.cast_input_dtype_enabled = False
     for name in WHOLE_PARTS:
         model.get_submodule(name).requires_grad_(True)
     for parameter in model.parameters():
@@ -120,7 +120,7 @@ def load_trained(model: nn.Module, weights: dict[str, Tensor]) -> None:
 
 def save_adapter(adapted: PeftModel, folder: Path) -> None:
     """Write a folder as peft does (LoRA and token rows), and the parts that train whole in a file beside."""
-    model = adapted.base_model.model
+    model: Any = adapted.base_model.model
     parts = {
         f"{part}.{name}": value.detach().cpu().contiguous()
         for part in WHOLE_PARTS

@@ -9,8 +9,8 @@
 - *step*: operations of one step, forward, again if checkpointed, and backward, over the device's peak times a
   utilisation of 0.4. SAM 2 runs in float32.
 
-Weights, gradients and optimiser are exact; the rest is an estimate for sequences of full length, without the allocator's
-waste (10 % is common). Sharding divides the first three by the number of processes.
+Weights, gradients and optimiser are exact; the rest is an estimate for sequences of full length, without the
+allocator's waste (10 % is common). Sharding divides the first three by the number of processes.
 """
 
 from __future__ import annotations
