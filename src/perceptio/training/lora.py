@@ -75,8 +75,8 @@ def adapt(model: PerceptioForConditionalGeneration, plan: LoraPlan, rows: Sequen
             trainable_token_indices=trained_rows,
         ),
     )
-    layers: list[Any] = [part for part in model.modules() if isinstance(part, BaseTunerLayer)]
-    for layer in layers:
+    tuned: list[Any] = [part for part in model.modules() if isinstance(part, BaseTunerLayer)]
+    for layer in tuned:
         # autocast casts where it must; peft would keep a float32 copy of each layer's input for the way back
         layer.cast_input_dtype_enabled = False
     for name in WHOLE_PARTS:
