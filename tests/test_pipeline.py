@@ -137,7 +137,7 @@ def test_masks_are_numbered_as_in_the_answer_where_others_are_dropped(tiny: Perc
     model = copy.deepcopy(tiny.model)
     torch.nn.init.normal_(model.sam.mask_decoder.pred_obj_score_head.proj_out.weight, std=30.0)
     mixed = Perceptio(model, tiny.processor)
-    for seed in range(20):
+    for seed in range(100):
         image = np.random.default_rng(seed).integers(0, 256, (30, 30, 3), dtype=np.uint8)
         *events, done = mixed.stream(image, PROMPTS[1], seg="on", depth="off", max_new_tokens=40)
         assert isinstance(done, Done)
