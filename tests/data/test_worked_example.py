@@ -34,7 +34,7 @@ def draw_photos(home: Path) -> None:
         width, height = (80, 60) if photo % 2 else (60, 80)
         picture, ids = Image.new("RGB", (width, height), (120, 140, 160)), Image.new("L", (width, height))
         for number, name in enumerate(("mug", "kettle"), 1):
-            x, y = (int(value) for value in rng.integers(2, 25, 2))
+            x, y = int(rng.integers(2, 22)), 29 * number - 27 + int(rng.integers(4))  # one above the other
             for image, color in ((picture, (60 * number, 200, 40)), (ids, number)):
                 ImageDraw.Draw(image).rectangle((x, y, x + 20 + number * 8, y + 25), fill=color)
             rows.append((f"{photo:04}", str(number), name))
