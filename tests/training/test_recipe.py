@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from perceptio.training.finetune_recipe import FinetuneRecipe
 from perceptio.training.recipe import Recipe, RecipeError, load_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -32,6 +33,15 @@ def test_what_is_not_said_keeps_its_default(tmp_path: Path) -> None:
     assert recipe.vision == Recipe("x").vision
 
 
+def test_a_base_makes_it_a_fine_tune(tmp_path: Path) -> None:
+    text = "name: x\nbase: nano\ndata:\n  train:\n    a.jsonl: 2\ntuning:\n  batch: 4\n"
+    recipe = load_recipe(write(tmp_path, text))
+    assert isinstance(recipe, FinetuneRecipe)
+    assert recipe.data.train == {"a.jsonl": 2.0}
+    assert recipe.tuning.accumulate(2) == 8
+    assert recipe.tuning.total_steps(640) == 10
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -41,6 +51,10 @@ def test_what_is_not_said_keeps_its_default(tmp_path: Path) -> None:
         ("name: x\njoint:\n  steps: 1.5\n", "steps must be of type int"),
         ("name: x\njoint:\n  bf16: 1\n", "bf16 must be of type bool"),
         ("seed: 1\n", "name"),
+        ("name: x\nbase: nano\n", "data"),
+        ("name: x\nbase: nano\ndata:\n  train: [a.jsonl]\n", "train must be a mapping with names as keys"),
+        ("name: x\nbase: nano\ndata:\n  train:\n    a.jsonl: often\n", "a.jsonl must be of type float, not 'often'"),
+        ("name: x\nbase: nano\ndata:\n  train: {}\nlora:\n  rank: 0\n", "need rank >= 1"),
         ("- a\n- b\n", "must be a mapping"),
         ("name: [\n", "not valid YAML"),
     ],

@@ -49,10 +49,10 @@ def train(
 def _finetune(plan: FinetuneRecipe, folder: Path, dry_run: bool, devices: int) -> None:
     quiet()
     if dry_run:
-        from perceptio.training.dry_run import check_data, plan_memory
+        from perceptio.training.dry_run import dry_run as planned
 
-        typer.echo(plan_memory(plan, devices))
-        typer.echo(check_data(plan))
+        for text in planned(plan, folder, devices):
+            typer.echo(text)
         return
     from perceptio.training.finetune import Finetune
 

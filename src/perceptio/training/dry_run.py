@@ -3,78 +3,79 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from perceptio.data.packing import IGNORED, PackedRow, pack_record
+from perceptio.data.errors import DataError
+from perceptio.data.packing import IGNORED, PackedRow
 from perceptio.loading import SHIPPED, find
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.training.finetune_data import open_data
+from perceptio.training.finetune_data import TuningData, open_data
 from perceptio.training.finetune_recipe import FinetuneRecipe
 from perceptio.training.lora import new_rows
 from perceptio.training.memory import Load, estimate, published, skeleton, to_text
+from perceptio.training.rows import packer
 
-_LOOKED_AT = 32  # records, spread over the mixture, whose sequences give the estimate its load
+_LOOKED_AT = 32  # visits whose sequences give the estimate its load
 _TILES = 13  # of a picture that nothing is known of: InternVL's twelve and the thumbnail
 
 
-def plan_memory(recipe: FinetuneRecipe, devices: int = 1) -> str:
-    """Memory by part and time of a step, as a table.
+def dry_run(recipe: FinetuneRecipe, folder: Path, devices: int = 1) -> Iterator[str]:
+    """Memory by part and time of a step as a table, then what the data is.
 
-    Where base and data are there, for the largest of some of its sequences; otherwise for the longest that the recipe
-    allows, half of whose words are answers.
+    The table is for the largest of some of the run's sequences where base and data are there; otherwise for the longest
+    that the recipe allows, half of whose words are answers.
+
+    Args:
+        recipe: of the fine-tune.
+        folder: of the run; what is found in the data is kept there.
+        devices: that share the work.
 
     Raises:
-        ValueError: if neither `base` is a folder nor `sizes` names a published model, or the batch cannot be split.
+        ValueError: if neither `base` is a folder nor `sizes` names a published model, the batch cannot be split, or,
+            after the table, something is wrong with the data.
     """
+    config, processor, rows = _base(recipe)
+    data: TuningData | None = None
+    problem: DataError | None = None
+    load = assumed_load(config, recipe.packing.length)
+    try:
+        data = open_data(recipe, folder, config, processor)
+        if processor is not None:
+            load = measured_load(first_rows(recipe, data, config, processor))
+    except DataError as error:  # the table first: it may be why the data is not there yet
+        problem = error
+    yield to_text(estimate(skeleton(config, recipe, rows), recipe, load, devices), load)
+    if problem is not None:
+        raise problem
+    assert data is not None
+    steps, batch = recipe.tuning.total_steps(data.samples), recipe.tuning.global_batch
+    yield f"data: {data.samples} samples in a pass, {steps} steps of {batch}"
+
+
+def _base(recipe: FinetuneRecipe) -> tuple[PerceptioConfig, PerceptioProcessor | None, int]:
+    """Configuration, processor (if the base is there), and number of token rows that train."""
     if recipe.base in SHIPPED or os.path.isdir(recipe.base):
-        folder = find(recipe.base)
-        config = PerceptioConfig.from_pretrained(folder)
-        processor = PerceptioProcessor.from_pretrained(folder)
-        rows = len(new_rows(processor.tokenizer, config.vocabulary))
-        load = measured_load(sample_rows(recipe, config, processor))
-    elif recipe.sizes:
-        config = published(recipe.sizes)
-        rows = len(config.depth_code_token_ids) + 5  # [SEG], START, END, <p>, </p>
-        load = assumed_load(config, recipe.packing.length)
-    else:
+        found = find(recipe.base)
+        config, processor = PerceptioConfig.from_pretrained(found), PerceptioProcessor.from_pretrained(found)
+        return config, processor, len(new_rows(processor.tokenizer, config.vocabulary))
+    if not recipe.sizes:
         raise ValueError(
             f"{recipe.base} is no folder here: set `sizes` to plan for a published model, such as InternVL3-2B"
         )
-    return to_text(estimate(skeleton(config, recipe, rows), recipe, load, devices), load)
+    config = published(recipe.sizes)
+    return config, None, config.depth.codes + 5  # [SEG], START, END, <p> and </p> too
 
 
-def check_data(recipe: FinetuneRecipe) -> str:
-    """Open the mixture and read some of its records.
-
-    Raises:
-        ValueError: if something is missing or wrong, with file, line and field.
-    """
-    data = open_data(recipe.data, recipe.seed)
-    steps = recipe.tuning.total_steps(data.samples)
-    records = data.training(_LOOKED_AT)
-    for visit in range(_LOOKED_AT):
-        records[visit]
-    return f"data: {data.samples} samples a pass, {steps} steps of {recipe.tuning.global_batch}"
-
-
-def sample_rows(recipe: FinetuneRecipe, config: PerceptioConfig, processor: PerceptioProcessor) -> list[PackedRow]:
+def first_rows(
+    recipe: FinetuneRecipe, data: TuningData, config: PerceptioConfig, processor: PerceptioProcessor
+) -> list[PackedRow]:
     """The first sequences of a run."""
-    records = open_data(recipe.data, recipe.seed).training(_LOOKED_AT)
-    return [
-        pack_record(
-            records[visit],
-            processor,
-            config.vocabulary,
-            np.random.default_rng((recipe.seed, visit)),
-            depth_size=config.depth.image_size,
-            explicit=recipe.packing.explicit,
-            length=recipe.packing.length,
-        )
-        for visit in range(_LOOKED_AT)
-    ]
+    records, pack = data.training(_LOOKED_AT), packer(recipe.packing, config, processor)
+    return [pack(records[visit], np.random.default_rng((recipe.seed, visit))) for visit in range(_LOOKED_AT)]
 
 
 def measured_load(rows: Sequence[PackedRow]) -> Load:

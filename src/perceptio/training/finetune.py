@@ -7,19 +7,13 @@ train whole beside) and `model/`, the merged model that `Perceptio.from_pretrain
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
-from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from perceptio.data.packing import PackedRow, collate, pack_record
-from perceptio.data.record import Record
 from perceptio.files import replacing_folder
 from perceptio.loading import load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
@@ -32,36 +26,12 @@ from perceptio.training.finetune_trainer import TRAINED_FILE, FinetuneTrainer
 from perceptio.training.lora import adapt, load_trained, merge, new_rows, save_adapter
 from perceptio.training.precision import computes_bfloat16
 from perceptio.training.recipe import Stage
+from perceptio.training.rows import Collate, Rows, packer
 from perceptio.training.sharding import shard
 from perceptio.training.trainer import train_stage
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-NumberedRow = tuple[int, PackedRow]  # the number of the visit in the run, and its sequence
-
-
-class Rows(Dataset[NumberedRow]):
-    """Records as packed sequences; each depends on the number of its visit alone.
-
-    Args:
-        records: by number of the visit.
-        pack: (record, generator) -> sequence.
-        seed: of the run.
-    """
-
-    def __init__(
-        self, records: Dataset[Record], pack: Callable[[Record, np.random.Generator], PackedRow], seed: int
-    ) -> None:
-        self.records = records
-        self.pack = pack
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return len(self.records)  # type: ignore[arg-type]
-
-    def __getitem__(self, visit: int) -> NumberedRow:
-        return visit, self.pack(self.records[visit], np.random.default_rng((self.seed, visit)))
 
 
 class Finetune:
@@ -96,23 +66,25 @@ class Finetune:
                 )
         recipe, plan = self.recipe, self.recipe.tuning
         place = PartialState(cpu=not torch.cuda.is_available())
-        data = self._data or open_data(recipe.data, recipe.seed)
-        stage = as_stage(plan, data.samples, place.num_processes)
         model, processor = self._base()
+        with place.main_process_first():  # it reads every sample once; the others take its word
+            data = self._data or open_data(recipe, self.folder, model.config, processor)
+        stage = as_stage(plan, data.samples, place.num_processes)
         if recipe.sam_cache:
             model.feature_cache = FeatureCache(Path(recipe.sam_cache), model.sam.vision_encoder)
         torch.manual_seed(recipe.seed)
         prepare(model, processor.tokenizer, recipe)
         if plan.shard:
             shard(model.to(place.device))
+        pack = packer(recipe.packing, model.config, processor)
         train_stage(
             model,
-            self._rows(data.training(stage.steps * plan.global_batch), model, processor),
+            Rows(data.training(stage.steps * plan.global_batch), pack, recipe.seed),
             Collate(processor.tokenizer.pad_token_id),
             stage,
             self.folder,
             seed=recipe.seed,
-            validation=None if data.validation is None else self._rows(data.validation, model, processor),
+            validation=None if data.validation is None else Rows(data.validation, pack, recipe.seed),
             evaluate_every=plan.evaluate_every,
             scales=rates(plan),
             trainer=FinetuneTrainer,
@@ -128,24 +100,6 @@ class Finetune:
         model.loss_weights = self.recipe.losses
         return model, processor
 
-    def _rows(
-        self, records: Dataset[Record], model: PerceptioForConditionalGeneration, processor: PerceptioProcessor
-    ) -> Rows:
-        config, plan = model.config, self.recipe.packing
-
-        def pack(record: Record, rng: np.random.Generator) -> PackedRow:
-            return pack_record(
-                record,
-                processor,
-                config.vocabulary,
-                rng,
-                depth_size=config.depth.image_size,
-                explicit=plan.explicit,
-                length=plan.length,
-            )
-
-        return Rows(records, pack, self.recipe.seed)
-
     def _export(self) -> None:
         """Write the adapter, and the base with the adapter merged into it."""
         checkpoint = last_checkpoint(self.folder)
@@ -158,20 +112,6 @@ class Finetune:
         with replacing_folder(self.folder / "model") as beside:
             merged.save_pretrained(beside)
             processor.save_pretrained(beside)
-
-
-class Collate:
-    """Rows -> arguments of forward, with the number of the first visit, which seeds the batch.
-
-    Args:
-        padding: id of the padding token.
-    """
-
-    def __init__(self, padding: int) -> None:
-        self.padding = padding
-
-    def __call__(self, rows: Sequence[NumberedRow]) -> dict[str, Tensor]:
-        return collate([row for _, row in rows], self.padding) | {"visit": torch.tensor(rows[0][0])}
 
 
 def prepare(

@@ -10,10 +10,12 @@ from perceptio.training.lora import LoraPlan
 
 @dataclass(frozen=True)
 class DataPlan:
-    """Sets of samples, by file or folder, and how often each is passed in an epoch."""
+    """Files of samples (docs/data.md), each with how often an epoch passes through it."""
 
     train: dict[str, float]
-    val: dict[str, float] = field(default_factory=dict)  # for `eval_loss`; none: no evaluation
+    val: dict[str, float] = field(default_factory=dict)  # for `eval_loss`, each sample once; none: no evaluation
+    skip_bad: bool = False  # leave out samples that are bad, instead of refusing to start
+    anneal: bool = False  # depth generation falls from all of the samples to a tenth, as in AURORA (2412.03548)
 
 
 @dataclass(frozen=True)

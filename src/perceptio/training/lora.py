@@ -7,6 +7,7 @@ spatial tokens, the multimodal projector, the `[SEG]` projector and SAM 2's mask
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,16 +66,18 @@ def adapt(model: PerceptioForConditionalGeneration, plan: LoraPlan, rows: Sequen
     trained_rows = {"embed_tokens": list(rows)}
     if not model.config.tie_word_embeddings:
         trained_rows["lm_head"] = list(rows)
-    adapted = get_peft_model(
-        model,
-        LoraConfig(
-            r=plan.rank,
-            lora_alpha=plan.alpha,
-            lora_dropout=plan.dropout,
-            target_modules=rf".*{_LANGUAGE.replace('.', '[.]')}[.].*[.]({'|'.join(linear)})",
-            trainable_token_indices=trained_rows,
-        ),
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft calls transformers by a name that is going out of use
+        adapted = get_peft_model(
+            model,
+            LoraConfig(
+                r=plan.rank,
+                lora_alpha=plan.alpha,
+                lora_dropout=plan.dropout,
+                target_modules=rf".*{_LANGUAGE.replace('.', '[.]')}[.].*[.]({'|'.join(linear)})",
+                trainable_token_indices=trained_rows,
+            ),
+        )
     tuned: list[Any] = [part for part in model.modules() if isinstance(part, BaseTunerLayer)]
     for layer in tuned:
         # autocast casts where it must; peft would keep a float32 copy of each layer's input for the way back
