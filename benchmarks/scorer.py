@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-from perceptio.evaluation.refer import Reference, ReferredImage, ReferSplit
+from perceptio.data.refer import Reference, ReferredImage, ReferSplit
 from perceptio.evaluation.refseg import ReferringBenchmark
 from perceptio.evaluation.samples import Overlap
 from perceptio.results import Answer, Mask, Trace
