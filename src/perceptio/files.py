@@ -1,14 +1,16 @@
-"""Writing output so that a file is either there in full or not there at all, and failures read as one sentence."""
+"""Files: output is either there in full or not there at all, and failures, of reading too, are one sentence."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -24,6 +26,21 @@ _REASONS = {
 
 class OutputError(OSError):
     """Output could not be written; the message is one sentence for people."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: it holds no JSON object")
+    return content
 
 
 @contextmanager

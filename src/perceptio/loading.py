@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from importlib.resources import files
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.files import read_json
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.tokens import spatial_tokens
@@ -123,12 +123,9 @@ def find(name: str | Path) -> Path:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} is damaged: it holds no JSON object")
-    return content
+        return read_json(path)
+    except ValueError as error:
+        raise ModelError(str(error)) from error
 
 
 def _check_fit(model: PerceptioForConditionalGeneration, processor: PerceptioProcessor) -> None:

@@ -6,7 +6,6 @@ have to be trained before the model says anything about space; the report counts
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from transformers import (
 )
 
 from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.files import read_json
 from perceptio.model.configuration import DepthPositions, PerceptioConfig
 from perceptio.model.misfits import refuse_misfits
 from perceptio.model.modeling import PerceptioForConditionalGeneration
@@ -288,18 +288,3 @@ def _without_type(config: Any, part: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ValueError(f"the SAM 2's config.json has no {part}")
     return {key: value for key, value in config.items() if key != "model_type"}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: it holds no JSON object")
-    return content

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Sam2Model
 
 from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.files import read_json
 from perceptio.model.assemble import (
     Design,
     Report,
@@ -24,7 +25,6 @@ from perceptio.model.assemble import (
     load_text_tokenizer,
     make_image_processor,
     model_type,
-    read_json,
 )
 from perceptio.model.conversion.internvl import internvl_config, internvl_rules
 from perceptio.model.conversion.rules import check_fit, convert
