@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from perceptio.data.refer import COLLECTIONS, Reference, ReferredImage, ReferSplit
+from perceptio.data.rle import mask_rle
 from perceptio.evaluation.lmms import TASKS, refer
 from perceptio.evaluation.lmms.answers import cut, from_json, to_json
 from perceptio.evaluation.refseg import ReferringBenchmark
@@ -31,7 +32,7 @@ def answer(*masks: np.ndarray, malformed: tuple[str, ...] = ()) -> Answer:
 
 def benchmark(dataset: str) -> ReferringBenchmark:
     references = tuple(
-        Reference(row, (f"Thing {row}.", "it"), None if target is None else Mask(target, 1.0).rle)
+        Reference(row, (f"Thing {row}.", "it"), None if target is None else mask_rle(target))
         for row, target in enumerate(TARGETS)
         if target is not None or dataset == "grefcoco"
     )
@@ -98,7 +99,7 @@ def test_figures_are_those_of_perceptio_eval(dataset: str) -> None:
 
 def test_a_mask_of_another_size_is_refused() -> None:
     doc = refer.documents(benchmark("refcoco"))[0]
-    with pytest.raises(ValueError, match=r"0/0: the mask is \(9, 6\) but the picture is \(6, 9\)"):
+    with pytest.raises(ValueError, match=r"0/0: the mask is \[9, 6\] but the picture is \[6, 9\]"):
         refer.process_results(doc, [to_json(answer(np.ones((WIDTH, HEIGHT), bool)), "")])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from perceptio.data.rle import mask_rle
 from perceptio.evaluation.metrics import MaskScore, Mean, Share
 from perceptio.evaluation.samples import Overlap
 
@@ -80,9 +81,17 @@ def test_missing_mask_counts_as_nothing_found_and_empty_for_empty_as_right():
     assert mixed.ciou == 0.5
 
 
+def test_run_length_codes_give_the_overlap_of_their_pixels():
+    for predicted, target in random_masks(40):
+        assert Overlap.of_codes(mask_rle(predicted), mask_rle(target)) == Overlap.of(predicted, target)
+
+
 def test_masks_of_different_sizes_are_refused():
+    flat, tall = np.zeros((4, 5), bool), np.zeros((5, 4), bool)
     with pytest.raises(ValueError, match=r"\(4, 5\) cannot be compared with one of \(5, 4\)"):
-        Overlap.of(np.zeros((4, 5), bool), np.zeros((5, 4), bool))
+        Overlap.of(flat, tall)
+    with pytest.raises(ValueError, match=r"\[4, 5\] cannot be compared with one of \[5, 4\]"):
+        Overlap.of_codes(mask_rle(flat), mask_rle(tall))
 
 
 def test_share_and_mean():

@@ -20,9 +20,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pycocotools import mask as coco
-
 from perceptio.data.errors import DataError
 from perceptio.data.rle import segmentation_rles, union_rle
 
@@ -56,13 +53,6 @@ class Reference:
     expressions: tuple[str, ...]  # as written in the file
     rle: dict[str, Any] | None  # COCO RLE of all that is meant, of the size of the image; None if nothing is
     objects: tuple[dict[str, Any], ...] = ()  # one RLE for each annotation of `rle`, in the order of the file
-
-    def target(self, height: int, width: int) -> np.ndarray:
-        """(H, W) bool, the pixels that are meant."""
-        if self.rle is None:
-            return np.zeros((height, width), bool)
-        # in rows, as predictions are: COCO decodes in columns, and mixing both costs three times the work
-        return np.ascontiguousarray(coco.decode(self.rle)).view(bool)
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,7 @@ def runs_rle(runs: Sequence[int], height: int, width: int) -> dict[str, Any]:
 
 def mask_rle(mask: np.ndarray) -> dict[str, Any]:
     """Compressed RLE of (H, W) bool."""
-    return dict(coco.encode(np.asfortranarray(mask, np.uint8)))
+    return dict(coco.encode(np.asfortranarray(mask.view(np.uint8))))
 
 
 def json_rle(rle: dict[str, Any]) -> dict[str, Any]:

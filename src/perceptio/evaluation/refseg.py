@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from pycocotools import mask as coco
 
 from perceptio.data.refer import COLLECTIONS, ReferredImage, ReferSplit, read_refer
+from perceptio.data.rle import mask_rle, union_rle
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
 from perceptio.evaluation.samples import Outcome, Overlap, Sample, figures
@@ -26,17 +27,22 @@ def prompt_for(expression: str) -> str:
     return PROMPT.format(expression=expression.strip().lower().rstrip(". "))
 
 
-def mask_outcomes(predicted: np.ndarray, target: np.ndarray, *, exists: bool, generalized: bool) -> dict[str, Outcome]:
+def mask_outcomes(
+    predicted: dict[str, Any], target: dict[str, Any], *, exists: bool, generalized: bool
+) -> dict[str, Outcome]:
     """What one expression adds to the figures.
 
     Args:
-        predicted: (H, W) bool, all masks of the answer together.
-        target: (H, W) bool, all that the expression means.
+        predicted: COCO RLE of all masks of the answer together.
+        target: COCO RLE of all that the expression means.
         exists: it means something, however few pixels that has.
         generalized: an expression may fit several objects, or none, as in gRefCOCO.
+
+    Raises:
+        ValueError: if the masks are of different sizes.
     """
-    empty = not predicted.any()
-    overlap = Overlap.of(predicted, target)
+    empty = not coco.area(predicted)
+    overlap = Overlap.of_codes(predicted, target)
     if not exists:
         return {"RES": overlap, "N-acc": empty}
     # an object whose outline covers no pixel cannot be met by an empty mask: 0 / 1, not 0 / 0
@@ -52,7 +58,7 @@ def mask_outcomes(predicted: np.ndarray, target: np.ndarray, *, exists: bool, ge
 class _Truth:
     image: ReferredImage
     expression: str
-    target: np.ndarray  # (H, W) bool
+    target: dict[str, Any]  # COCO RLE
     exists: bool  # something is meant, however few pixels it has
 
 
@@ -99,7 +105,7 @@ class ReferringBenchmark:
         image = self.images[unit]
         items = []
         for reference in image.references:
-            target = reference.target(image.height, image.width)
+            target = reference.rle or union_rle([], image.height, image.width)
             for number, expression in enumerate(reference.expressions):
                 ask = Ask(self.files[image.file_name], prompt_for(expression), self.seg, Mode.ALLOWED)
                 truth = _Truth(image, expression, target, reference.rle is not None)
@@ -110,14 +116,13 @@ class ReferringBenchmark:
         """All masks of the answer together, against all that the expression means."""
         (ask,), (answer,) = item.asks, answers
         truth: _Truth = item.truth
-        predicted = np.zeros_like(truth.target)
-        for mask in answer.masks:
-            predicted |= mask.array
+        masks = [mask_rle(mask.array) for mask in answer.masks]
+        predicted = union_rle(masks, truth.image.height, truth.image.width)
         outcomes = mask_outcomes(predicted, truth.target, exists=truth.exists, generalized=self.collection.generalized)
         outcomes["malformed answers"] = bool(answer.trace.malformed)
         record = {
             "expression": truth.expression,
-            "target_pixels": int(np.count_nonzero(truth.target)),
+            "target_pixels": int(coco.area(truth.target)),
             **answer_record(ask, answer),
         }
         return Sample(item.key, truth.image.file_name, outcomes, record)

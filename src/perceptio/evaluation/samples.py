@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
+from pycocotools import mask as coco
 
 from perceptio.evaluation.metrics import MaskScore, Mean, Share
 from perceptio.evaluation.report import Figure
@@ -36,6 +37,18 @@ class Overlap:
             raise ValueError(f"a mask of {predicted.shape} cannot be compared with one of {target.shape}")
         both = int(np.count_nonzero(predicted & target))
         return cls(both, int(np.count_nonzero(predicted)) + int(np.count_nonzero(target)) - both)
+
+    @classmethod
+    def of_codes(cls, predicted: dict[str, Any], target: dict[str, Any]) -> Overlap:
+        """Of two masks as compressed COCO RLE: exact, and without looking at a pixel.
+
+        Raises:
+            ValueError: if their sizes differ.
+        """
+        if list(predicted["size"]) != list(target["size"]):
+            raise ValueError(f"a mask of {predicted['size']} cannot be compared with one of {target['size']}")
+        both = int(coco.area(coco.merge([predicted, target], intersect=True)))
+        return cls(both, int(coco.area(predicted)) + int(coco.area(target)) - both)
 
     @property
     def iou(self) -> float:

@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from PIL import Image
-from pycocotools import mask as coco
 
+from perceptio.data.rle import json_rle, union_rle
 from perceptio.evaluation.lmms.answers import from_json
 from perceptio.evaluation.metrics import MaskScore
 from perceptio.evaluation.refseg import ReferringBenchmark, mask_outcomes
 from perceptio.evaluation.samples import Overlap
 from perceptio.images import load_image
-from perceptio.results import Mask
 
 Document = dict[str, Any]
 
@@ -37,7 +35,7 @@ def documents(benchmark: ReferringBenchmark) -> list[Document]:
             "image": str(item.asks[0].image),
             "prompt": item.asks[0].prompt,
             "expression": item.truth.expression,
-            "target": Mask(item.truth.target, 1.0).rle,
+            "target": json_rle(item.truth.target),
             "exists": item.truth.exists,
             "generalized": benchmark.collection.generalized,
         }
@@ -68,14 +66,12 @@ def process_results(doc: Document, results: Sequence[str]) -> dict[str, bool | l
         ValueError: if a mask has another size than the picture.
     """
     answer = from_json(results[0])
-    target = coco.decode(doc["target"]).astype(bool)
-    predicted = np.zeros_like(target)
+    height, width = doc["target"]["size"]
     for rle in answer.masks:
-        mask = coco.decode(rle).astype(bool)
-        if mask.shape != target.shape:
-            raise ValueError(f"{doc['key']}: the mask is {mask.shape} but the picture is {target.shape}")
-        predicted |= mask
-    outcomes = mask_outcomes(predicted, target, exists=doc["exists"], generalized=doc["generalized"])
+        if rle["size"] != [height, width]:
+            raise ValueError(f"{doc['key']}: the mask is {rle['size']} but the picture is {[height, width]}")
+    predicted = union_rle(answer.masks, height, width)
+    outcomes = mask_outcomes(predicted, doc["target"], exists=doc["exists"], generalized=doc["generalized"])
     scored: dict[str, bool | list[int]] = {"malformed answers": bool(answer.malformed)}
     for name, outcome in outcomes.items():
         if isinstance(outcome, Overlap):
