@@ -78,6 +78,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "refers to 2 phrases, but to 1 mask",
     ),
     ({"turns": (replace(TURN, answer="<p>It.", masks=(0,)),)}, "turns[0].answer", "must enclose"),
+    ({"turns": (replace(TURN, target="dog"),)}, "turns[0].target", "'dog' is no word of the answer"),
     ({"turns": (replace(TURN, supervise=("seg",)),)}, "turns[0].supervise", "nothing of this turn is taught"),
     ({"depth": None}, "turns[1].depth", "neither a depth map nor codes"),
     ({"masks": ({"size": [32, 47], "counts": [1504]},)}, "masks[0]", "[32, 47] but the image is [32, 48]"),

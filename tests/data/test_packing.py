@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
 
 from perceptio.data.packing import (
     ABSENT,
@@ -19,7 +20,7 @@ from perceptio.data.packing import (
     pack_record,
     text_weights,
 )
-from perceptio.data.record import IdMap, MaskList, Record, Turn
+from perceptio.data.record import IdMap, Mark, MaskList, Record, Turn
 from perceptio.data.rle import mask_rle
 from perceptio.pipeline import Perceptio
 from perceptio.tokens import Mode, Order, build_target, parse
@@ -127,6 +128,22 @@ def test_collating_pads_and_counts_answers_through_the_batch(tiny: Perceptio) ->
     assert len(batch["masks"]) == 4
 
 
+@pytest.mark.parametrize("order", get_args(Order))
+def test_gazes_stand_at_the_words_about_a_mark(tiny: Perceptio, order: Order) -> None:
+    turns = (*TURNS[:2], Turn("Which?", "A at 3,4. Point A.", "marks", depth=True))
+    item = record(turns, marks=(Mark("A", 60, 10, 0.0),))
+    row = pack(tiny, item, order=order)
+    said = "".join(tiny.processor.tokenizer.decode([row.input_ids[place]]) for place, _ in row.gazes)
+    assert said.replace(" ", "") == "Aat3,4A"
+    assert {row.branch_ids[place] for place, _ in row.gazes} == {3}
+    grid = int(tiny.processor.image_seq_length**0.5)
+    assert {cell for _, cell in row.gazes} == {10 * grid // 64 * grid + 60 * grid // 64}
+    batch = collate([pack(tiny, record()), row], padding=0)
+    assert batch["gazes"].tolist() == [[1, place, cell] for place, cell in row.gazes]
+    none = collate([pack(tiny, record())], padding=0)["gazes"]
+    assert (none.shape, none.dtype) == ((0, 3), torch.int64)
+
+
 def test_a_batch_without_masks_still_has_the_field(tiny: Perceptio) -> None:
     batch = collate([pack(tiny, record(TURNS[2:]))], padding=0)
     assert batch["masks"].shape[0] == 0
@@ -135,7 +152,7 @@ def test_a_batch_without_masks_still_has_the_field(tiny: Perceptio) -> None:
 
 def test_the_telling_word_weighs_most_and_the_end_least(tiny: Perceptio) -> None:
     turn = Turn("?", "A at 1,2 nearness 30; B at 3,4 nearness 50. Point B.", "marks", target="B")
-    ids, weights = text_weights(turn, tiny.processor, TokenWeights())
+    ids, weights, _ = text_weights(turn, tiny.processor, TokenWeights())
     assert len(ids) == len(weights)
     heavy = [place for place, weight in enumerate(weights) if weight == TokenWeights().telling]
     said = tiny.processor.tokenizer.decode([ids[place] for place in heavy])

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import InternVLConfig, Sam2Config
 
 from perceptio.data.packing import collate, pack_record
-from perceptio.data.record import IdMap, Record, Turn
+from perceptio.data.record import IdMap, Mark, Record, Turn
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.modeling import LossWeights, PackedBatch, PerceptioForConditionalGeneration
@@ -127,10 +127,16 @@ def test_visual_tokens_must_fill_the_placeholders(tiny: Perceptio) -> None:
 
 
 def test_every_loss_is_reported_and_the_total_is_their_weighted_sum(tiny: Perceptio) -> None:
+    weights = LossWeights(gaze=0.5)
+    marked = replace(record(), turns=(Turn("Which?", "A at 1,2. Point A.", "marks"),), marks=(Mark("A", 5, 5, 0.0),))
     torch.manual_seed(0)
-    with torch.no_grad():
-        outputs = tiny.model(**batch_of(tiny, record(), record()))
-    weights = LossWeights()
+    try:
+        tiny.model.loss_weights = weights
+        with torch.no_grad():
+            outputs = tiny.model(**batch_of(tiny, record(), marked))
+    finally:
+        tiny.model.loss_weights = LossWeights()
+    assert outputs["losses"]["gaze"] > 0
     assert set(outputs["losses"]) == set(weights.__dataclass_fields__)
     total = sum(getattr(weights, name) * value for name, value in outputs["losses"].items())
     torch.testing.assert_close(outputs["loss"], total)

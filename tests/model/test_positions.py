@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from perceptio.model.positions import covering_tokens, positions_of_cells, visual_states
+from perceptio.model.positions import covering_tokens, positions_of_cells, visual_columns
 
 
 @pytest.mark.parametrize(("cells", "tokens"), [(100, 64), (100, 256), (16, 16), (64, 100)])
@@ -31,10 +31,6 @@ def test_the_positions_are_those_of_the_last_tile() -> None:
     assert positions_of_cells(ids, places, image, 4, 4).tolist() == [[6, 7, 8, 9], [2, 3, 4, 5]]
 
 
-def test_the_visual_states_are_those_of_the_last_tile() -> None:
-    image = 9
+def test_the_visual_columns_are_those_of_the_last_tile() -> None:
     ids = torch.tensor([[1, 9, 9, 9, 9, 9, 9, 9, 9, 2], [0, 0, 0, 1, 9, 9, 9, 9, 2, 2]])
-    states = torch.arange(20.0).view(2, 10, 1).expand(2, 10, 3)
-    found = visual_states(states, ids, image, 4)
-    assert found.shape == (2, 4, 3)
-    assert found[..., 0].tolist() == [[5, 6, 7, 8], [14, 15, 16, 17]]
+    assert visual_columns(ids, 9, 4).tolist() == [[5, 6, 7, 8], [4, 5, 6, 7]]

@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from perceptio.data.depth_files import read_inverse_depth
 from perceptio.data.errors import DataError
-from perceptio.data.record import Mark, MaskList, Record, Turn
+from perceptio.data.record import Mark, MaskList, Record, Turn, telling
 from perceptio.data.rle import segmentation_rles, union_rle
 from perceptio.data.schema import MaskCode, Sample, SampleError, SampleTurn
 from perceptio.images import ImageError, load_image
@@ -81,9 +81,9 @@ class _Inspector:
         self._check_points(height, width)
         if self.problems:
             return None
-        if sample.points:
-            scale = MARKED_SIZE / width, MARKED_SIZE / height
-            marks = [Mark(p.letter, round(p.x * scale[0]), round(p.y * scale[1]), 0.0) for p in sample.points]
+        scale = MARKED_SIZE / width, MARKED_SIZE / height
+        marks = tuple(Mark(p.letter, round(p.x * scale[0]), round(p.y * scale[1]), 0.0) for p in sample.points)
+        if marks:
             image = draw_marks(image, marks)
         return Record(
             key=f"{self.where} ({sample.key})" if sample.key else self.where,
@@ -94,6 +94,7 @@ class _Inspector:
             ),
             masks=MaskList(tuple(rles)),
             inverse_depth=inverse_depth,
+            marks=marks,
             codes=sample.codes,
         )
 
@@ -105,6 +106,8 @@ class _Inspector:
                 self.report(f"{field}.{name}", "is empty")
             elif control:
                 self.report(f"{field}.{name}", f"holds {control[0]}, which has a meaning to the model: take it out")
+        if turn.target and telling(turn.answer, turn.target) is None:
+            self.report(f"{field}.target", f"{turn.target!r} is no word of the answer: the loss would not weigh it")
         count = len(self.sample.masks)
         beyond = [index for index in turn.masks if not 0 <= index < count]
         if beyond:

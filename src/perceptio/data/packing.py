@@ -6,6 +6,7 @@ if it had been asked alone, as it will be in use.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from perceptio.data.record import Record, Turn
+from perceptio.data.gazes import spoken_of
+from perceptio.data.record import Record, Turn, telling
 from perceptio.data.schema import SPANS
 from perceptio.depth.normalization import resize_nearest
 from perceptio.model.processing import PerceptioProcessor
@@ -87,7 +89,9 @@ class PackedRow:
     answer_has_span: list[bool] = field(default_factory=list)  # by answer, where the span is taught
     spans: list[int] = field(default_factory=list)  # positions of <DEPTH_START>
     segments: list[int] = field(default_factory=list)  # positions of [SEG]
+    left_out: int = 0  # turns that did not fit
     masks: list[np.ndarray] = field(default_factory=list)  # by [SEG], (S', S') bool
+    gazes: list[tuple[int, int]] = field(default_factory=list)  # positions that speak of a mark, its visual token
 
 
 def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
@@ -155,14 +159,17 @@ def pack_record(
     prefix = processor.prefix_ids(tiles)
     _extend(row, prefix, branch=0, start=0)
     side = processor.sam_image_size
+    grid = math.isqrt(processor.image_seq_length)
     for turn in record.turns:
         spans = supervision.restrict(choose_spans(turn, rng, explicit))  # the same draws whatever is taught
         if spans.has_depth and record.inverse_depth is None and record.codes is None:
             raise ValueError(f"record {record.key} asks for depth but has no depth map")
         written = _write_turn(turn, spans, processor, vocabulary, supervision.weights)
         if length and row.answer_has_span and len(row.input_ids) + len(written) > length:
+            row.left_out += 1
             continue
-        _add_turn(row, written, spans, start=len(prefix))
+        first = _add_turn(row, written, spans, start=len(prefix))
+        row.gazes.extend((first + word, cell) for word, cell in spoken_of(record, turn, written.offsets, grid))
         row.masks.extend(_mask(record, referent, side) for referent in spans.referents)
     return row
 
@@ -198,6 +205,8 @@ class _Written:
     weights: list[float]  # of the answer's tokens
     taught: list[bool]  # whether each is a target, or only read
     spatial: int  # where the answer's [SEG] tokens and depth span begin
+    words: int  # where its words begin
+    offsets: list[tuple[int, int]]  # of each word's token in the text
 
     def __len__(self) -> int:
         return len(self.question) + len(self.answer) - 1  # the last token is predicted, not read
@@ -206,7 +215,7 @@ class _Written:
 def _write_turn(
     turn: Turn, spans: Spans, processor: PerceptioProcessor, vocabulary: SpatialVocabulary, weights: TokenWeights
 ) -> _Written:
-    words, word_weights = text_weights(turn, processor, weights)
+    words, word_weights, offsets = text_weights(turn, processor, weights)
     span: list[int] = []
     if spans.has_depth:
         # any code stands in for the ones that the model writes
@@ -220,11 +229,13 @@ def _write_turn(
         [*arrange(vocabulary.order, spatial, words), vocabulary.end_of_text],
         [*arrange(vocabulary.order, [weights.segment] * len(spatial), word_weights), weights.end],
         [*taught, text],
-        0 if vocabulary.order == "spans_first" else len(words),
+        *((0, len(spatial)) if vocabulary.order == "spans_first" else (len(words), 0)),
+        offsets,
     )
 
 
-def _add_turn(row: PackedRow, written: _Written, spans: Spans, start: int) -> None:
+def _add_turn(row: PackedRow, written: _Written, spans: Spans, start: int) -> int:
+    """Write one branch; returns the position of the answer's first word."""
     number = len(row.answer_has_span)
     first = len(row.input_ids) + len(written.question)  # position of the answer's first token
     _extend(row, written.question + written.answer[:-1], branch=number + 1, start=start)
@@ -239,23 +250,22 @@ def _add_turn(row: PackedRow, written: _Written, spans: Spans, start: int) -> No
     if spans.has_depth:
         row.spans.append(spatial + len(spans.referents))
     row.answer_has_span.append(spans.has_depth and row.targets[row.spans[-1]] != IGNORED)
+    return first + written.words
 
 
-def text_weights(turn: Turn, processor: PerceptioProcessor, weights: TokenWeights) -> tuple[list[int], list[float]]:
-    """Token ids of a turn's answer and the weight of each: the telling word counts most, then digits."""
+def text_weights(
+    turn: Turn, processor: PerceptioProcessor, weights: TokenWeights
+) -> tuple[list[int], list[float], list[tuple[int, int]]]:
+    """Token ids of a turn's answer, the weight of each (the telling word counts most, then digits) and its place."""
     encoded = processor.tokenizer(turn.answer, add_special_tokens=False, return_offsets_mapping=True)
-    found = (
-        list(re.finditer(rf"(?<!\w){re.escape(turn.target)}(?!\w)", turn.answer, re.IGNORECASE)) if turn.target else []
-    )
-    # a chain of thought names every candidate: the verdict comes last
-    telling = found[-1].span() if found else (0, 0)
+    first, last = telling(turn.answer, turn.target) or (0, 0)
     found_weights = []
     for begin, end in encoded["offset_mapping"]:
-        if begin < telling[1] and end > telling[0]:
+        if begin < last and end > first:
             found_weights.append(weights.telling)
         else:
             found_weights.append(weights.digit if _DIGIT.search(turn.answer, begin, end) else weights.word)
-    return list(encoded["input_ids"]), found_weights
+    return list(encoded["input_ids"]), found_weights, list(encoded["offset_mapping"])
 
 
 def _extend(row: PackedRow, ids: Sequence[int], *, branch: int, start: int) -> None:
@@ -290,6 +300,9 @@ def collate(rows: Sequence[PackedRow], padding: int) -> dict[str, Tensor]:
         "answer_has_span": torch.tensor([has for row in rows for has in row.answer_has_span]),
         "spans": _places([row.spans for row in rows]),
         "segments": _places([row.segments for row in rows]),
+        "gazes": torch.tensor(
+            [(number, *gaze) for number, row in enumerate(rows) for gaze in row.gazes], dtype=torch.int64
+        ).reshape(-1, 3),
         "masks": torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, side, side, dtype=torch.bool),
         "depth_maps": torch.stack([torch.from_numpy(row.depth_map) for row in rows])[:, None],
         "codes": torch.from_numpy(np.stack([row.codes for row in rows])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +24,12 @@ class Turn:
     depth: bool = False  # a depth span precedes the answer
     target: str = ""  # the short answer that scoring looks for: "B", "3", "yes"
     supervise: tuple[Span, ...] = SPANS  # parts of the answer that are taught; the others are read only
+
+
+def telling(answer: str, target: str) -> tuple[int, int] | None:
+    """Begin and end of the telling word in an answer: of several the last, a chain of thought names every candidate."""
+    found = list(re.finditer(rf"(?<!\w){re.escape(target)}(?!\w)", answer, re.IGNORECASE)) if target else []
+    return found[-1].span() if found else None
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from transformers import InternVLForConditionalGeneration, PreTrainedModel, Sam2
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model import objectives
 from perceptio.model.configuration import PerceptioConfig
+from perceptio.model.guidance import gaze_loss, guided_layer, overheard
 from perceptio.model.misfits import refuse_misfits
-from perceptio.model.positions import positions_of_cells, visual_states
+from perceptio.model.positions import positions_of_cells, visual_columns
 from perceptio.segmentation.bridge import (
     ImageFeatures,
     MaskPrediction,
@@ -41,6 +42,7 @@ class LossWeights:
     object: float = 0.05  # SAM2's object score
     point: float = 1.0  # the cells that the [SEG] state points at, against those that the object covers
     prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
+    gaze: float = 0.0  # where one attention head looks while the model reads marked points off the picture
     marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
     token: float = 1.0  # depth codes
     count: float = 0.1  # expected number of codes
@@ -61,6 +63,7 @@ class PackedBatch:
     spans: Tensor  # (R, 2) int64, row and position of each <DEPTH_START>
     segments: Tensor  # (M, 2) int64, row and position of each [SEG]
     masks: Tensor  # (M, H, W) bool
+    gazes: Tensor  # (L, 3) int64, a row, a position that speaks of a marked point, and its visual token
     depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
     codes: Tensor  # (B, N) int64, depth codes that take the map's place, -1 where the map is to be encoded
     pixel_values: Tensor  # (tiles, 3, side, side) of all pictures in order, for the vision tower
@@ -78,6 +81,8 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
     config: PerceptioConfig
     base_model_prefix = ""
     _supports_sdpa = True
+    # masks suffer from bfloat16, and a map near the border of two codes would get the other one (regular expressions)
+    _keep_in_fp32_modules_strict: ClassVar[list[str]] = ["^sam[.]", "^depth_tokenizer[.]", "^projector[.]"]
     _tied_weights_keys: ClassVar[dict[str, str]] = {
         "vlm.lm_head.weight": "vlm.model.language_model.embed_tokens.weight"
     }
@@ -151,8 +156,12 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
 
     def visual_states(self, states_BTD: Tensor, input_ids_BT: Tensor) -> Tensor:
         """States (B, V, D) at the visual tokens that show each row's whole picture."""
+        columns_BV = self._visual_columns(input_ids_BT)
+        return states_BTD.gather(1, columns_BV[..., None].expand(-1, -1, states_BTD.shape[-1]))
+
+    def _visual_columns(self, input_ids_BT: Tensor) -> Tensor:
         vlm = self.config.vlm
-        return visual_states(states_BTD, input_ids_BT, vlm.image_token_id, vlm.image_seq_length)
+        return visual_columns(input_ids_BT, vlm.image_token_id, vlm.image_seq_length)
 
     def prompts(self, states_MD: Tensor, visual_MVD: Tensor) -> tuple[Tensor, Tensor]:
         """Sparse prompts (M, C) for SAM2 and the logits (M, V) of the cells that the `[SEG]` states point at."""
@@ -193,8 +202,8 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         """
         packed = PackedBatch(**batch)
         codes_RN = self._write_codes(packed)
-        states_BTD = self._read(packed)
-        losses = self._sequence_losses(packed, states_BTD, codes_RN)
+        states_BTD, losses = self._read_guided(packed)
+        losses |= self._sequence_losses(packed, states_BTD, codes_RN)
         losses |= self._mask_losses(packed, states_BTD)
         weights = asdict(self.loss_weights)
         total = sum((weights[name] * value for name, value in losses.items() if weights[name]), states_BTD.sum() * 0.0)
@@ -248,6 +257,16 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         read_M = branch_BT[rows_M, positions_M + 1] == branch_BT[rows_M, positions_M]
         places = rows_M[read_M], positions_M[read_M] + 1
         return embeddings_BTD.index_put(places, told_MD[read_M], accumulate=True)
+
+    def _read_guided(self, packed: PackedBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """As `_read`, and the loss of the guided head if it counts."""
+        if not self.loss_weights.gaze:
+            return self._read(packed), {}
+        attention = guided_layer(self.vlm.model.language_model.layers)
+        with overheard(attention) as heard:
+            states_BTD = self._read(packed)
+        columns_BV = self._visual_columns(packed.input_ids)
+        return states_BTD, {"gaze": gaze_loss(attention, heard, packed.gazes, columns_BV)}
 
     def _read(self, packed: PackedBatch) -> Tensor:
         """Last hidden states (B, T, D): each branch sees the shared prefix and itself, causally."""

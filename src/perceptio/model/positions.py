@@ -28,11 +28,10 @@ def covering_tokens(cells: int, tokens: int) -> Tensor:
     return (place[:, None] * grid + place).flatten()
 
 
-def visual_states(states: Tensor, input_ids: Tensor, image_token_id: int, tokens: int) -> Tensor:
-    """States (B, V, D) at the V visual tokens that show each row's whole picture.
+def visual_columns(input_ids: Tensor, image_token_id: int, tokens: int) -> Tensor:
+    """Places (B, V) int64 in each row of the V visual tokens that show the whole picture.
 
     Args:
-        states: (B, T, D).
         input_ids: (B, T) int64; the last V image placeholders of a row are the whole picture (InternVL puts the
             thumbnail after the tiles).
         image_token_id: id of the placeholder.
@@ -40,8 +39,7 @@ def visual_states(states: Tensor, input_ids: Tensor, image_token_id: int, tokens
     """
     columns_T = torch.arange(input_ids.shape[1], device=input_ids.device)
     last_B = (columns_T * (input_ids == image_token_id)).amax(1)
-    columns_BV = (last_B - tokens + 1)[:, None] + torch.arange(tokens, device=input_ids.device)
-    return states.gather(1, columns_BV[..., None].expand(-1, -1, states.shape[-1]))
+    return (last_B - tokens + 1)[:, None] + torch.arange(tokens, device=input_ids.device)
 
 
 def positions_of_cells(input_ids: Tensor, position_ids: Tensor, image_token_id: int, cells: int, tokens: int) -> Tensor:

@@ -1,0 +1,76 @@
+"""One attention head is shown where to look while the model reads a marked point off the picture.
+
+"A at 3,4 nearness 57": to write the digits the model must find the letter among the visual tokens, and nothing in the
+loss of the digits says which token it is until the model looks there by chance; four thousand steps did not find it.
+Where data says what place a word is about, the head's attention is a prediction that can be taught like any other.
+Nothing changes in use. [ours], measured in docs/experiments.md.
+
+Shapes: B rows, T positions, V visual tokens of the whole picture, L gazes, h width of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention, apply_rotary_pos_emb
+
+
+def guided_layer(layers: nn.ModuleList) -> Qwen2Attention:
+    """The attention whose first head is guided: before the middle, so that later layers work with what it brings."""
+    return cast(Qwen2Attention, layers[max(len(layers) // 2 - 1, 0)].self_attn)
+
+
+@contextmanager
+def overheard(attention: Qwen2Attention) -> Iterator[dict[str, Any]]:
+    """The keyword arguments of the last call of a module, once it has been called."""
+    heard: dict[str, Any] = {}
+    handle = attention.register_forward_pre_hook(lambda _, args, kwargs: heard.update(kwargs), with_kwargs=True)
+    try:
+        yield heard
+    finally:
+        handle.remove()
+
+
+def gaze_loss(attention: Qwen2Attention, heard: dict[str, Any], gazes_L3: Tensor, columns_BV: Tensor) -> Tensor:
+    """Cross-entropy of where the first head looks, over all that it can see, with where it is to look.
+
+    Args:
+        attention: of Qwen2 or Qwen3.
+        heard: what it was called with: `hidden_states` (B, T, D), `position_embeddings`, `attention_mask` (B, 1, T, T).
+        gazes_L3: int64: row, position, and the visual token to look at.
+        columns_BV: positions of the visual tokens in each row.
+
+    Returns:
+        () float32, the mean over gazes; 0 (with a gradient path) where there is none.
+    """
+    log_shares_LT = _log_shares(attention, heard, gazes_L3[:, :2])
+    rows_L, _, cells_L = gazes_L3.unbind(1)
+    losses_L = -log_shares_LT.gather(1, columns_BV[rows_L, cells_L][:, None])
+    return losses_L.sum() / max(len(gazes_L3), 1)
+
+
+def _log_shares(attention: Qwen2Attention, heard: dict[str, Any], places_L2: Tensor) -> Tensor:
+    """Log-attention (L, T) of the first head at some positions."""
+    states_BTD = heard["hidden_states"]
+    queries_BTh = _first_head(attention, "q", states_BTD)
+    keys_BTh = _first_head(attention, "k", states_BTD)
+    turned = apply_rotary_pos_emb(queries_BTh[:, None], keys_BTh[:, None], *heard["position_embeddings"])
+    queries_BTh, keys_BTh = (each[:, 0].float() for each in turned)
+    rows_L, positions_L = places_L2.unbind(1)
+    logits_LT = torch.einsum("lh,lth->lt", queries_BTh[rows_L, positions_L], keys_BTh[rows_L]) * attention.scaling
+    mask_LT = heard["attention_mask"][rows_L, 0, positions_L]
+    if mask_LT.dtype == torch.bool:
+        return logits_LT.masked_fill(~mask_LT, -torch.inf).log_softmax(-1)
+    return (logits_LT + mask_LT).log_softmax(-1)
+
+
+def _first_head(attention: Qwen2Attention, name: str, states_BTD: Tensor) -> Tensor:
+    """Queries or keys (B, T, h), before they are turned by their positions."""
+    projected: Tensor = getattr(attention, f"{name}_proj")(states_BTD)
+    first = projected[..., : attention.head_dim]
+    norm = getattr(attention, f"{name}_norm", None)  # Qwen3 has them
+    return first if norm is None else norm(first)
