@@ -40,10 +40,10 @@ from perceptio.model.sizes import internvl_config, sam_config
 from perceptio.model.text_tokenizer import TURN_END, train_tokenizer
 from perceptio.model.vocabulary import extend_tokenizer
 from perceptio.training.dry_run import measured_load
-from perceptio.training.finetune import as_stage, prepare
+from perceptio.training.finetune import as_stage, prepare, rates
 from perceptio.training.finetune_recipe import DataPlan, FinetuneRecipe, PackPlan, TuningPlan
 from perceptio.training.finetune_trainer import FinetuneTrainer
-from perceptio.training.lora import LoraPlan
+from perceptio.training.lora import LoraPlan, new_rows
 from perceptio.training.memory import DEVICES, estimate, skeleton
 from perceptio.training.rows import Collate, Rows, packer
 from perceptio.training.trainer import train_stage
@@ -131,11 +131,13 @@ class Result:
     tokens: float  # read, a second
     mfu: float | None
     gigabytes: float | None  # at the fullest
+    estimated: float | None = None  # likewise, by the dry run
 
     def __str__(self) -> str:
         mfu = "-" if self.mfu is None else f"{self.mfu:.1%}"
         peak = "-" if self.gigabytes is None else f"{self.gigabytes:.1f}"
-        return f"{self.questions:11.2f} {self.tokens:10,.0f} {mfu:>7} {peak:>8}"
+        estimated = "-" if self.estimated is None else f"{self.estimated:.1f}"
+        return f"{self.questions:11.2f} {self.tokens:10,.0f} {mfu:>7} {peak:>8} {estimated:>10}"
 
 
 def build(name: str, device: str) -> tuple[PerceptioForConditionalGeneration, PerceptioProcessor]:
@@ -178,10 +180,13 @@ def run(name: str, plain: bool, options: argparse.Namespace) -> Result:
     model, processor = build(name, device)
     model.loss_weights = LOSSES
     prepare(model, processor.tokenizer, recipe)
+    trained = new_rows(processor.tokenizer, model.config.vocabulary)
     pack = packer(recipe.packing, model.config, processor)
     rows = Rows(Pictures(size, questions, tuning.steps * batch), pack, 0)
     sample = rows[0][1]
     work = operations(model.config, recipe, sample) * batch
+    load = measured_load([sample])
+    foreseen = estimate(skeleton(model.config, recipe, len(trained)), recipe, load).total / 1e9
     Clock.begun = []
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -195,13 +200,17 @@ def run(name: str, plain: bool, options: argparse.Namespace) -> Result:
         batch * len(sample.input_ids) / seconds,
         None if peak is None else work / seconds / peak,
         torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None,
+        None if plain else foreseen,
     )
 
 
-def train_ours(model: nn.Module, rows: Rows, padding: int, recipe: FinetuneRecipe, folder: Path) -> None:
+def train_ours(
+    model: PerceptioForConditionalGeneration, rows: Rows, padding: int, recipe: FinetuneRecipe, folder: Path
+) -> None:
     """As `perceptio train` does it."""
     stage = as_stage(recipe.tuning, 1, 1)
-    train_stage(model, rows, Collate(padding), stage, folder, seed=0, trainer=TimedTuning)
+    scales = rates(recipe.tuning, tied=model.config.tie_word_embeddings)
+    train_stage(model, rows, Collate(padding), stage, folder, seed=0, scales=scales, trainer=TimedTuning)
 
 
 def train_plain(
@@ -260,7 +269,7 @@ def main() -> None:
         options.steps, options.pictures = 2, 1
     print(f"{gpu_name()}, torch {torch.__version__}, {options.pictures} pictures with {QUESTIONS} questions a step")
     for name in ("tiny",) if options.tiny else SIZES:
-        print(f"\n{name:12} questions/s   tokens/s     MFU  peak GB")
+        print(f"\n{name:12} questions/s   tokens/s     MFU  peak GB  dry run GB")
         results = []
         for plain in (False, True):
             results.append(run(name, plain, options))

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from perceptio.loading import ModelError, find, load_depth_tokenizer
+from perceptio.loading import ModelError, find, load, load_depth_tokenizer
 from perceptio.pipeline import Perceptio
 
 
@@ -195,3 +195,12 @@ def test_loading_is_silent_about_its_own_kind_of_model(tiny_folder: Path, caplog
     finally:
         logging.getLogger("transformers").removeHandler(caplog.handler)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_in_bfloat16_only_the_vision_language_model_is_rounded(tiny: Perceptio, tiny_folder: Path) -> None:
+    """SAM 2's masks and the borders between two depth codes suffer from it."""
+    model, _ = load(tiny_folder, device="cpu", dtype=torch.bfloat16)
+    assert {value.dtype for value in model.vlm.parameters()} == {torch.bfloat16}
+    for part in ("sam", "depth_tokenizer", "projector"):
+        found, expected = getattr(model, part).state_dict(), getattr(tiny.model, part).state_dict()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())

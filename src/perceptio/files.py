@@ -43,6 +43,41 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def claim(path: Path, settings: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Note in a file what a folder is for, or compare with what was noted before.
+
+    Returns:
+        For each setting that differs its earlier and its new value, as JSON has them; nothing where the note is new.
+
+    Raises:
+        ValueError: if the note is damaged.
+        OutputError: if it cannot be written.
+    """
+    text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
+    if not path.is_file():
+        with replacing(path) as beside:
+            beside.write_text(text, encoding="utf-8")
+        return {}
+    there, now = read_json(path), json.loads(text)
+    names = sorted({*there, *now})
+    return {name: (there.get(name), now.get(name)) for name in names if there.get(name) != now.get(name)}
+
+
+@contextmanager
+def reading_weights(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the folder where a safetensors file turns out to be damaged, which is no common kind of error.
+
+    Raises:
+        ValueError: if one is.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise ValueError(f"the weights in {folder} are damaged or cut short ({error}): fetch them again") from error
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a fresh path beside `path` to write to; it takes the place of `path` only if the block succeeds.

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import read_json
+from perceptio.files import read_json, reading_weights
+from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.tokens import spatial_tokens
@@ -56,8 +58,6 @@ def load(
         raise ModelError(f"the weights in {folder} are damaged or cut short ({error}): fetch them again") from error
     except Exception as error:  # what a damaged file sets off has no common type: tokenizers raises Exception itself
         raise ModelError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
-    model.sam.float()
-    model.projector.float()
     return model.to(place).eval(), processor
 
 
@@ -176,4 +176,23 @@ def load_depth_tokenizer(name: str | Path) -> DepthTokenizer:
             return DepthTokenizer.from_pretrained(name, use_safetensors=True).float().eval()
         except (SafetensorError, ValueError, OSError, RuntimeError) as error:
             raise ModelError(f"the depth tokenizer in {name} cannot be loaded: {error}") from error
-    return load(name, device="cpu")[0].depth_tokenizer
+    folder = find(name)
+    try:
+        tokenizer = DepthTokenizer(PerceptioConfig.from_pretrained(folder).depth)
+        with reading_weights(folder):
+            tokenizer.load_state_dict(_part(folder, "depth_tokenizer."))
+    except (ValueError, OSError, RuntimeError) as error:
+        raise ModelError(f"no depth tokenizer can be loaded from {folder}: {' '.join(str(error).split())}") from error
+    return tokenizer.eval()
+
+
+def _part(folder: Path, prefix: str) -> dict[str, Tensor]:
+    """The weights of a model whose names begin so, in float32; no other is read."""
+    index = folder / _WEIGHTS[1]
+    files = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else [_WEIGHTS[0]]
+    found: dict[str, Tensor] = {}
+    for file in files:
+        with safe_open(folder / file, "pt") as weights:
+            names = [name for name in weights.keys() if name.startswith(prefix)]  # noqa: SIM118 (no dictionary)
+            found |= {name.removeprefix(prefix): weights.get_tensor(name).float() for name in names}
+    return found

@@ -67,6 +67,21 @@ def test_training_refuses_bad_data_unless_it_is_told_to_skip_it(
     assert (found["bad_samples"], found["bad"]) == (2, {str(mixed): [1, 2]})
 
 
+def test_samples_are_left_out_however_the_path_is_written(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(mixed.parent)
+    assert open_mixture({f"./{mixed.name}": 1.0}, 0, mixed.parent / "run", skip_bad=True).samples == 3
+
+
+def test_a_mended_picture_is_looked_at_again(home: Path, sample: Sample) -> None:
+    path, picture = home / "x.jsonl", home / sample.image
+    write_samples(path, [sample])
+    aside = picture.rename(home / "aside")
+    with pytest.raises(DataError, match="1 of 1 samples are bad"):
+        open_mixture({str(path): 1.0}, 0, home / "run")
+    aside.rename(picture)
+    assert open_mixture({str(path): 1.0}, 0, home / "run").samples == 1
+
+
 def test_files_are_checked_again_only_if_they_change(home: Path, sample: Sample) -> None:
     path, folder = home / "x.jsonl", home / "run"
     write_samples(path, [sample])

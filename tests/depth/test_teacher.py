@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,11 @@ def test_pickled_weights_are_not_loaded(folder, tmp_path):
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(ValueError, match="cannot be loaded"):
         DepthAnything(tmp_path)
+
+
+def test_weights_that_were_cut_short_are_one_sentence(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "cut")
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"cannot be loaded: the weights in .*cut are damaged or cut short"):
+        DepthAnything(tmp_path / "cut")

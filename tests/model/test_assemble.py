@@ -240,3 +240,14 @@ def test_weights_that_do_not_fit_are_listed(parts: Path, tmp_path: Path, part: s
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match=rf"do not fit the .* in {folder}: {kind}.*{name}"):
         join(folder.parent)
+
+
+@pytest.mark.parametrize(("part", "read"), [("vlm", load_vlm), ("sam", load_sam)])
+def test_weights_that_were_cut_short_are_one_sentence(
+    parts: Path, tmp_path: Path, part: str, read: Callable[[Path], Any]
+) -> None:
+    shutil.copytree(parts / part, tmp_path / part)
+    weights = tmp_path / part / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=rf"the weights in .*{part} are damaged or cut short"):
+        read(tmp_path / part)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ from safetensors.torch import load_file
 
 from perceptio.loading import load
 from perceptio.pipeline import Perceptio
-from perceptio.training.finetune import as_stage
+from perceptio.training.finetune import RECIPE_FILE, Finetune, as_stage, rates
 from perceptio.training.finetune_recipe import TuningPlan
 from perceptio.training.finetune_trainer import TRAINED_FILE
 from perceptio.training.lora import load_adapter
 
 WORKER = Path(__file__).parent / "finetune_worker.py"
-GOLDEN = (60.0441, 57.2688, 52.4449, 50.0289)  # the loss of each step
+GOLDEN = (20.7617, 19.7703, 19.9457, 20.7319)  # the loss of each step
 
 
 def losses(folder: Path) -> list[float]:
@@ -36,6 +37,12 @@ def losses(folder: Path) -> list[float]:
 
 def weights(folder: Path, step: int = 4) -> dict[str, torch.Tensor]:
     return load_file(folder / f"checkpoint-{step}" / TRAINED_FILE)
+
+
+def half_way(run: Path, folder: Path) -> None:
+    """A run that was stopped after its first checkpoint."""
+    shutil.copytree(run / "checkpoint-2", folder / "checkpoint-2")
+    shutil.copy(run / RECIPE_FILE, folder)
 
 
 def launch(*arguments: Any, processes: int = 0) -> subprocess.CompletedProcess[str]:
@@ -83,7 +90,7 @@ def test_two_processes_have_the_losses_of_one_though_one_never_sees_a_mask(
 def test_a_sharded_run_goes_on_from_the_checkpoint_of_a_whole_one(
     unbroken: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(unbroken / "checkpoint-2", tmp_path / "checkpoint-2")
+    half_way(unbroken, tmp_path)
     done = launch(tiny_folder, tmp_path, "--shard", processes=2)
     assert done.returncode == 0, done.stderr[-2000:]
     assert losses(tmp_path) == pytest.approx(losses(unbroken), rel=1e-4)
@@ -92,7 +99,7 @@ def test_a_sharded_run_goes_on_from_the_checkpoint_of_a_whole_one(
 def test_a_resumed_run_equals_an_unbroken_one(
     worker: dict[str, Any], unbroken: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(unbroken / "checkpoint-2", tmp_path / "checkpoint-2")
+    half_way(unbroken, tmp_path)
     worker["run"](tiny_folder, tmp_path)
     assert_equal(weights(tmp_path), weights(unbroken))
     assert losses(tmp_path) == losses(unbroken)
@@ -149,7 +156,7 @@ def test_the_global_batch_is_split_or_refused() -> None:
 def test_another_adapter_is_not_resumed(
     worker: dict[str, Any], unbroken: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(unbroken / "checkpoint-2", tmp_path / "checkpoint-2")
+    half_way(unbroken, tmp_path)
     changed = load_file(tmp_path / "checkpoint-2" / TRAINED_FILE)
     changed.pop("projector.loudness")
     from safetensors.torch import save_file
@@ -157,3 +164,33 @@ def test_another_adapter_is_not_resumed(
     save_file(changed, tmp_path / "checkpoint-2" / TRAINED_FILE)
     with pytest.raises(ValueError, match=r"the trained weights do not fit the model: projector\.loudness"):
         worker["run"](tiny_folder, tmp_path)
+
+
+def test_checkpoints_of_another_trainer_are_left_alone(
+    worker: dict[str, Any], tiny_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoint-7").mkdir()
+    recipe = replace(worker["RECIPE"], base=str(tiny_folder))
+    with pytest.raises(ValueError, match="holds checkpoints of another trainer"):
+        Finetune(recipe, tmp_path, worker["TuningData"](8, worker["Squares"], None)).run()
+    assert (tmp_path / "checkpoint-7").is_dir()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_rate_of_rows_is_that_of_a_separate_head_too(tied: bool) -> None:
+    found = rates(TuningPlan(decoder_rate=0.5, rows_rate=3.0), tied=tied)
+    assert found.pop("sam.mask_decoder") == 0.5
+    assert set(found.values()) == {3.0}
+    assert ("vlm.lm_head" in found) is not tied
+
+
+def test_a_folder_that_was_begun_with_another_recipe_is_refused(
+    worker: dict[str, Any], tiny_folder: Path, tmp_path: Path
+) -> None:
+    recipe = replace(worker["RECIPE"], base=str(tiny_folder))
+    data = worker["TuningData"](8, worker["Squares"], None)
+    (tmp_path / "model").mkdir()  # finished before
+    Finetune(recipe, tmp_path, data).run()
+    Finetune(replace(recipe, tuning=replace(recipe.tuning, log_every=7, shard=True)), tmp_path, data).run()
+    with pytest.raises(ValueError, match=r"another recipe \(seed: 3, now 4\)"):
+        Finetune(replace(recipe, seed=4), tmp_path, data).run()

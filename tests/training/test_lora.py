@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from perceptio.loading import load
@@ -27,12 +29,12 @@ PLAN = LoraPlan(rank=4, alpha=8, dropout=0.0)
 
 
 def base(folder: Path, *, tied: bool = True) -> tuple[PerceptioForConditionalGeneration, list[int]]:
-    """A fresh model, its head untied if wanted as InternVL3's is, and the rows that train."""
+    """A fresh model, its head tied to its embeddings or apart as InternVL3's is, and the rows that train."""
     model, processor = load(folder, device="cpu")
-    if not tied:
-        model.vlm.lm_head.weight = nn.Parameter(model.vlm.lm_head.weight.detach() * 0.5)
-        for config in (model.config, model.config.vlm, model.config.vlm.text_config):
-            config.tie_word_embeddings = False
+    own = nn.Parameter(model.vlm.lm_head.weight.detach() * 0.5)
+    model.vlm.lm_head.weight = model.get_input_embeddings().weight if tied else own
+    for config in (model.config, model.config.vlm, model.config.vlm.text_config):
+        config.tie_word_embeddings = tied
     return model, new_rows(processor.tokenizer, model.config.vocabulary)
 
 
@@ -118,6 +120,36 @@ def test_weights_of_another_adapter_are_refused(tiny_folder: Path) -> None:
 def test_a_folder_without_an_adapter_is_named(tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is no adapter of a Perceptio fine-tune"):
         load_adapter(base(tiny_folder)[0], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "complaint"),
+    [
+        ("parts.safetensors", lambda name, value: None, "missing: "),
+        ("parts.safetensors", lambda name, value: value[None], "of another shape: "),
+        ("adapter_model.safetensors", lambda name, value: None if "layers.0" in name else value, "missing: "),
+        ("adapter_model.safetensors", lambda name, value: value[:1].contiguous(), "do not fit"),
+    ],
+)
+def test_an_adapter_that_does_not_fit_is_refused(
+    tiny_folder: Path, tmp_path: Path, file: str, change: Callable[[str, Tensor], Tensor | None], complaint: str
+) -> None:
+    model, rows = base(tiny_folder)
+    save_adapter(adapt(model, PLAN, rows), tmp_path / "adapter")
+    path = tmp_path / "adapter" / file
+    changed = {name: change(name, value) for name, value in load_file(path).items()}
+    save_file({name: value for name, value in changed.items() if value is not None}, path, {"format": "pt"})
+    with pytest.raises(ValueError, match=complaint):
+        load_adapter(base(tiny_folder)[0], tmp_path / "adapter")
+
+
+def test_an_adapter_that_was_cut_short_is_one_sentence(tiny_folder: Path, tmp_path: Path) -> None:
+    model, rows = base(tiny_folder)
+    save_adapter(adapt(model, PLAN, rows), tmp_path / "adapter")
+    path = tmp_path / "adapter" / "parts.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match="are damaged or cut short"):
+        load_adapter(base(tiny_folder)[0], tmp_path / "adapter")
 
 
 @pytest.mark.parametrize("wrong", [{"rank": 0}, {"alpha": 0}, {"dropout": 1.0}])

@@ -13,7 +13,7 @@ from perceptio.loading import load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.training.finetune_recipe import DataPlan, FinetuneRecipe, PackPlan, TuningPlan
 from perceptio.training.lora import LoraPlan, adapt, new_rows
-from perceptio.training.memory import DEVICES, Load, count_parts, estimate, published, skeleton, to_text, trace
+from perceptio.training.memory import DEVICES, Load, count_parts, estimate, published, size_of, skeleton, to_text, trace
 
 RECIPE = FinetuneRecipe(
     name="tiny",
@@ -100,7 +100,12 @@ def test_sharding_spreads_what_the_model_holds(tiny_folder: Path) -> None:
         count_parts(skeleton(config, RECIPE, 20)),
         replace(RECIPE, tuning=replace(RECIPE.tuning, shard=True)),
     )
-    spread = estimate(skeleton(config, recipe, 20), recipe, LOAD, processes=2).parts
+    found = estimate(skeleton(config, recipe, 20), recipe, LOAD, processes=2)
+    spread = found.parts
+    # a share of one half is kept, the other half of what is gathered comes on top
+    vlm = (model := skeleton(config, recipe, 20)).vlm.model
+    layers = [size_of(layer) for layer in (*vlm.language_model.layers, *vlm.vision_tower.encoder.layer)]
+    assert found.activations["weights gathered by FSDP2"] == (size_of(model) - sum(layers) + max(layers)) // 2
     for name, part in whole.items():
         assert spread[name].weights == -(-part.weights // 2)
         assert spread[name].optimizer == -(-part.optimizer // 2)

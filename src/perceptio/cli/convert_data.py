@@ -26,4 +26,5 @@ def convert_data(
     if done.files is not None:
         typer.echo(f"files that they need are in {done.files}")
     for what, count in done.left_out.items():
-        typer.echo(f"left out: {count} {what}")
+        first = f" (the first: {done.first[what]})" if what in done.first else ""
+        typer.echo(f"left out: {count} {what}{first}")

@@ -61,12 +61,15 @@ def show(
     """Draw what a model will see: pictures with marks, masks, depth, and each token with its weight."""
     from perceptio.data.contact_sheet import Reader, draw_samples
     from perceptio.data.schema import read_samples
-    from perceptio.loading import load
+    from perceptio.loading import find, load_depth_tokenizer
+    from perceptio.model.configuration import PerceptioConfig
+    from perceptio.model.processing import PerceptioProcessor
 
     quiet()
     opened = [read_samples(path) for path in files]
-    loaded, processor = load(model, device="cpu")
-    reader = Reader(processor, loaded.config.vocabulary, loaded.depth_tokenizer)
+    folder = find(model)
+    vocabulary = PerceptioConfig.from_pretrained(folder).vocabulary
+    reader = Reader(PerceptioProcessor.from_pretrained(folder), vocabulary, load_depth_tokenizer(folder))
     number = draw_samples(opened, count, reader, out, explicit=explicit)
     print(f"wrote {out}: {number} samples", file=sys.stderr)
 

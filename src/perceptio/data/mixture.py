@@ -113,7 +113,7 @@ class DataMixture:
         self.seed, self.batch, self.annealing = seed, batch, annealing
         places, lengths, generation = [], [], []
         for number, (path, file) in enumerate(zip(files, self.files, strict=True)):
-            left_out = set((bad or {}).get(path, ()))
+            left_out = set((bad or {}).get(str(file.path), ()))
             kept = [index for index in range(len(file)) if index not in left_out]
             if not kept:
                 raise DataError(f"all {len(file)} samples of {path} are bad: run `perceptio data check {path}`")

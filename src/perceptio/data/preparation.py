@@ -49,7 +49,7 @@ def open_mixture(
     Raises:
         DataError: if samples are bad and are not to be skipped, or there is no mixture without them.
     """
-    found = _checked(list(files), folder / RECORD, book, workers)
+    found = _checked(list(files), folder / RECORD, book, workers, skip_bad)
     problems, bad = found["problems"], f"{found['bad_samples']} of {found['samples']} samples are bad"
     if problems and not skip_bad:
         raise DataError(
@@ -61,12 +61,13 @@ def open_mixture(
     return DataMixture(files, seed, batch=batch, annealing=annealing, visual=visual, bad=found["bad"])
 
 
-def _checked(files: list[str], path: Path, book: CodeBook | None, workers: int) -> dict[str, Any]:
-    """What the check found, from the record if the files have not changed since."""
+def _checked(files: list[str], path: Path, book: CodeBook | None, workers: int, skip_bad: bool) -> dict[str, Any]:
+    """What the check found, from the record if the files have not changed since and it is enough to go on."""
     state = _state(files, book)
     if path.is_file():
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if found["state"] == state:
+        # a picture that was bad may have been mended since: the state is that of the files of samples
+        if found["state"] == state and (skip_bad or not found["problems"]):
             return found
     report = check_files(files, book=book, workers=workers)
     found = report.to_dict() | {"problems": [str(problem) for problem in report.problems], "state": state}

@@ -13,6 +13,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from perceptio.depth.normalization import inverse_depth_from_metric, normalize_inverse_depth
+from perceptio.files import reading_weights
 
 _UNUSED = "neck.fusion_stage.layers.0.residual_layer1."  # the first fusion has nothing to add: weights may be absent
 
@@ -65,9 +66,10 @@ class DepthAnything:
 
         try:
             self.processor = DPTImageProcessorPil.from_pretrained(name)
-            model, report = DepthAnythingForDepthEstimation.from_pretrained(
-                name, use_safetensors=True, output_loading_info=True
-            )
+            with reading_weights(name):
+                model, report = DepthAnythingForDepthEstimation.from_pretrained(
+                    name, use_safetensors=True, output_loading_info=True
+                )
         except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(f"the depth teacher {name} cannot be loaded: {' '.join(str(error).split())}") from error
         missing = sorted(key for key in report["missing_keys"] if not key.startswith(_UNUSED))

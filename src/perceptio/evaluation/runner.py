@@ -23,7 +23,7 @@ from tqdm import tqdm
 from perceptio.evaluation.provenance import provenance
 from perceptio.evaluation.report import Figure, Report
 from perceptio.evaluation.samples import Sample
-from perceptio.files import replacing, write_files
+from perceptio.files import claim, replacing, write_files
 from perceptio.images import ImageLike
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
@@ -166,20 +166,9 @@ def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
     Raises:
         EvaluationError: if it holds results of other settings.
     """
-    path = folder / SETTINGS
-    text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
-    if not path.is_file():
-        with replacing(path) as beside:
-            beside.write_text(text)
-        return
-    there = json.loads(path.read_text())
-    settings = json.loads(text)
-    changed = [key for key in sorted({*there, *settings}) if there.get(key) != settings.get(key)]
-    if changed:
-        key = changed[0]
+    for name, (earlier, now) in claim(folder / SETTINGS, settings).items():
         raise EvaluationError(
-            f"{folder} holds results of other settings ({key}: {there.get(key)!r}, now {settings.get(key)!r}); "
-            "give another folder"
+            f"{folder} holds results of other settings ({name}: {earlier!r}, now {now!r}); give another folder"
         )
 
 

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import read_json
+from perceptio.files import read_json, reading_weights
 from perceptio.model.configuration import DepthPositions, PerceptioConfig
 from perceptio.model.misfits import refuse_misfits
 from perceptio.model.modeling import PerceptioForConditionalGeneration
@@ -176,9 +176,10 @@ def load_vlm(folder: Path) -> InternVLForConditionalGeneration:
         )
     if kind != "internvl":
         raise ValueError(f"{folder} holds a model of type {kind!r}, not an InternVL")
-    model, report = InternVLForConditionalGeneration.from_pretrained(
-        folder, dtype="auto", use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True
-    )
+    with reading_weights(folder):
+        model, report = InternVLForConditionalGeneration.from_pretrained(
+            folder, dtype="auto", use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True
+        )
     refuse_misfits(report, f"the InternVL in {folder}")
     # A published configuration may leave the setting out, and the library's default has changed since: the weights
     # decide, or the head would be tied, and lost, when the vocabulary grows.
@@ -199,14 +200,15 @@ def load_sam(folder: Path) -> Sam2Model:
     stored = read_json(folder / "config.json")
     parts = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
     config = Sam2Config(**{part: _without_type(stored.get(part), part) for part in parts})
-    model, report = Sam2Model.from_pretrained(
-        folder,
-        config=config,
-        dtype=torch.float32,
-        use_safetensors=True,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,
-    )
+    with reading_weights(folder):
+        model, report = Sam2Model.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
     refuse_misfits(report, f"the SAM 2 in {folder}")
     return model
 

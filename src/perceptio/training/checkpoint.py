@@ -24,7 +24,8 @@ class MarkComplete(TrainerCallback):
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint in a stage's folder; later, half-written ones are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    numbered = [path for path in folder.glob("checkpoint-*") if path.name.rpartition("-")[2].isdecimal()]
+    found = sorted(numbered, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
     for path in found:
         if (path / _MARKER).is_file():
             return path

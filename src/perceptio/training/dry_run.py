@@ -40,12 +40,14 @@ def dry_run(recipe: FinetuneRecipe, folder: Path, devices: int = 1) -> Iterator[
     """
     config, processor, rows = _base(recipe)
     data: TuningData | None = None
+    looked: Sequence[PackedRow] = ()
     problem: DataError | None = None
     load = assumed_load(config, recipe.packing.length)
     try:
         data = open_data(recipe, folder, config, processor)
         if processor is not None:
-            load = measured_load(first_rows(recipe, data, config, processor))
+            looked = first_rows(recipe, data, config, processor)
+            load = measured_load(looked)
     except DataError as error:  # the table first: it may be why the data is not there yet
         problem = error
     yield to_text(estimate(skeleton(config, recipe, rows), recipe, load, devices), load)
@@ -54,6 +56,9 @@ def dry_run(recipe: FinetuneRecipe, folder: Path, devices: int = 1) -> Iterator[
     assert data is not None
     steps, batch = recipe.tuning.total_steps(data.samples), recipe.tuning.global_batch
     yield f"data: {data.samples} samples in a pass, {steps} steps of {batch}"
+    if left_out := sum(row.left_out for row in looked):
+        asked = left_out + sum(len(row.answer_has_span) for row in looked)
+        yield f"{left_out} of {asked} questions looked at do not fit into sequences of {recipe.packing.length} tokens"
 
 
 def _base(recipe: FinetuneRecipe) -> tuple[PerceptioConfig, PerceptioProcessor | None, int]:

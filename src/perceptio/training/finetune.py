@@ -6,7 +6,10 @@ train whole beside) and `model/`, the merged model that `Perceptio.from_pretrain
 
 from __future__ import annotations
 
+import logging
 import os
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase
 
-from perceptio.files import replacing_folder
+from perceptio.files import claim, replacing_folder
 from perceptio.loading import load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
@@ -29,6 +32,12 @@ from perceptio.training.recipe import Stage
 from perceptio.training.rows import Collate, Rows, packer
 from perceptio.training.sharding import shard
 from perceptio.training.trainer import train_stage
+
+RECIPE_FILE = "recipe.json"  # in the folder of a run: what it was begun with
+_PATIENCE = timedelta(hours=2)  # of processes that wait for the one that checks the data
+_MAY_CHANGE = ("workers", "log_every", "save_every", "evaluate_every", "shard", "checkpointing")  # of `tuning`
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -56,7 +65,9 @@ class Finetune:
         """
         from accelerate import PartialState
 
+        self._claim()
         if (self.folder / "model").is_dir():
+            logger.info("%s is finished: its model is left as it is", self.folder)
             return
         for plugin in ("FSDP", "DEEPSPEED"):
             if os.environ.get(f"ACCELERATE_USE_{plugin}") == "true":
@@ -65,7 +76,7 @@ class Finetune:
                     "tuning: shard: true in the recipe"
                 )
         recipe, plan = self.recipe, self.recipe.tuning
-        place = PartialState(cpu=not torch.cuda.is_available())
+        place = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
         model, processor = self._base()
         with place.main_process_first():  # it reads every sample once; the others take its word
             data = self._data or open_data(recipe, self.folder, model.config, processor)
@@ -75,7 +86,7 @@ class Finetune:
         torch.manual_seed(recipe.seed)
         prepare(model, processor.tokenizer, recipe)
         if plan.shard:
-            shard(model.to(place.device))
+            shard(model)
         pack = packer(recipe.packing, model.config, processor)
         train_stage(
             model,
@@ -86,17 +97,29 @@ class Finetune:
             seed=recipe.seed,
             validation=None if data.validation is None else Rows(data.validation, pack, recipe.seed),
             evaluate_every=plan.evaluate_every,
-            scales=rates(plan),
+            scales=rates(plan, tied=model.config.tie_word_embeddings),
             trainer=FinetuneTrainer,
         )
         if place.is_main_process:
             self._export()
         place.wait_for_everyone()
 
+    def _claim(self) -> None:
+        """Refuse to go on with another recipe than the folder was begun with; how often it logs may change."""
+        if not (self.folder / RECIPE_FILE).is_file() and any(self.folder.glob("checkpoint-*")):
+            raise ValueError(f"{self.folder} holds checkpoints of another trainer: give a folder of its own")
+        settings = asdict(self.recipe) | {"name": ""}
+        for name in _MAY_CHANGE:
+            settings["tuning"].pop(name)
+        for name, (earlier, now) in claim(self.folder / RECIPE_FILE, settings).items():
+            raise ValueError(
+                f"{self.folder} was begun with another recipe ({name}: {earlier}, now {now}): give another folder, or "
+                "the recipe as it was"
+            )
+
     def _base(self) -> tuple[PerceptioForConditionalGeneration, PerceptioProcessor]:
         half = self.recipe.tuning.bf16 and computes_bfloat16()
         model, processor = load(self.recipe.base, device="cpu", dtype=torch.bfloat16 if half else torch.float32)
-        model.depth_tokenizer.float()  # in bfloat16 a map near the border of two codes would get the other one
         model.loss_weights = self.recipe.losses
         return model, processor
 
@@ -147,6 +170,7 @@ def as_stage(plan: TuningPlan, samples: int, processes: int) -> Stage:
     )
 
 
-def rates(plan: TuningPlan) -> dict[str, float]:
-    """Factors on the learning rate, by part."""
-    return {"sam.mask_decoder": plan.decoder_rate, "vlm.model.language_model.embed_tokens": plan.rows_rate}
+def rates(plan: TuningPlan, *, tied: bool) -> dict[str, float]:
+    """Factors on the learning rate, by part; a head that is not the embedding has rows of its own."""
+    rows = ("vlm.model.language_model.embed_tokens", *(() if tied else ("vlm.lm_head",)))
+    return {"sam.mask_decoder": plan.decoder_rate, **dict.fromkeys(rows, plan.rows_rate)}

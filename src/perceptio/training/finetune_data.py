@@ -56,7 +56,7 @@ def open_data(
             skip_bad=plan.skip_bad,
             batch=recipe.tuning.batch,
             annealing=annealing,
-            visual=visual if processor else None,
+            visual=visual if processor and recipe.tuning.batch > 1 else None,  # lengths only sort a batch's sequences
             book=book,
             workers=recipe.tuning.workers,
         )

@@ -8,7 +8,7 @@ spatial tokens, the multimodal projector, the `[SEG]` projector and SAM 2's mask
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from perceptio.files import replacing_folder
+from perceptio.files import reading_weights, replacing_folder
+from perceptio.model.misfits import refuse_misfits
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.tokens import PHRASE_END, PHRASE_START, SpatialVocabulary
 from perceptio.training.sharding import spread
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 WHOLE_PARTS = ("vlm.model.multi_modal_projector", "projector", "sam.mask_decoder")
 _LANGUAGE = "vlm.model.language_model"
 _PARTS_FILE = "parts.safetensors"
+_ADAPTER_FILE = "adapter_model.safetensors"  # peft's
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,7 @@ def load_trained(model: nn.Module, weights: dict[str, Tensor]) -> None:
 def save_adapter(adapted: PeftModel, folder: Path) -> None:
     """Write a folder as peft does (LoRA and token rows), and the parts that train whole in a file beside."""
     model: Any = adapted.base_model.model
-    parts = {
-        f"{part}.{name}": value.detach().cpu().contiguous()
-        for part in WHOLE_PARTS
-        for name, value in model.get_submodule(part).state_dict().items()
-    }
+    parts = {name: value.detach().cpu().contiguous() for name, value in _parts_of(model).items()}
     with replacing_folder(folder) as beside:
         adapted.save_pretrained(str(beside), save_embedding_layers=False)
         save_file(parts, beside / _PARTS_FILE)
@@ -139,16 +137,45 @@ def load_adapter(model: PerceptioForConditionalGeneration, folder: Path) -> Perc
     """A base model with an adapter folder merged into it, in place.
 
     Raises:
-        ValueError: if the folder is no adapter of this model.
+        ValueError: if the folder is no adapter of this model; the message lists what does not fit.
     """
     from peft import PeftModel
+    from peft.utils import get_peft_model_state_dict
 
-    if not (folder / _PARTS_FILE).is_file():
-        raise ValueError(f"{folder} is no adapter of a Perceptio fine-tune: {_PARTS_FILE} is missing")
-    adapted = PeftModel.from_pretrained(model, str(folder))
-    for name, value in load_file(folder / _PARTS_FILE).items():
+    absent = [name for name in (_PARTS_FILE, _ADAPTER_FILE) if not (folder / name).is_file()]
+    if absent:
+        raise ValueError(f"{folder} is no adapter of a Perceptio fine-tune: {absent[0]} is missing")
+    what = f"the model that the adapter in {folder} is for"
+    with reading_weights(folder):
+        parts, stored = load_file(folder / _PARTS_FILE), load_file(folder / _ADAPTER_FILE)
+        _refuse_misfits(_parts_of(model), parts, what)
+        try:
+            adapted = PeftModel.from_pretrained(model, str(folder))
+        except RuntimeError as error:  # of torch, where a weight is of another shape
+            raise ValueError(f"the weights do not fit {what}: {' '.join(str(error).split())}") from error
+    _refuse_misfits(get_peft_model_state_dict(adapted, save_embedding_layers=False), stored, what)
+    for name, value in parts.items():
         model.get_parameter_or_buffer(name).copy_(value)
     return merge(adapted)
+
+
+def _parts_of(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of the parts that train whole, by their names in the model."""
+    return {
+        f"{part}.{name}": value
+        for part in WHOLE_PARTS
+        for name, value in model.get_submodule(part).state_dict().items()
+    }
+
+
+def _refuse_misfits(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], what: str) -> None:
+    shared = own.keys() & stored.keys()
+    report = {
+        "missing": own.keys() - stored.keys(),
+        "unexpected": stored.keys() - own.keys(),
+        "of another shape": {name for name in shared if own[name].shape != stored[name].shape},
+    }
+    refuse_misfits(report, what)
 
 
 def merge(adapted: PeftModel) -> PerceptioForConditionalGeneration:

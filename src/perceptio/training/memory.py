@@ -10,7 +10,8 @@
   utilisation of 0.4. SAM 2 runs in float32.
 
 Weights, gradients and optimiser are exact; the rest is an estimate for sequences of full length, without the
-allocator's waste (10 % is common). Sharding divides the first three by the number of processes.
+allocator's waste (10 % is common). Sharding divides the first three by the number of processes; what FSDP2 gathers
+of the weights counts as activations: all that is in no layer, from the first use to the last, and the largest layer.
 """
 
 from __future__ import annotations
@@ -54,7 +55,12 @@ class Device:
     float32: float
 
 
-DEVICES = (Device("RTX 4090", 165e12, 83e12), Device("A100", 312e12, 19.5e12), Device("H100", 989e12, 67e12))
+DEVICES = (
+    Device("RTX 4090", 165e12, 83e12),
+    Device("A100", 312e12, 19.5e12),
+    Device("H100", 989e12, 67e12),
+    Device("H200", 989e12, 67e12),
+)
 
 
 @dataclass(frozen=True)
@@ -182,11 +188,25 @@ def estimate(
         "logits and their losses": costs["logits"].kept,  # with peft's copy of the head, in which trained rows are set
         "SAM 2 at its fullest": costs["sam"].peak,
     }
+    if share > 1:
+        activations["weights gathered by FSDP2"] = gathered(model) * (share - 1) // share
     layer_work = layers * (layer.forward * (2 if plan.checkpointing else 1) + layer.backward)
     batches = plan.accumulate(processes)
     half = layer_work + sum(costs[name].forward + costs[name].backward for name in ("vision", "logits"))
     full = costs["sam"].forward + costs["sam"].backward
     return Estimate(parts, activations, batches * half, batches * full)
+
+
+def gathered(model: PerceptioForConditionalGeneration) -> int:
+    """Bytes of weights that are whole on a device at the fullest moment, see `sharding.shard`."""
+    vlm = model.vlm.model
+    layers = [size_of(layer) for layer in (*vlm.language_model.layers, *vlm.vision_tower.encoder.layer)]
+    return size_of(model) - sum(layers) + max(layers)
+
+
+def size_of(module: nn.Module) -> int:
+    """Bytes of a module's parameters."""
+    return sum(value.numel() * value.itemsize for value in module.parameters())
 
 
 def trace(model: PerceptioForConditionalGeneration, load: Load, batch: int, *, bf16: bool) -> dict[str, Cost]:

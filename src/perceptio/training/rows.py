@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -58,14 +59,19 @@ def packer(plan: PackPlan, config: PerceptioConfig, processor: PerceptioProcesso
     """What makes a sequence of a record for a model."""
 
     def pack(record: Record, rng: np.random.Generator) -> PackedRow:
-        return pack_record(
-            record,
-            processor,
-            config.vocabulary,
-            rng,
-            depth_size=config.depth.image_size,
-            explicit=plan.explicit,
-            length=plan.length,
-        )
+        # in another order each time, or a long record would lose the same questions in every pass
+        turns = tuple(record.turns[k] for k in rng.permutation(len(record.turns)))
+        try:
+            return pack_record(
+                replace(record, turns=turns),
+                processor,
+                config.vocabulary,
+                rng,
+                depth_size=config.depth.image_size,
+                explicit=plan.explicit,
+                length=plan.length,
+            )
+        except ValueError as error:
+            raise ValueError(f"{record.key}: {error}") from error
 
     return pack

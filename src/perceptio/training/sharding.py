@@ -21,8 +21,8 @@ from perceptio.model.modeling import PerceptioForConditionalGeneration
 def shard(model: PerceptioForConditionalGeneration) -> None:
     """Shard a model in place over all processes: every layer of both transformers apart, the rest together.
 
-    Call it once the parameters are on this process's device and `requires_grad` is settled, before an
-    optimiser is made.
+    Call it once `requires_grad` is settled, before an optimiser is made. The parameters may lie on the CPU:
+    each layer's share alone goes to this process's device.
     """
     from torch.distributed.fsdp import fully_shard
 

@@ -63,6 +63,14 @@ def test_what_is_no_question_about_a_picture_is_counted(write, converted) -> Non
         "conversations that do not say <image> exactly once": 2,
         "conversations that are not questions and answers in turn": 2,
     }
+    assert [text.split(" of ")[0] for text in result.done.first.values()] == ["entry 3", "entry 5"]
+
+
+@pytest.mark.parametrize("change", [{"conversations": ["What?"]}, {"image": ["a.jpg"]}])
+def test_a_damaged_entry_is_named(write, converted, change) -> None:
+    write(entry("<image>\nWhat?", "A bus."), entry("<image>\nWhat?", "A bus.") | change)
+    with pytest.raises(DataError, match=r"entry 1 of .* is damaged"):
+        converted("llava-665k")
 
 
 def test_a_conversation_may_begin_with_the_answerer(write, converted) -> None:

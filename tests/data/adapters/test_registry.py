@@ -64,3 +64,12 @@ def test_a_failed_conversion_leaves_the_old_samples(tmp_path, data) -> None:
 def test_a_scale_that_is_no_scale_is_refused(tmp_path, data) -> None:
     with pytest.raises(DataError, match="the scale of depth must be positive, not 0"):
         convert("depth", data, tmp_path / "out.jsonl", scale=0.0)
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(tmp_path, data) -> None:
+    theirs = tmp_path / "out-files" / "precious.txt"
+    theirs.parent.mkdir()
+    theirs.touch()
+    with pytest.raises(DataError, match="no earlier conversion made it: give another name for the samples"):
+        convert("depth", data, tmp_path / "out.jsonl")
+    assert theirs.is_file()

@@ -16,7 +16,7 @@ from perceptio.data.labeling.samples import label_rows, label_samples, write_sam
 from perceptio.data.labeling.shards import LabelRow, write_shard
 from perceptio.data.opening import open_sample
 from perceptio.data.rle import json_rle, mask_rle
-from perceptio.data.schema import Sample
+from perceptio.data.schema import Sample, read_samples
 
 from .conftest import MakePlan
 
@@ -51,6 +51,15 @@ def test_masks_that_cover_nothing_stay_behind(pictures: Path, tmp_path: Path) ->
     (sample,) = label_samples(tmp_path, tmp_path)
     assert sample.masks == masks[1:]
     assert open_sample(sample, tmp_path, "here").masks.resized(0, 60).sum() > 0
+
+
+def test_the_suffix_decides_the_form(pictures: Path, tmp_path: Path, make_plan: MakePlan) -> None:
+    out = tmp_path / "out"
+    label([pictures], out, make_plan())
+    for suffix in ("jsonl", "parquet"):
+        assert write_samples(out, tmp_path / f"samples.{suffix}") == len(read_samples(tmp_path / f"samples.{suffix}"))
+    with pytest.raises(DataError, match=r"neither \.jsonl nor \.parquet"):
+        write_samples(out, tmp_path / "samples.txt")
 
 
 def test_pictures_in_tar_files_make_no_samples(pictures: Path, tmp_path: Path, make_plan: MakePlan) -> None:

@@ -104,6 +104,13 @@ def test_there_and_back_nothing_changes(parts: Path, original: Path) -> None:
     assert "the [SEG] projector" in str(report).splitlines()[1]
 
 
+def test_weights_that_were_cut_short_are_one_sentence(original: Path, tmp_path: Path) -> None:
+    weights = original / "model.safetensors"
+    (tmp_path / weights.name).write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match="are damaged or cut short"):
+        read_weights(tmp_path)
+
+
 def sa2va_sam() -> dict[str, Tensor]:
     """A SAM 2 of the size tiny under Sa2VA's names."""
     renamed: dict[str, Tensor] = {}

@@ -40,22 +40,26 @@ def conversations(source: Source) -> Iterator[Sample]:
     for number, each in enumerate(content):
         if not isinstance(each, dict) or not isinstance(each.get("conversations"), list):
             raise DataError(f"entry {number} of {path} holds no conversations: fetch the original file")
-    told = [each for each in content if each.get("image")]
+        strange = [message for message in each["conversations"] if not isinstance(message, dict)]
+        if strange or not isinstance(each.get("image", ""), str):
+            raise DataError(f"entry {number} of {path} is damaged: fetch the original file")
+    told = [(number, each) for number, each in enumerate(content) if each.get("image")]
     source.leave_out("conversations without a picture", len(content) - len(told))
-    places = {each["image"]: _places(source, each["image"]) for each in told}
+    places = {each["image"]: _places(source, each["image"]) for _, each in told}
     there = source.find("pictures", places)
-    for each in told:
+    for number, each in told:
+        where = f"entry {number} of {path}"
         picture = there.get(each["image"])
         if picture is None:
-            source.leave_out("conversations whose picture is missing")
+            source.leave_out("conversations whose picture is missing", where=where)
             continue
         messages = each["conversations"]
         if sum(str(message.get("value", "")).count(PLACEHOLDER) for message in messages) != 1:
-            source.leave_out(f"conversations that do not say {PLACEHOLDER} exactly once")
+            source.leave_out(f"conversations that do not say {PLACEHOLDER} exactly once", where=where)
             continue
         turns = _turns(messages)
         if not turns:
-            source.leave_out("conversations that are not questions and answers in turn")
+            source.leave_out("conversations that are not questions and answers in turn", where=where)
             continue
         yield Sample(
             key=f"llava-665k/{each.get('id', '')}",

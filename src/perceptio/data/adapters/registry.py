@@ -14,6 +14,8 @@ from perceptio.data.refer import COLLECTIONS as REFER_COLLECTIONS
 from perceptio.data.schema import Sample, write_samples
 from perceptio.files import replacing_folder
 
+MARKER = ".made-by-perceptio"  # in a folder of made files, which the next conversion may replace
+
 
 @dataclass(frozen=True)
 class Adapter:
@@ -31,6 +33,7 @@ class Conversion:
     turns: int
     masks: int
     left_out: dict[str, int]  # what no sample holds, and how many of it
+    first: dict[str, str]  # where the first of those stands, if that is known
     files: Path | None  # folder of the files that had to be made
 
 
@@ -93,7 +96,9 @@ def convert(
     if out.is_dir():
         raise DataError(f"{out} is a folder: give the name of a file for the samples")
     files = out.with_name(f"{out.stem}-files")
-    totals = Conversion(0, 0, 0, {}, files)
+    if files.is_dir() and not (files / MARKER).is_file():
+        raise DataError(f"{files} is there, and no earlier conversion made it: give another name for the samples")
+    totals = Conversion(0, 0, 0, {}, {}, files)
     with replacing_folder(files) as made:
         source = Source(
             folder=Path(folder),
@@ -110,10 +115,12 @@ def convert(
             reasons = "; ".join(f"{count} {what}" for what, count in source.left_out.items()) or "the folder is empty"
             raise DataError(f"no sample of {name} is left: {reasons}")
     os.replace(files / out.name, out)
-    if not any(files.iterdir()):
+    if any(files.iterdir()):
+        (files / MARKER).touch()
+    else:
         files.rmdir()
         totals.files = None
-    totals.left_out = dict(source.left_out)
+    totals.left_out, totals.first = dict(source.left_out), source.first
     return totals
 
 

@@ -31,6 +31,7 @@ class Source:
     allow_missing: bool = False
     scale: float = 1000.0  # values of 16-bit metric depth per metre
     left_out: Counter[str] = field(default_factory=Counter)  # what, and how many
+    first: dict[str, str] = field(default_factory=dict)  # of what was left out, where it stands
 
     def relative(self, path: Path) -> str:
         """How a sample names a file."""
@@ -38,10 +39,12 @@ class Source:
             path = self.kept / path.relative_to(self.made)
         return Path(os.path.relpath(path, self.home)).as_posix()
 
-    def leave_out(self, what: str, count: int = 1) -> None:
-        """Count something that no sample will hold."""
+    def leave_out(self, what: str, count: int = 1, where: str = "") -> None:
+        """Count something that no sample will hold, and keep where the first of its kind stands."""
         if count:
             self.left_out[what] += count
+            if where:
+                self.first.setdefault(what, where)
 
     def json(self, *names: str) -> Any:
         """The content of the first of several files that is there.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from pycocotools import mask as coco
 
+from perceptio.data import schema
 from perceptio.data.errors import DataError
 from perceptio.data.labeling.shards import LabelRow, read_shard
 from perceptio.data.schema import Sample, SampleTurn
-from perceptio.files import replacing
 
 QUESTION, ANSWER, TASK = "Show the depth map.", "Here is the depth map.", "depth"
 
@@ -62,14 +61,10 @@ def label_samples(folder: Path, home: Path) -> Iterator[Sample]:
 
 
 def write_samples(folder: Path, path: Path) -> int:
-    """Write the samples of a folder of labels as JSON lines; returns how many.
+    """Write the samples of a folder of labels as JSON lines or parquet, by the suffix; returns how many.
 
     Raises:
-        DataError: as `label_samples`.
+        DataError: as `label_samples`, or if the suffix is another.
         OutputError: if the file cannot be written.
     """
-    count = 0
-    with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
-        for count, sample in enumerate(label_samples(folder, path.parent), 1):  # noqa: B007
-            file.write(json.dumps(sample.to_dict(), ensure_ascii=False) + "\n")
-    return count
+    return schema.write_samples(path, label_samples(folder, path.parent))

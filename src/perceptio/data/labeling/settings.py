@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from perceptio import files
 from perceptio.data.errors import DataError
 from perceptio.data.labeling.pictures import PictureFile
-from perceptio.files import replacing
 
 SETTINGS_FILE = "settings.json"
 
@@ -41,16 +40,10 @@ def claim(folder: Path, settings: LabelSettings) -> None:
         DataError: if the folder holds labels of other settings (the message names them), or the note is damaged.
         OutputError: if it cannot be written.
     """
-    path = folder / SETTINGS_FILE
-    if not path.is_file():
-        with replacing(path) as beside:
-            beside.write_text(json.dumps(asdict(settings), indent=2) + "\n")
-        return
     try:
-        earlier = json.loads(path.read_text())
-        changed = [each.name for each in fields(settings) if earlier[each.name] != getattr(settings, each.name)]
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error!r}): choose another folder, or remove this one") from error
+        changed = files.claim(folder / SETTINGS_FILE, asdict(settings))
+    except ValueError as error:
+        raise DataError(f"{error}: choose another folder, or remove this one") from error
     if changed:
-        named = ", ".join(f"{name} {earlier[name]!r}, not {getattr(settings, name)!r}" for name in changed)
+        named = ", ".join(f"{name} {earlier!r}, not {now!r}" for name, (earlier, now) in changed.items())
         raise DataError(f"{folder} holds labels made with {named}: choose another folder")

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Sam2Model
 
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import read_json
+from perceptio.files import read_json, reading_weights
 from perceptio.model.assemble import (
     Design,
     Report,
@@ -34,6 +34,7 @@ from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.sizes import sam_config
 
 _SAM = "grounding_encoder.sam2_model."
+_HEADS = ("language_model.lm_head.weight", "language_model.output.weight")
 _PROJECTION = "text_hidden_fcs."
 
 
@@ -66,10 +67,10 @@ def convert_checkpoint(
     projection = {
         name.removeprefix(_PROJECTION): weights.pop(name) for name in list(weights) if name.startswith(_PROJECTION)
     }
-    if (kind == "sa2va_chat") != bool(grounding and projection):
-        raise ValueError(
-            f"{folder} is said to be {kind}, but its weights {'lack' if not grounding else 'hold'} a SAM 2"
-        )
+    for part, found in (("a SAM 2", grounding), ("a [SEG] projection", projection)):
+        if (kind == "sa2va_chat") != bool(found):
+            has = "hold" if found else "lack"
+            raise ValueError(f"{folder} is said to be {kind}, but its weights {has} {part}")
     if kind == "internvl_chat" and sam_folder is None:
         raise ValueError(f"{folder} holds no SAM 2: name one with --sam")
     if kind == "sa2va_chat" and design.pointing:
@@ -79,6 +80,8 @@ def convert_checkpoint(
     tokenizer_folder = tokenizer_folder or folder
     tokenizer = load_text_tokenizer(tokenizer_folder)
     config = internvl_config(read_json(folder / "config.json"), tokenizer.context_image_token_id)
+    if any(name.endswith(_HEADS) for name in weights):  # whatever the configuration says: see `assemble.load_vlm`
+        config.tie_word_embeddings = config.text_config.tie_word_embeddings = False
     vlm = convert_internvl(weights, config)
     sam = convert_grounding(grounding) if grounding else load_sam(_named(sam_folder))
     image_processor = make_image_processor(config.vision_config.image_size[0], design)
@@ -134,8 +137,9 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     if missing:
         raise ValueError(f"{folder} lacks weights: {', '.join(missing)} missing (only safetensors are read)")
     weights: dict[str, Tensor] = {}
-    for file in files:
-        weights |= load_file(folder / file)
+    with reading_weights(folder):
+        for file in files:
+            weights |= load_file(folder / file)
     return weights
 
 

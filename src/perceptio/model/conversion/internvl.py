@@ -80,10 +80,18 @@ def internvl_config(stored: dict[str, Any], image_token_id: int) -> InternVLConf
     ):
         if value != expected:
             raise ValueError(f"its config.json has {key} {value!r}, but only {expected!r} has a counterpart")
+    absent = [key for key in ("image_size", "patch_size") if key not in vision]
+    if absent:
+        raise ValueError(f"the vision_config in its config.json has no {absent[0]}")
     side = stored.get("force_image_size") or vision["image_size"]
     ratio = stored.get("downsample_ratio", 0.5)
     tied = bool(stored.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
     settings = {key: text[key] for key in _TEXT_KEYS if text.get(key) is not None}
+    rope = text.get("rope_parameters")  # transformers 5's name for what was rope_theta and rope_scaling
+    if isinstance(rope, dict):
+        settings |= {"rope_parameters": rope}
+    elif "rope_theta" not in settings:
+        raise ValueError("the llm_config in its config.json has neither rope_theta nor rope_parameters")
     if family in ("internlm2", "internlm3", "llama"):
         settings["attention_bias"] = bool(text.get("qkv_bias", text.get("bias", False)))
     return InternVLConfig(
