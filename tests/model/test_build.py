@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from perceptio.model.initialization import LANGUAGE, VISION, Mimetic, mimetic_attention, sine_positions
-from perceptio.pipeline import Perceptio
+from perceptio.model.initialization import (
+    LANGUAGE,
+    VISION,
+    Mimetic,
+    mimetic_attention,
+    sine_positions,
+    transparent_language,
+)
 
 
 def test_positions_differ_everywhere_and_neighbours_are_alike() -> None:
@@ -21,8 +28,29 @@ def test_a_width_that_is_no_multiple_of_four_is_padded() -> None:
     assert sine_positions(4, 30).shape == (16, 30)
 
 
-def test_embedding_and_head_share_their_weight(tiny: Perceptio) -> None:
-    assert tiny.model.get_output_embeddings().weight is tiny.model.get_input_embeddings().weight
+@torch.no_grad()
+def test_a_fresh_language_model_shows_its_tokens() -> None:
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=200,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
+    model = Qwen2ForCausalLM(config).eval()
+    transparent_language(model.model, model.lm_head, heads=2)
+    ids = torch.randint(0, 200, (8, 40))
+    outputs = model(input_ids=ids, output_hidden_states=True)
+    first, last = outputs.hidden_states[0], outputs.hidden_states[-1]
+    assert first.square().mean().sqrt().item() == pytest.approx(1, rel=0.05)
+    assert torch.cosine_similarity(first, last, dim=-1).mean() > 0.7
+    common = last.flatten(0, 1).mean(0).square().mean() / last.square().mean()
+    assert common < 0.1
+    own = outputs.logits.gather(-1, ids[..., None])
+    assert 2 < own.mean() <= 4.5
+    assert outputs.logits.std() < 1.5
 
 
 @pytest.mark.parametrize("strengths", [VISION, LANGUAGE])

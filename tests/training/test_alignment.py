@@ -5,16 +5,18 @@ from __future__ import annotations
 import torch
 
 from perceptio.pipeline import Perceptio
+from perceptio.scenes.marks import LETTERS
 from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
 from perceptio.training.alignment import WordAlignment, shown_words
 
-WORDS = len(SHAPES) + len(COLORS) + len(MATERIALS) + len(SIZES)
+WORDS = len(SHAPES) + len(COLORS) + len(MATERIALS) + len(SIZES) + len(LETTERS)
 
 
 def targets(grid: int) -> dict[str, torch.Tensor]:
     """One image: a object of the last shape and first colour in one patch, nothing elsewhere."""
     found = {name: torch.full((1, grid, grid), -100) for name in ("color", "material", "size")}
-    found["shape"] = torch.zeros(1, grid, grid, dtype=torch.int64)
+    found["shape"], found["letter"] = (torch.zeros(1, grid, grid, dtype=torch.int64) for _ in range(2))
+    found["letter"][0, 0, 3] = 2  # the same visual token
     found["shape"][0, 1, 2], found["color"][0, 1, 2] = len(SHAPES), 0
     found["material"][0, 1, 2], found["size"][0, 1, 2] = 1, 2
     return found
@@ -30,6 +32,7 @@ def test_a_visual_token_shows_the_words_of_any_of_its_patches() -> None:
         len(SHAPES),
         first + 1,
         first + len(MATERIALS) + 2,
+        first + len(MATERIALS) + len(SIZES) + 1,
     ]
 
 

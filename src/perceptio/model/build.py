@@ -16,7 +16,13 @@ from transformers import (
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.configuration import DepthPositions, PerceptioConfig
-from perceptio.model.initialization import LANGUAGE, VISION, mimetic_attention, sine_positions, weight_std
+from perceptio.model.initialization import (
+    VISION,
+    mimetic_attention,
+    sine_positions,
+    transparent_language,
+    weight_std,
+)
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.text_tokenizer import TURN_END
@@ -68,7 +74,8 @@ def build_model(
 
     InternVL's own initial values are meant to be overwritten by a checkpoint, and train badly from nothing: position
     embeddings start as 2-D sines here instead of zeros, layer scales at 1 instead of 0.1, weights are drawn wider, as a
-    narrow model needs, and attention begins by looking at what is alike (and, in the tower, near).
+    narrow model needs, attention begins by looking at what is alike (and, in the tower, near), and the language model
+    with layers through which its tokens can be seen.
     """
     sizes = sizes or Sizes()
     vocabulary = extend_tokenizer(tokenizer, depth.codes, depth.tokens_per_map, TURN_END)
@@ -80,7 +87,7 @@ def build_model(
         num_attention_heads=sizes.text_heads,
         num_key_value_heads=sizes.text_heads,
         max_position_embeddings=sizes.context,
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         initializer_range=weight_std(sizes.text_width),
@@ -102,7 +109,7 @@ def build_model(
         text_config=text,
         image_token_id=tokenizer.context_image_token_id,
         image_seq_length=(sizes.image // sizes.patch // 2) ** 2,
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
     )
     config = PerceptioConfig(
         vlm=vlm,
@@ -121,7 +128,8 @@ def build_model(
         embeddings.position_embeddings[0, 1:] = sine_positions(grid, sizes.vision_width)
         for layer in model.vlm.model.vision_tower.encoder.layer:
             mimetic_attention(layer.attention, layer.attention.projection_layer, sizes.vision_heads, VISION)
-        for layer in model.vlm.model.language_model.layers:
-            mimetic_attention(layer.self_attn, layer.self_attn.o_proj, sizes.text_heads, LANGUAGE)
+        transparent_language(model.vlm.model.language_model, model.vlm.lm_head, sizes.text_heads)
+        if sizes.pointing:
+            nn.init.ones_(model.projector.loudness)  # as loud as the words here
         nn.init.normal_(embeddings.cls_token, std=0.02)
     return model

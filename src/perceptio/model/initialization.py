@@ -66,6 +66,28 @@ def mimetic_attention(attention: Any, output: nn.Linear, heads: int, strengths: 
     output.weight.copy_(right)
 
 
+@torch.no_grad()
+def transparent_language(language: Any, head: nn.Linear, heads: int) -> None:
+    """Start a language model with layers that leave what they read visible. [ours], measured in docs/experiments.md.
+
+    Where embeddings are small and every layer adds a random function of them at once, visual tokens soon consist of
+    what they have in common, and a deeper layer cannot tell one from the next. Here embeddings have a root mean square
+    of 1, attention adds what is alike, and MLPs add nothing at first.
+
+    Args:
+        language: Qwen2's model without head; changed in place.
+        head: apart from the embeddings, likewise.
+        heads: of its attention.
+    """
+    width = head.in_features
+    for layer in language.layers:
+        mimetic_attention(layer.self_attn, layer.self_attn.o_proj, heads, LANGUAGE)
+        nn.init.zeros_(layer.mlp.down_proj.weight)
+    nn.init.normal_(language.embed_tokens.weight)
+    # a state that is still its own token's embedding gives that token a logit of 4
+    head.weight.copy_(language.embed_tokens.weight * 4 / width)
+
+
 def _factors(noise: float, identity: float, width: int) -> tuple[Tensor, Tensor]:
     """(width, width) factors L, R with L @ R.T = noise * Z + identity * I, columns by falling strength."""
     target = noise * torch.randn(width, width) / width**0.5 + identity * torch.eye(width)

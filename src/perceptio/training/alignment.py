@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from transformers import InternVLModel, PreTrainedTokenizerBase
 
 from perceptio.scenes.language.facts import NOUNS
+from perceptio.scenes.marks import LETTERS
 from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
 from perceptio.segmentation.preprocess import normalize
 
@@ -28,6 +29,7 @@ _WORDS: dict[str, tuple[tuple[str, ...], int]] = {
     "color": (tuple(COLORS), 0),
     "material": (tuple(MATERIALS), 0),
     "size": (tuple(SIZES), 0),
+    "letter": (tuple(LETTERS), 1),
 }
 _LENGTH = 0.01  # weight of the embeddings' length, against that of their direction
 
@@ -75,7 +77,7 @@ class WordAlignment(nn.Module):
         for name, (words, _) in _WORDS.items():
             part = slice(start, start + len(words))
             start += len(words)
-            if name in ("shape", "color"):
+            if name in ("shape", "color", "letter"):
                 there = wanted[..., part].any(-1)
                 right = wanted[..., part].gather(-1, logits[..., part].argmax(-1, keepdim=True))[..., 0]
                 report[f"{name}_accuracy"] = right[there].mean().nan_to_num()

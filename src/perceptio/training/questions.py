@@ -61,7 +61,12 @@ def train_on_questions(
         seed=seed,
         validation=Visits(_packer(val, stage, model, processor), len(val), len(val), seed),
         evaluate_every=stage.evaluate_every,
-        scales={"sam": stage.decoder_rate, "vlm.model.vision_tower": stage.tower_rate},
+        scales={
+            "sam": stage.decoder_rate,
+            "vlm.model.vision_tower": stage.tower_rate,
+            "vlm.model.language_model.embed_tokens": stage.embedding_rate,
+            **({} if model.config.tie_word_embeddings else {"vlm.lm_head": stage.head_rate}),
+        },
     )
     with replacing_folder(folder / "final") as beside:
         (trained.bare() if isinstance(trained, CotrainedPerceptio) else trained).save_pretrained(beside)
