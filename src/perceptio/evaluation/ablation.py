@@ -43,6 +43,12 @@ _WEIGHTS = "model.safetensors"
 logger = logging.getLogger(__name__)
 
 
+def _alone() -> None:
+    """In a process of its own: one thread, and data from forked workers, as in a run that is started by itself."""
+    torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)
+
+
 def tokens_folder(kind: DepthTokens) -> str:
     """Name of the folder of results with replaced depth tokens."""
     return f"tokens-{kind.value}"
@@ -89,7 +95,7 @@ class Ablation:
     def _run_in_processes(self, todo: list[Job], processes: int) -> None:
         # CUDA and thread pools do not survive a fork
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(processes, mp_context=context, initializer=torch.set_num_threads, initargs=(1,))
+        pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_alone)
         try:
             futures = {pool.submit(self._run_job_aside, job): job for job in todo}
             for future in tqdm(as_completed(futures), total=len(todo), desc="ablation", unit="run"):
