@@ -37,3 +37,11 @@ def test_a_mask_survives_json() -> None:
     mask = np.random.default_rng(1).random((HEIGHT, WIDTH)) < 0.3
     written = json.dumps(json_rle(mask_rle(mask)))
     assert np.array_equal(coco.decode(json.loads(written)), mask)
+
+
+def test_the_code_of_a_mask_is_that_of_pycocotools() -> None:
+    rng = np.random.default_rng(0)
+    for number in range(300):
+        height, width = rng.integers(1, 12, 2)
+        mask = rng.random((height, width)) < (0, 1, rng.random())[number % 3]
+        assert mask_rle(mask) == coco.encode(np.asfortranarray(mask.astype(np.uint8)))

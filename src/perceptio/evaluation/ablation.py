@@ -10,7 +10,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import multiprocessing
+import os
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -47,6 +50,14 @@ def _alone() -> None:
     """In a process of its own: one thread, and data from forked workers, as in a run that is started by itself."""
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent is gone: the same command again must find nobody in its folders."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def tokens_folder(kind: DepthTokens) -> str:
