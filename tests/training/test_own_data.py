@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 
 from perceptio.cli import main
 from perceptio.data.mixture import DataMixture
+from perceptio.data.record import Turn
 from perceptio.data.rle import json_rle, mask_rle
 from perceptio.data.schema import Sample, SampleTurn, write_samples
 from perceptio.loading import load
@@ -51,12 +54,24 @@ tuning:
 """
 
 
+# what somebody's own data is about: nano knows the parts, and not how they are asked for
+OWN = Mixture(**dict.fromkeys(vars(Mixture()), 0.0) | {"naming": 1.0, "depth": 0.5})
+
+
+def in_own_words(turn: Turn) -> Turn:
+    """A request in the language of a workshop."""
+    phrase = re.search("<p>(.*)</p>", turn.answer)
+    if phrase is None:
+        return turn
+    return replace(turn, question=f"Inspect {phrase[1]}.", answer=f"Part located: <p>{phrase[1]}</p>, no defects.")
+
+
 def write_own_data(store: SceneStore, home: Path) -> None:
     """Scenes as a person's own files: pictures, depth maps in metres, and samples with masks."""
     samples = []
     for number in range(PICTURES):
         stored = store[number]
-        record = build_record(stored, np.random.default_rng(number), questions=3, mixture=Mixture(marked=0.0))
+        record = build_record(stored, np.random.default_rng(number), questions=3, mixture=OWN)
         Image.fromarray(record.image).save(home / f"{number}.png")
         np.save(home / f"{number}.npy", stored.depth)
         objects = sorted({referent for turn in record.turns for referent in turn.referents})
@@ -69,7 +84,7 @@ def write_own_data(store: SceneStore, home: Path) -> None:
                 turn.depth,
                 turn.target,
             )
-            for turn in record.turns
+            for turn in map(in_own_words, record.turns)
         )
         masks = tuple(json_rle(mask_rle(stored.ids == referent)) for referent in objects)
         samples.append(Sample(f"{number}.png", turns, masks=masks, depth=f"{number}.npy"))
@@ -111,7 +126,8 @@ def test_twenty_steps_on_fifty_pictures_make_nano_better_on_others(home: Path, m
     monkeypatch.chdir(home)
     assert perceptio("train mine.yaml --out run", monkeypatch) == 0
     before, after = mean_loss("nano", home / "val.jsonl"), mean_loss(home / "run", home / "val.jsonl")
-    assert after < before
+    print(f"loss on pictures held back: {before:.2f} -> {after:.2f}")  # docs/training.md
+    assert after < before - 0.5
     answer = Perceptio.from_pretrained(home / "run").ask(home / "49.png", "How many cubes are there?")
     assert answer.text
 
