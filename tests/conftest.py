@@ -77,6 +77,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         embeddings[tokenizer.convert_tokens_to_ids([SEG, DEPTH_START, TURN_END])] *= 1.6
         silent = [PADDING, TURN_START, *IMAGE_TOKENS.values()]  # a trained model does not write them
         embeddings[tokenizer.convert_tokens_to_ids(silent)] *= 0.05
+        model.vlm.lm_head.weight.copy_(embeddings)
         model.depth_tokenizer.codebook.normal_()
     folder = tmp_path_factory.mktemp("tiny")
     model.save_pretrained(folder)
