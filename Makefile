@@ -17,7 +17,7 @@ demo: $(STAMP)
 test: $(STAMP) gl
 	OMP_NUM_THREADS=1 LP_NUM_THREADS=0 $(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
 
-# The slow ones too: two processes, a kill in the middle of a save, a fine-tune that must help. Half an hour.
+# The slow ones too: two processes, a kill in the middle of a save, a fine-tune that must help.
 test-all: $(STAMP) gl
 	OMP_NUM_THREADS=1 LP_NUM_THREADS=0 $(BIN)/python -m pytest -n 2 -m "not gpu"
 

@@ -34,5 +34,9 @@ def test_other_questions_about_the_same_picture_speak_of_no_mark() -> None:
     assert words(Turn("Is there a cube?", "A cube is there; B.", "existence")) == {}
 
 
+def test_words_that_are_not_taught_speak_of_none() -> None:
+    assert words(Turn("Which?", ANSWER, "marks", supervise=("depth",))) == {}
+
+
 def test_a_letter_within_a_word_is_none() -> None:
     assert words(Turn("Which?", "ABBA", "marks")) == {}

@@ -21,9 +21,9 @@ def spoken_of(record: Record, turn: Turn, offsets: Sequence[tuple[int, int]], gr
 
     Yields:
         the index of a token and that of the visual token which shows the point; nothing of turns that are not about
-        marks, where a letter may be a word.
+        marks, where a letter may be a word, or whose words are not taught.
     """
-    if not turn.task.startswith(MARKS):
+    if not turn.task.startswith(MARKS) or "text" not in turn.supervise:
         return
     height, width = record.image.shape[:2]
     for mark in record.marks:

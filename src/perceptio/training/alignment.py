@@ -2,8 +2,8 @@
 
 A language model that starts from nothing has to find out at once what the picture shows and what the words mean, and
 found neither in our runs: it learnt how answers sound and guessed the rest. Pre-trained parents come with both. Here,
-for a hundred steps, the projector (and, slowly, the tower) learns to put every visual token close to the embeddings of
-the words for its object. [ours], a stand-in for InternVL's own pre-training of the projector; docs/experiments.md.
+for some hundred steps, the projector (and, slowly, the tower) learns to put every visual token close to the embeddings
+of the words for its object. [ours], a stand-in for InternVL's own pre-training of the projector; docs/experiments.md.
 
 Shapes: B images, S side, g patches along a side, V visual tokens (2 x 2 patches each), W words, D the language model's
 width.

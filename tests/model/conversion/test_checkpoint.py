@@ -104,6 +104,15 @@ def test_there_and_back_nothing_changes(parts: Path, original: Path) -> None:
     assert "the [SEG] projector" in str(report).splitlines()[1]
 
 
+def test_a_head_that_is_there_is_kept_though_the_configuration_says_tied(parts: Path, original: Path) -> None:
+    edit(original, tie_word_embeddings=True)
+    depth = load_depth_tokenizer(parts / "depth")
+    model, *_ = convert_checkpoint(original, depth, Design(tiles=4), sam_folder=parts / "sam")
+    own = load_vlm(parts / "vlm").get_output_embeddings().weight
+    assert not model.config.tie_word_embeddings
+    torch.testing.assert_close(model.get_output_embeddings().weight[:300], own[:300])
+
+
 def test_weights_that_were_cut_short_are_one_sentence(original: Path, tmp_path: Path) -> None:
     weights = original / "model.safetensors"
     (tmp_path / weights.name).write_bytes(weights.read_bytes()[:-1000])

@@ -246,6 +246,27 @@ def test_the_configuration_keeps_what_matters() -> None:
     assert not config.tie_word_embeddings
 
 
+def test_rotary_settings_are_taken_by_either_name_and_never_guessed() -> None:
+    stored = tiny("qwen2")
+    old = internvl_config(stored, 3).text_config.rope_parameters
+    theta, scaling = (stored["llm_config"].pop(name) for name in ("rope_theta", "rope_scaling"))
+    with pytest.raises(ValueError, match="has neither rope_theta nor rope_parameters"):
+        internvl_config(stored, 3)
+    stored["llm_config"]["rope_parameters"] = {"rope_type": scaling["type"], "factor": 2.0, "rope_theta": theta}
+    new = internvl_config(stored, 3).text_config.rope_parameters
+    assert {name: new[name] for name in ("rope_type", "factor", "rope_theta")} == {
+        name: old[name] for name in ("rope_type", "factor", "rope_theta")
+    }
+
+
+@pytest.mark.parametrize("key", ["image_size", "patch_size"])
+def test_a_vision_tower_without_its_sizes_is_refused(key: str) -> None:
+    stored = tiny("qwen2")
+    del stored["vision_config"][key]
+    with pytest.raises(ValueError, match=f"vision_config in its config.json has no {key}"):
+        internvl_config(stored, 3)
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
