@@ -82,15 +82,15 @@ class Ablation:
         Raises:
             ValueError: if the start is missing or unusable, or the folder holds another ablation.
         """
+        start = _weights_hash(Path(self.plan.start))  # before minutes of rendering
         train = self._store("train", self.plan.scenes.train)
         for split, count in (("val", self.plan.scenes.val), (_SPLIT, self.plan.judging.scenes)):
             self._store(split, count)
-        start = Path(self.plan.start)
         claim_folder(
             self.folder,
             {
                 "ablation": self.plan.name,
-                "start": _weights_hash(start),
+                "start": start,
                 "train_scenes": {"count": self.plan.scenes.train, "content_hash": train.meta.content_hash},
                 "stage": asdict(self.plan.stage),
             },
