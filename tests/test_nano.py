@@ -42,7 +42,6 @@ def test_it_writes_masks_depth_and_an_answer_about_the_sample(nano: Perceptio) -
     assert not answer.trace.malformed
 
 
-@pytest.mark.xfail(reason="the shipped weights are interim: the correlation is 0.797 (docs/nano.md)", strict=True)
 def test_its_depth_is_better_than_none(nano: Perceptio) -> None:
     """The generated map must agree with the exact one in tendency, on scenes it never saw."""
     from perceptio.depth.normalization import inverse_depth_from_metric

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from perceptio.pipeline import Perceptio
-from perceptio.training.muon import Float32Muon
+from perceptio.training.muon import StackedMuon
 from perceptio.training.optimizer import MatrixOptimizer, sort_parameters
 
 
@@ -43,20 +43,12 @@ def steps(module: Small, optimizer: torch.optim.Optimizer, count: int) -> None:
         optimizer.step()
 
 
-@pytest.fixture(autouse=True, params=[True, False], ids=["bfloat16", "float32"])
-def units(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether the machine has bfloat16 units; which Muon is taken hangs on it."""
-    monkeypatch.setattr("perceptio.training.optimizer.computes_bfloat16", lambda: request.param)
-    return bool(request.param)
-
-
-def parts_of(module: Small, units: bool, scale: float = 1.0) -> list[torch.optim.Optimizer]:
+def parts_of(module: Small, scale: float = 1.0) -> list[torch.optim.Optimizer]:
     """The optimisers by hand; `scale` is that of the rates of `hidden`."""
     vectors = [module.norm.weight, module.norm.bias, module.head.bias]
     adam = {"betas": (0.9, 0.98)}
-    muon = torch.optim.Muon if units else Float32Muon
     return [
-        muon([module.hidden.weight], lr=1e-2 * scale, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        StackedMuon([module.hidden.weight], lr=1e-2 * scale, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW([module.embed.weight, module.head.weight], lr=1e-3, weight_decay=0.05, **adam),
         torch.optim.AdamW(vectors, lr=1e-3, weight_decay=0.0, **adam),
         torch.optim.AdamW([module.hidden.bias], lr=1e-3 * scale, weight_decay=0.0, **adam),
@@ -78,10 +70,10 @@ def test_a_tied_embedding_and_frozen_parts_are_left_out_of_the_matrices(tiny: Pe
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.1])
-def test_a_step_equals_steps_of_the_parts_at_their_own_rates(scale: float, units: bool) -> None:
+def test_a_step_equals_steps_of_the_parts_at_their_own_rates(scale: float) -> None:
     module, other = small(), small()
     combined = MatrixOptimizer(module, 1e-2, 1e-3, 0.05, {} if scale == 1 else {"hidden": scale})
-    apart = parts_of(other, units, scale)
+    apart = parts_of(other, scale)
     steps(module, combined, 3)
     for _ in range(3):
         other.zero_grad()

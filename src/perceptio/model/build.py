@@ -36,9 +36,9 @@ class Sizes:
     """Sizes of a model that is built from nothing; the defaults are nano's."""
 
     image: int = 224  # side of both encoders' input, px
-    patch: int = 14  # px; visual tokens = (image / patch / 2)^2
+    patch: int = 8  # px; visual tokens = (image / patch / 2)^2
     vision_width: int = 192
-    vision_layers: int = 6
+    vision_layers: int = 8
     vision_heads: int = 3
     text_width: int = 256
     text_layers: int = 6

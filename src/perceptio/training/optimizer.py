@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 
-from perceptio.training.muon import Float32Muon
-from perceptio.training.precision import computes_bfloat16
+from perceptio.training.muon import StackedMuon
 
 Kind = Literal["matrix", "other", "vector"]
 
@@ -69,9 +68,8 @@ class MatrixOptimizer(Optimizer):
         ]
         self._parts: list[Optimizer] = []
         if matrices:
-            kind_of_muon = Muon if computes_bfloat16() else Float32Muon
             self._parts.append(
-                kind_of_muon(matrices, lr=matrix_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+                StackedMuon(matrices, lr=matrix_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
             )
         if rest:
             self._parts.append(AdamW(rest, lr=rate, betas=(0.9, beta2)))

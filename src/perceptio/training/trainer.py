@@ -35,7 +35,7 @@ class StageTrainer(Trainer):
         super().__init__(*args, **kwargs)
         # forward(**batch) looks as if it took Trainer's token count for averaging over accumulated batches; it does not
         self.model_accepts_loss_kwargs = False
-        self._sums: dict[str, float] = defaultdict(float)
+        self._sums: dict[str, Tensor | float] = defaultdict(float)
         self._batches = 0
 
     def compute_loss(
@@ -49,7 +49,7 @@ class StageTrainer(Trainer):
         if model.training:
             self._batches += 1
             for name, value in outputs["losses"].items():
-                self._sums[name] += float(value)
+                self._sums[name] += value  # on the device: to read it here would hold up a GPU every step
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
     def _forward(self, model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Any]:
@@ -67,7 +67,8 @@ class StageTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs and self._batches:
-            means = self._mean_over_processes(self._sums, self._batches)
+            sums = {name: float(value) for name, value in self._sums.items()}
+            means = self._mean_over_processes(sums, self._batches)
             logs = logs | {f"loss/{name}": value for name, value in means.items()}
             self._sums.clear()
             self._batches = 0
