@@ -70,7 +70,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"turns": (replace(TURN, question="<image>\nWhere?"),)}, "turns[0].question", "holds <image>"),
     ({"turns": (replace(TURN, answer="It is [SEG]."),)}, "turns[0].answer", "holds [SEG]"),
     ({"turns": (replace(TURN, masks=(0, 2)),)}, "turns[0].masks", "refers to mask 2, but the sample has 2"),
-    ({"turns": (replace(TURN, masks=(-1,)),)}, "turns[0].masks", "refers to mask -1"),
+    ({"turns": (replace(TURN, masks=(-2,)),)}, "turns[0].masks", "refers to mask -2"),
     ({"turns": (replace(TURN, answer="<p>It</p>."),)}, "turns[0].masks", "refers to 'It', but to no mask"),
     (
         {"turns": (replace(TURN, answer="<p>It</p>, <p>that</p>.", masks=(0,)),)},

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from perceptio.data.packing import (
-    ABSENT,
     IGNORED,
     PackedRow,
     Supervision,
@@ -22,6 +21,7 @@ from perceptio.data.packing import (
 )
 from perceptio.data.record import IdMap, Mark, MaskList, Record, Turn
 from perceptio.data.rle import mask_rle
+from perceptio.data.schema import ABSENT
 from perceptio.pipeline import Perceptio
 from perceptio.tokens import Mode, Order, build_target, parse
 
@@ -192,13 +192,10 @@ def test_switches_change_the_spans_they_name() -> None:
     assert len(seen) == 9
 
 
-def test_an_absent_object_that_must_be_segmented_gets_an_empty_mask(tiny: Perceptio) -> None:
-    turn = Turn("Segment the cone.", "There is no cone.", "absent")
-    rng = np.random.default_rng(0)
-    forced = [spans for _ in range(100) if (spans := choose_spans(turn, rng, 1.0)).seg is Mode.FORCED]
-    assert forced
-    assert all(spans.referents == (ABSENT,) for spans in forced)
-    row = next(row for seed in range(20) if (row := pack(tiny, record((turn,)), explicit=1.0, seed=seed)).masks)
+def test_an_absent_object_gets_an_empty_mask_and_needs_none(tiny: Perceptio) -> None:
+    turn = Turn("Segment the cone.", "There is no <p>cone</p>.", "absent", referents=(ABSENT,))
+    row = pack(tiny, record((turn,), masks=None))
+    assert len(row.segments) == len(row.masks) == 1
     assert not row.masks[0].any()
 
 
@@ -272,13 +269,6 @@ def test_masks_by_index_may_overlap(tiny: Perceptio) -> None:
     for mask, expected in zip(row.masks, (second, first), strict=True):
         np.testing.assert_array_equal(mask, expected[y][:, x])
     assert (row.masks[0] & row.masks[1]).any()
-
-
-def test_an_absent_object_needs_no_masks(tiny: Perceptio) -> None:
-    turn = Turn("Segment the cone.", "There is no cone.", "absent")
-    rows = [pack(tiny, record((turn,), masks=None), explicit=1.0, seed=seed) for seed in range(20)]
-    assert any(row.masks for row in rows)
-    assert not any(mask.any() for row in rows for mask in row.masks)
 
 
 def test_given_codes_stand_in_for_a_map(tiny: Perceptio) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from perceptio.data.record import Turn
+from perceptio.data.schema import ABSENT
 from perceptio.scenes.language import describe, grounding, questions, wording
 from perceptio.scenes.language.facts import Facts, Kind, nearer
 from perceptio.scenes.storage import ObjectView, StoredScene
@@ -101,10 +102,11 @@ def test_plural_names_all_of_a_kind_from_left_to_right(scenes):
 
 def test_absent_objects_are_absent_and_never_a_held_out_pair(scenes):
     for stored, turn in draw(scenes, grounding.absent):
-        words = turn.answer.removeprefix("There is no ").removesuffix(".")
+        text, (words,) = extract_phrases(turn.answer)
         color, noun = words.split()
+        assert text == f"There is no {words}."
         assert not select(words, pairs_of(stored))
-        assert not turn.referents
+        assert turn.referents == (ABSENT,)
         assert (color, NOUN[noun]) not in HELD_OUT
 
 
@@ -170,9 +172,10 @@ def test_counts_are_right_and_name_what_they_count(scenes):
         text, phrases = extract_phrases(turn.answer)
         number, words = re.fullmatch(r"There (?:is|are) (\d) (.+)\.", text).groups()
         group = sorted(select(words, pairs_of(stored)), key=lambda pair: pair[1].center[0])
-        assert [thing.index for thing, _ in group] == list(turn.referents)
+        assert tuple(thing.index for thing, _ in group) == (turn.referents if group else ())
+        assert group or turn.referents == (ABSENT,)
         assert turn.target == number == str(len(group))
-        assert phrases == ((words,) if group else ())
+        assert phrases == (words,)
         seen[number] += 1
     assert {"0", "1", "2", "3", "4"} <= set(seen)
 
@@ -192,8 +195,8 @@ def test_existence_is_right_and_balanced(scenes):
     for stored, turn in draw(scenes, questions.existence):
         words = re.search(r"\ban? (?:<p>)?(\w+ \w+)", turn.question)[1]
         group = select(words, pairs_of(stored))
-        assert (turn.target == "yes") == bool(group) == bool(turn.referents)
-        assert {thing.index for thing, _ in group} == set(turn.referents)
+        assert (turn.target == "yes") == bool(group)
+        assert ({thing.index for thing, _ in group} or {ABSENT}) == set(turn.referents)
         answers[turn.target] += 1
     assert 0.4 < answers["yes"] / answers.total() < 0.6
 
@@ -235,7 +238,8 @@ def test_choices_have_one_right_option_among_four(scenes):
             depths = [resolve(value, pairs)[0][1].depth for value in values]
             assert values[int(np.argmin(depths))] == right
         elif right.isdigit():
-            assert len(turn.referents) == int(right)
+            assert len(turn.referents) == max(int(right), 1)
+            assert (right == "0") == (turn.referents == (ABSENT,))
         else:
             (referent,) = turn.referents
             thing = pairs[referent - 1][0]

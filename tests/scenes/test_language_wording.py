@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from perceptio.data.schema import ABSENT
 from perceptio.scenes.language import grounding, questions, wording
 from perceptio.scenes.language.facts import Facts
 
@@ -47,7 +48,7 @@ BLOCKS = [
 SNAPSHOT = {
     "referring": ("Segment the medium green object.", "It is <p>the medium green object</p>.", (4,), False, ""),
     "plural": ("Please segment all the objects.", "Here are <p>all the objects</p>.", (1, 2, 3, 4), False, ""),
-    "absent": ("Segment the red capsule.", "There is no red capsule.", (), False, ""),
+    "absent": ("Segment the red capsule.", "There is no <p>red capsule</p>.", (ABSENT,), False, ""),
     "caption": (
         "What is in this picture?",
         "<p>The medium green object</p> is behind <p>the striped sphere</p>. <p>The red sphere</p> is "

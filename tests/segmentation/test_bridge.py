@@ -126,7 +126,8 @@ def test_no_prompts_give_no_masks_and_zero_gradients_everywhere(sam: Sam2Model, 
     assert prediction.logits.shape == (0, SIDE // 4, SIDE // 4)
     assert prediction.iou.shape == prediction.object_logit.shape == (0,)
     (prediction.logits.sum() + prediction.iou.sum() + prediction.object_logit.sum()).backward()
-    prompting = [item for item in projector.named_parameters() if item[0] != "loudness"]  # of what is told
+    told = ("loudness", "presence")  # whether, and how loud
+    prompting = [item for item in projector.named_parameters() if item[0] not in told]
     for name, parameter in [*sam.mask_decoder.named_parameters(), *prompting]:
         assert parameter.grad is not None, name
         assert not parameter.grad.any(), name

@@ -9,7 +9,7 @@ import torch
 
 from perceptio.segmentation.bridge import decode_masks, encode_image
 from perceptio.segmentation.config import build_sam, nano_sam_config
-from perceptio.segmentation.guide import click_points, point_loss, prompt_loss
+from perceptio.segmentation.guide import click_points, point_loss, presence_loss, prompt_loss
 
 SIDE = 32
 
@@ -73,6 +73,17 @@ def test_the_point_loss_by_hand() -> None:
     logits = torch.log(torch.tensor([[0.7, 0.1, 0.1, 0.1], [0.25, 0.5, 0.125, 0.125], [0.9, 0.1, 0.0, 0.0]]))
     expected = (-math.log(0.7) + 0.2 * -math.log(0.5) + 0.8 * -math.log(0.125)) / 2
     assert float(point_loss(logits, covered)) == pytest.approx(expected)
+
+
+def test_the_presence_loss_by_hand() -> None:
+    masks = torch.zeros(3, 4, 4, dtype=torch.bool)
+    masks[0, 1, 1] = True
+    logits = torch.tensor([0.75, 1.5, -2.0])
+    expected = sum(math.log1p(math.exp(value)) for value in (-0.75, 1.5, -2.0)) / 3
+    assert float(presence_loss(logits, masks)) == pytest.approx(expected)
+    nothing = torch.zeros(0, requires_grad=True)
+    presence_loss(nothing, masks[:0]).backward()
+    assert nothing.grad is not None
 
 
 def test_the_point_loss_without_any_present_mask_is_zero_with_a_gradient() -> None:

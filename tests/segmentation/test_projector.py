@@ -48,6 +48,17 @@ def test_what_is_told_has_the_loudness_of_a_word_and_the_direction_of_what_is_th
     assert told[2].abs().max() == 0
 
 
+def test_what_stands_out_from_the_cells_is_there() -> None:
+    projector = SegmentationProjector(6, 4)
+    assert projector.presence.tolist() == [1, 1]  # half of the square root of 4
+    with torch.no_grad():
+        projector.presence.copy_(torch.tensor([2.0, 3.0]))
+    logits = torch.tensor([[0.0, 8.0, 1.0], [5.0, 5.0, 5.0]])
+    torch.testing.assert_close(projector.presence_logits(logits), torch.tensor([2 * (8 - 3.0 - 3), 2 * (0 - 3.0)]))
+    for blind in (SegmentationProjector(6, 4, presence=False), SegmentationProjector(6, 4, pointing=False)):
+        assert blind.presence_logits(logits).tolist() == [torch.inf, torch.inf]
+
+
 def test_sharpened_shares_are_the_attention_in_use_of_a_perfect_pointer() -> None:
     shares = torch.tensor([[0.2, 0.5, 0.3, 0.0], [0.0, 0.0, 0.0, 0.0]])
     attention = SegmentationProjector(6, 4).eval().attention(shares[:1].log())

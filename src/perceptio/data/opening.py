@@ -14,7 +14,7 @@ from perceptio.data.depth_files import read_inverse_depth
 from perceptio.data.errors import DataError
 from perceptio.data.record import Mark, MaskList, Record, Turn, telling
 from perceptio.data.rle import segmentation_rles, union_rle
-from perceptio.data.schema import MaskCode, Sample, SampleError, SampleTurn
+from perceptio.data.schema import ABSENT, MaskCode, Sample, SampleError, SampleTurn
 from perceptio.images import ImageError, load_image
 from perceptio.scenes.marks import MARKED_SIZE, draw_marks
 from perceptio.tokens import PHRASE_END, PHRASE_START, extract_phrases
@@ -109,7 +109,7 @@ class _Inspector:
         if turn.target and telling(turn.answer, turn.target) is None:
             self.report(f"{field}.target", f"{turn.target!r} is no word of the answer: the loss would not weigh it")
         count = len(self.sample.masks)
-        beyond = [index for index in turn.masks if not 0 <= index < count]
+        beyond = [index for index in turn.masks if index != ABSENT and not 0 <= index < count]
         if beyond:
             self.report(f"{field}.masks", f"refers to mask {beyond[0]}, but the sample has {count}, numbered from 0")
         if turn.depth and self.sample.depth is None and self.sample.codes is None:

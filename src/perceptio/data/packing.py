@@ -18,13 +18,12 @@ from torch import Tensor
 
 from perceptio.data.gazes import spoken_of
 from perceptio.data.record import Record, Turn, telling
-from perceptio.data.schema import SPANS
+from perceptio.data.schema import ABSENT, SPANS
 from perceptio.depth.normalization import resize_nearest
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.tokens import Mode, SpatialVocabulary, arrange
 
 IGNORED = -100
-ABSENT = -1  # no object: the [SEG] of an absent one has an empty mask
 
 _DIGIT = re.compile(r"\d")
 
@@ -111,13 +110,10 @@ def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans
 def _asked(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
     if rng.random() >= explicit:
         return Spans(Mode.ALLOWED, Mode.ALLOWED, turn.referents, turn.depth)
-    absent = turn.task == "absent"
-    segs = [Mode.OFF, Mode.ALLOWED, *([Mode.FORCED] if turn.referents or absent else [])]
+    segs = [Mode.OFF, Mode.ALLOWED, *([Mode.FORCED] if turn.referents else [])]
     depths = [Mode.OFF, Mode.ALLOWED, *([Mode.FORCED] if turn.depth else [])]
     seg, depth = segs[rng.integers(len(segs))], depths[rng.integers(len(depths))]
     referents = () if seg is Mode.OFF else turn.referents
-    if absent and seg is Mode.FORCED:
-        referents = (ABSENT,)
     return Spans(seg, depth, referents, turn.depth and depth is not Mode.OFF)
 
 
@@ -188,7 +184,7 @@ def _depth(record: Record, size: int, vocabulary: SpatialVocabulary) -> tuple[np
 
 
 def _mask(record: Record, referent: int, side: int) -> np.ndarray:
-    """(side, side) bool."""
+    """(side, side) bool; that of an absent object is empty."""
     if referent == ABSENT:
         return np.zeros((side, side), bool)
     if record.masks is None:

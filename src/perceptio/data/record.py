@@ -20,7 +20,7 @@ class Turn:
     question: str
     answer: str  # referred phrases are wrapped in <p>...</p>, in order of mention
     task: str  # name of the task, for scores by type
-    referents: tuple[int, ...] = ()  # of the record's masks, one for each [SEG], in order of mention
+    referents: tuple[int, ...] = ()  # of the record's masks, one for each [SEG], in order of mention; or `ABSENT`
     depth: bool = False  # a depth span precedes the answer
     target: str = ""  # the short answer that scoring looks for: "B", "3", "yes"
     supervise: tuple[Span, ...] = SPANS  # parts of the answer that are taught; the others are read only

@@ -30,6 +30,7 @@ MaskCode = dict[str, Any] | Polygons  # or {"size": [H, W], "counts": str or lis
 
 SPANS: tuple[Span, ...] = ("seg", "depth", "text")  # in the order of an answer
 DEPTH_KINDS: tuple[DepthKind, ...] = ("metric", "inverse")
+ABSENT = -1  # in place of a mask: an object that is spoken of, and is not there
 NESTED = ("turns", "masks", "points")  # columns of parquet that are JSON text: a mask is of one type or another
 ROWS = 64  # of a row group: one sample is read with its whole group
 
@@ -64,7 +65,9 @@ class SampleTurn:
     question: str
     answer: str  # referred phrases may be wrapped in <p>...</p>, in the order of the masks
     task: str = "other"  # any name; losses, weights and counts go by it
-    masks: tuple[int, ...] = ()  # indices into the sample's masks, one for each [SEG], in order of mention
+    masks: tuple[
+        int, ...
+    ] = ()  # indices into the sample's masks, one for each [SEG], in order of mention; -1: `ABSENT`
     depth: bool = False  # a depth span precedes the answer
     target: str = ""  # the telling word of the answer ("B", "3", "yes"), which weighs most
     supervise: tuple[Span, ...] = SPANS  # parts of the answer that are taught; the others are read only

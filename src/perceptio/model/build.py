@@ -117,6 +117,7 @@ def build_model(
         depth=depth,
         depth_positions=sizes.depth_positions,
         pointing=sizes.pointing,
+        presence=sizes.pointing,
     )
     config.set_vocabulary(vocabulary)
     model = PerceptioForConditionalGeneration(config)

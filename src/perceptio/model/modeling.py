@@ -6,7 +6,7 @@ A answers, S side of a depth map, V visual tokens of the whole picture.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -26,7 +26,7 @@ from perceptio.segmentation.bridge import (
     encode_image,
 )
 from perceptio.segmentation.cache import FeatureCache
-from perceptio.segmentation.guide import cell_shares, point_loss, prompt_loss
+from perceptio.segmentation.guide import cell_shares, point_loss, presence_loss, prompt_loss
 from perceptio.segmentation.losses import mask_loss
 from perceptio.segmentation.projector import SegmentationProjector, cell_clicks, sharpened
 
@@ -41,6 +41,7 @@ class LossWeights:
     score: float = 0.05  # SAM2's own estimate of the mask's IoU
     object: float = 0.05  # SAM2's object score
     point: float = 1.0  # the cells that the [SEG] state points at, against those that the object covers
+    presence: float = 1.0  # whether the best of those cells stands out, as it must where the object is there
     prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
     gaze: float = 0.0  # where one attention head looks while the model reads marked points off the picture
     marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
@@ -93,7 +94,10 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         self.sam = Sam2Model(config.sam)
         self.depth_tokenizer = DepthTokenizer(config.depth)
         self.projector = SegmentationProjector(
-            config.vlm.text_config.hidden_size, config.sam.mask_decoder_config.hidden_size, config.pointing
+            config.vlm.text_config.hidden_size,
+            config.sam.mask_decoder_config.hidden_size,
+            config.pointing,
+            config.presence,
         )
         self.loss_weights = loss_weights or LossWeights()
         self.feature_cache: FeatureCache | None = None  # of SAM2's image encoder; fine-tunes may set one
@@ -169,13 +173,14 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         return self.projector(states_MD.float(), visual_MVD.float(), clicks_VC)
 
     def look(self, states_MD: Tensor, visual_states_MVD: Tensor, visual_MVD: Tensor) -> Tensor:
-        """What the input after each `[SEG]` carries (M, D): the visual tokens where its state points.
+        """What the input after each `[SEG]` carries (M, D): the visual tokens where its state points, if all stand out.
 
-        Words that follow find there what the object looks like, instead of having to search the picture once more.
-        [ours], measured in docs/experiments.md.
+        Words that follow find there what the object looks like, or that there is none, instead of having to search the
+        picture once more. [ours], measured in docs/experiments.md.
         """
         _, cells_MV = self.prompts(states_MD, visual_states_MVD)
-        return self.projector.told(self.projector.attention(cells_MV), visual_MVD)
+        there_M = self.projector.presence_logits(cells_MV) > 0
+        return self.projector.told(self.projector.attention(cells_MV) * there_M[:, None], visual_MVD)
 
     def segment(
         self, states_MD: Tensor, visual_MVD: Tensor, image_index_M: Tensor, features: ImageFeatures
@@ -188,8 +193,10 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
             image_index_M: the image in `features` that each is in.
             features: of SAM2.
         """
-        prompts_MC, _ = self.prompts(states_MD, visual_MVD)
-        return decode_masks(self.sam, features, image_index_M, prompts_MC, self.config.sam_prompts)
+        prompts_MC, cells_MV = self.prompts(states_MD, visual_MVD)
+        prediction = decode_masks(self.sam, features, image_index_M, prompts_MC, self.config.sam_prompts)
+        there_M = torch.minimum(prediction.object_logit, self.projector.presence_logits(cells_MV))
+        return replace(prediction, object_logit=there_M)
 
     def forward(self, **batch: Tensor) -> dict[str, Any]:
         """Losses of a packed batch.
@@ -346,7 +353,11 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         rows_M, positions_M, masks = rows_M[taught_M], positions_M[taught_M], packed.masks[taught_M]
         visual_BVD = self.visual_states(states_BTD, packed.input_ids)
         prompts_MC, cells_MV = self.prompts(states_BTD[rows_M, positions_M], visual_BVD[rows_M])
-        losses = {"point": point_loss(cells_MV, masks)} if self.config.pointing else {}
+        losses = {}
+        if self.config.pointing:
+            losses["point"] = point_loss(cells_MV, masks)
+        if self.config.presence:
+            losses["presence"] = presence_loss(self.projector.presence_logits(cells_MV), masks)
         weights = self.loss_weights
         if weights.prompt:
             losses["prompt"] = prompt_loss(self.sam, prompts_MC, masks)

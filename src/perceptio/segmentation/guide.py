@@ -52,6 +52,21 @@ def prompt_loss(sam: Sam2Model, prompts: Tensor, masks: Tensor) -> Tensor:
     return ((prompts[present].float() - targets) ** 2).sum() / max(targets.numel(), 1)
 
 
+def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Cross-entropy of whether objects are there, see `SegmentationProjector.presence_logits`.
+
+    Args:
+        logits: (M,).
+        masks: (M, S, S) bool; an empty one is an absent object.
+
+    Returns:
+        () float32, the mean over masks; 0 (with a gradient path) where M = 0.
+    """
+    present = masks.flatten(1).any(1).to(logits.dtype)
+    losses = F.binary_cross_entropy_with_logits(logits, present, reduction="sum")
+    return losses / max(len(masks), 1)
+
+
 def cell_shares(masks: Tensor, cells: int) -> Tensor:
     """The share of each mask (M, S, S) bool that lies in each of V cells, a square grid in raster order.
 

@@ -5,8 +5,11 @@ Fourier features: far from the right place there is no gradient that leads to it
 likeness to the states of the visual tokens is a distribution over their cells, under which SAM's own embeddings of a
 click at each cell are averaged. The projection is added, and refines. [ours], measured in docs/experiments.md.
 
+How far the best cell stands out says whether the object is there at all: a search that ends with nothing in particular
+has found nothing. [ours], measured in docs/experiments.md.
+
 After a `[SEG]` the model is told what it pointed at: the visual tokens there, at the loudness of a word. Louder, they
-would drown the word that they are added to.
+would drown the word that they are added to. Of an absent object it is told nothing.
 
 Without pointing the projector is LISA's and Sa2VA's: the projection of the state is the prompt, and nothing is told.
 
@@ -32,11 +35,13 @@ class SegmentationProjector(nn.Module):
         input_size: D.
         output_size: C.
         pointing: whether states point; without, there is only the projection.
+        presence: whether pointing also says if there is anything to point at.
     """
 
-    def __init__(self, input_size: int, output_size: int, pointing: bool = True) -> None:
+    def __init__(self, input_size: int, output_size: int, pointing: bool = True, presence: bool = True) -> None:
         super().__init__()
         self.pointing = pointing
+        self.register_parameter("presence", None)
         self.layers = nn.Sequential(nn.Linear(input_size, input_size), nn.ReLU(), nn.Linear(input_size, output_size))
         if not pointing:
             return
@@ -46,6 +51,9 @@ class SegmentationProjector(nn.Module):
         with torch.no_grad():  # equal at first: a state points at what is like it
             self.key.weight.copy_(self.query.weight)
         self.loudness = nn.Parameter(torch.tensor(0.1))  # of what is told after a [SEG]; words start near it
+        if presence:
+            # scale and threshold of how far the best cell stands out: at first half as far as a state's own double
+            self.presence = nn.Parameter(torch.tensor([1.0, output_size**0.5 / 2]))
 
     def forward(self, states: Tensor, visual: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
         """Prompts (M, C) and the logits (M, V) of the cells that the states point at, all equal without pointing.
@@ -66,6 +74,16 @@ class SegmentationProjector(nn.Module):
     def attention(self, logits: Tensor) -> Tensor:
         """Weights (M, V) of the cells, sharper in use than in training."""
         return (logits if self.training else SHARPNESS * logits).softmax(-1)
+
+    def presence_logits(self, logits: Tensor) -> Tensor:
+        """Whether what each state points at is there, (M,): positive if the best of its cells (M, V) stands out.
+
+        Infinite for a projector that cannot tell.
+        """
+        if self.presence is None:
+            return logits.new_full(logits.shape[:1], torch.inf)
+        scale, threshold = self.presence
+        return scale * (logits.amax(-1) - logits.mean(-1) - threshold)
 
     def told(self, weights: Tensor, visual: Tensor) -> Tensor:
         """What the input after each `[SEG]` carries: (M, D), the mean visual token there at the root mean square

@@ -51,6 +51,8 @@ def train_on_questions(
     torch.manual_seed(seed)
     model.loss_weights = stage.losses
     trained = CotrainedPerceptio.around(model, stage.dense) if stage.dense else model
+    if not stage.tower_rate:
+        trained.vlm.model.vision_tower.requires_grad_(False)
     visits = stage.steps * stage.batch * stage.accumulate
     train_stage(
         trained,
@@ -63,7 +65,7 @@ def train_on_questions(
         evaluate_every=stage.evaluate_every,
         scales={
             "sam": stage.decoder_rate,
-            "vlm.model.vision_tower": stage.tower_rate,
+            **({"vlm.model.vision_tower": stage.tower_rate} if stage.tower_rate else {}),
             "vlm.model.language_model.embed_tokens": stage.embedding_rate,
             **({} if model.config.tie_word_embeddings else {"vlm.lm_head": stage.head_rate}),
         },

@@ -82,7 +82,7 @@ class JointStage(Stage):
     supervision: Supervision = field(default_factory=Supervision)
     losses: LossWeights = field(default_factory=LossWeights)
     decoder_rate: float = 0.1  # of the stage's rates, for SAM2's mask decoder: it comes trained, and forgets quickly
-    tower_rate: float = 0.3  # likewise for the vision tower
+    tower_rate: float = 0.3  # likewise for the vision tower; 0 freezes it, which saves half of a small model's work
     embedding_rate: float = 1.0  # likewise for the embeddings of words, which start a hundred times larger than weights
     head_rate: float = 1.0  # likewise for the language model's head, where it is not the embeddings
     evaluate_every: int = 400  # steps between losses on the val split

@@ -12,6 +12,7 @@ import pytest
 from pycocotools import mask as coco
 
 from perceptio.data.errors import DataError
+from perceptio.data.schema import ABSENT
 
 HEIGHT, WIDTH = 40, 60
 LEFT = [5.0, 5.0, 25.0, 5.0, 25.0, 25.0, 5.0, 25.0]
@@ -94,7 +95,7 @@ def test_generalized_expressions_have_a_mask_an_object_from_left_to_right(tmp_pa
     assert np.array_equal(coco.decode(sample.masks[0]), drawn(LEFT))  # named last in the file
     assert one.masks == (0,)
     assert len(sample.masks) == 2
-    assert none.masks == ()
+    assert none.masks == (ABSENT,)
     assert none.answer == "Nothing in the image is a zebra."
     assert [turn.task for turn in sample.turns] == ["plural", "absent", "referring"]
 

@@ -20,7 +20,7 @@ from perceptio.data.adapters import wording
 from perceptio.data.adapters.source import Source, check_size
 from perceptio.data.refer import COLLECTIONS, read_refer
 from perceptio.data.rle import json_rle
-from perceptio.data.schema import Sample, SampleTurn
+from perceptio.data.schema import ABSENT, Sample, SampleTurn
 
 PICTURES = ("train2014", "images/train2014", "coco/train2014", "images/mscoco/images/train2014")
 LICENCE = "expressions: none stated; COCO annotations: CC BY 4.0; pictures: Flickr's terms"
@@ -76,7 +76,7 @@ READERS = {name: partial(refer, name) for name in COLLECTIONS}
 def _turn(expression: str, masks: tuple[int, ...], rng: np.random.Generator) -> SampleTurn:
     question, answer = wording.segment(expression.strip().lower().rstrip(". "), len(masks), rng)
     task = "absent" if not masks else "referring" if len(masks) == 1 else "plural"
-    return SampleTurn(question=question, answer=answer, task=task, masks=masks)
+    return SampleTurn(question=question, answer=answer, task=task, masks=masks or (ABSENT,))
 
 
 def _middle(code: dict[str, bytes]) -> float:

@@ -16,7 +16,7 @@ from PIL import Image
 from perceptio.data.adapters.source import Source
 from perceptio.data.record import Record
 from perceptio.data.rle import json_rle, mask_rle
-from perceptio.data.schema import Point, Sample, SampleTurn
+from perceptio.data.schema import ABSENT, Point, Sample, SampleTurn
 from perceptio.depth.normalization import resize_nearest
 from perceptio.scenes.marks import MARKED_SIZE
 from perceptio.scenes.record import build_record
@@ -46,7 +46,8 @@ def _sample(record: Record, stored: StoredScene, source: Source) -> Sample:
         picture = picture.resize((side, side), Image.Resampling.BILINEAR)  # as marks are drawn
     files = source.made / f"{stored.scene.seed:08d}"
     picture_file, depth_file = _written(files, picture, stored.depth)
-    referents = sorted({referent for turn in record.turns for referent in turn.referents})
+    referents = sorted({referent for turn in record.turns for referent in turn.referents} - {ABSENT})
+    places = {ABSENT: ABSENT} | {referent: place for place, referent in enumerate(referents)}
     return Sample(
         key=record.key,
         image=source.relative(picture_file),
@@ -55,7 +56,7 @@ def _sample(record: Record, stored: StoredScene, source: Source) -> Sample:
                 turn.question,
                 turn.answer,
                 turn.task,
-                masks=tuple(referents.index(referent) for referent in turn.referents),
+                masks=tuple(places[referent] for referent in turn.referents),
                 depth=turn.depth,
                 target=turn.target,
             )

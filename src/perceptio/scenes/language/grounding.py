@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perceptio.data.record import Turn
+from perceptio.data.schema import ABSENT
 from perceptio.scenes.language import wording
 from perceptio.scenes.language.describe import by_attributes, describe, kind_of
 from perceptio.scenes.language.facts import Facts, Kind, Thing
@@ -88,14 +89,15 @@ def missing_kind(facts: Facts, rng: np.random.Generator) -> Kind | None:
 
 
 def absent(facts: Facts, rng: np.random.Generator) -> Turn | None:
-    """An object that is not there: no mask, and an answer that says so."""
+    """An object that is not there: its mask is empty, and the answer says so."""
     kind = missing_kind(facts, rng)
     if kind is None:
         return None
     return Turn(
         question=wording.pick(wording.REFERRING, rng, x=f"the {kind.words()}"),
-        answer=f"There is no {kind.words()}.",
+        answer=f"There is no <p>{kind.words()}</p>.",
         task="absent",
+        referents=(ABSENT,),
     )
 
 

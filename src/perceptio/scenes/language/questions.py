@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from perceptio.data.record import Turn
+from perceptio.data.schema import ABSENT
 from perceptio.scenes.language import wording
 from perceptio.scenes.language.describe import by_attributes, describe, kind_of
 from perceptio.scenes.language.facts import NOUNS, Facts, Kind, Thing, nearer
@@ -75,12 +76,12 @@ def counting(facts: Facts, rng: np.random.Generator) -> Turn | None:
         phrase = f"<p>{kind.words(plural=number > 1)}</p>"
         answer = f"There {'are' if number > 1 else 'is'} {number} {phrase}."
     else:
-        answer = f"There are 0 {kind.words(plural=True)}."
+        answer = f"There are 0 <p>{kind.words(plural=True)}</p>."
     return Turn(
         question=wording.pick(wording.COUNTING, rng, x=kind.words(plural=True)),
         answer=answer,
         task="counting",
-        referents=tuple(thing.index for thing in group),
+        referents=tuple(thing.index for thing in group) or (ABSENT,),
         target=str(number),
     )
 
@@ -116,7 +117,8 @@ def existence(facts: Facts, rng: np.random.Generator) -> Turn | None:
             return None
         text = wording.a(kind.words())
         question = wording.pick(wording.EXISTENCE, rng, x=text)
-        return Turn(question, f"No, there is no {kind.words()}.", "existence", target="no")
+        answer = f"No, there is no <p>{kind.words()}</p>."
+        return Turn(question, answer, "existence", referents=(ABSENT,), target="no")
     kind = kind_of(any_of(facts.clear, rng), ("color", "shape"))
     group = facts.matches(kind)
     if not group:

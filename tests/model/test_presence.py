@@ -1,0 +1,67 @@
+"""What a `[SEG]` points at may be nothing: then nothing is told after it, and there is no mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from perceptio.model.configuration import PerceptioConfig
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.pipeline import Perceptio
+
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def blind(tiny: Perceptio) -> Iterator[Perceptio]:
+    """The tiny model, of which nothing that it points at stands out far enough."""
+    presence = tiny.model.projector.presence
+    assert presence is not None
+    before = presence.detach().clone()
+    with torch.no_grad():
+        presence[1] = 1e6
+        yield tiny
+        presence.copy_(before)
+
+
+@torch.no_grad()
+def test_nothing_is_told_of_what_does_not_stand_out(blind: Perceptio) -> None:
+    config = blind.model.config.vlm
+    torch.manual_seed(0)
+    states = torch.randn(3, config.text_config.hidden_size)
+    seen, visual = torch.randn(2, 3, config.image_seq_length, config.text_config.hidden_size)
+    _, cells = blind.model.prompts(states, seen)
+    evidence = cells.max(1).values - cells.mean(1)
+    presence = blind.model.projector.presence
+    assert presence is not None
+    presence[1] = evidence.sort().values[1] + 1e-3  # two of three do not stand out
+    told = blind.model.look(states, seen, visual)
+    assert (told.abs().sum(1) > 0).tolist() == (evidence == evidence.max()).tolist()
+
+
+def test_an_answer_about_it_has_no_mask_and_says_so(blind: Perceptio) -> None:
+    answer = blind.ask(PICTURE, "Segment the cone.", seg="on", depth="off")
+    assert answer.masks == []
+    assert answer.trace.no_target
+
+
+def test_models_saved_before_keep_what_they_did(tiny: Perceptio) -> None:
+    content = tiny.model.config.to_dict()
+    content.pop("presence")
+    config = PerceptioConfig(**content)
+    assert config.presence is False
+    model = PerceptioForConditionalGeneration(config)
+    weights = tiny.model.state_dict()
+    weights.pop("projector.presence")
+    model.load_state_dict(weights)
+    older, newer = (each.ask(PICTURE, "Segment the cone.", seg="on") for each in (_asked(model, tiny), tiny))
+    assert older.text == newer.text  # everything that the tiny model points at is there
+    assert len(older.masks) == len(newer.masks)
+
+
+def _asked(model: PerceptioForConditionalGeneration, tiny: Perceptio) -> Perceptio:
+    return Perceptio(model.eval(), tiny.processor)
