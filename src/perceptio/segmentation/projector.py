@@ -41,6 +41,7 @@ class SegmentationProjector(nn.Module):
     def __init__(self, input_size: int, output_size: int, pointing: bool = True, presence: bool = True) -> None:
         super().__init__()
         self.pointing = pointing
+        self.presence: nn.Parameter | None
         self.register_parameter("presence", None)
         self.layers = nn.Sequential(nn.Linear(input_size, input_size), nn.ReLU(), nn.Linear(input_size, output_size))
         if not pointing:
