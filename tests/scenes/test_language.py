@@ -103,11 +103,27 @@ def test_plural_names_all_of_a_kind_from_left_to_right(scenes):
 def test_absent_objects_are_absent_and_never_a_held_out_pair(scenes):
     for stored, turn in draw(scenes, grounding.absent):
         text, (words,) = extract_phrases(turn.answer)
-        color, noun = words.split()
         assert text == f"There is no {words}."
         assert not select(words, pairs_of(stored))
         assert turn.referents == (ABSENT,)
-        assert (color, NOUN[noun]) not in HELD_OUT
+        assert not any({color, noun} <= set(words.split()) for color, shape in HELD_OUT for noun in _nouns(shape))
+
+
+def _nouns(shape: str) -> list[str]:
+    return [noun for noun, other in NOUN.items() if other == shape]
+
+
+def test_the_number_of_words_does_not_tell_what_is_absent(scenes):
+    """As many words name what is there: "the red object", "the small metal cube"."""
+    lengths = {
+        ask: Counter(
+            len(extract_phrases(turn.answer)[1][0].removeprefix("the ").split()) for _, turn in draw(scenes, ask)
+        )
+        for ask in (grounding.absent, grounding.naming)
+    }
+    shares = {ask: np.array([count[k] for k in (1, 2, 3)]) / count.total() for ask, count in lengths.items()}
+    assert shares[grounding.absent].min() > 0.02
+    assert np.abs(shares[grounding.absent] - shares[grounding.naming]).max() < 0.25
 
 
 def test_captions_are_true(scenes):

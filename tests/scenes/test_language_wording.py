@@ -48,7 +48,7 @@ BLOCKS = [
 SNAPSHOT = {
     "referring": ("Segment the medium green object.", "It is <p>the medium green object</p>.", (4,), False, ""),
     "plural": ("Please segment all the objects.", "Here are <p>all the objects</p>.", (1, 2, 3, 4), False, ""),
-    "absent": ("Segment the red capsule.", "There is no <p>red capsule</p>.", (ABSENT,), False, ""),
+    "absent": ("Where is the red cone?", "There is no <p>red cone</p>.", (ABSENT,), False, ""),
     "caption": (
         "What is in this picture?",
         "<p>The medium green object</p> is behind <p>the striped sphere</p>. <p>The red sphere</p> is "
@@ -73,9 +73,9 @@ SNAPSHOT = {
         True,
         "the striped sphere",
     ),
-    "counting": ("How many red objects are there?", "There are 2 <p>red objects</p>.", (1, 2), False, "2"),
+    "counting": ("How many objects can you see?", "There are 4 <p>objects</p>.", (1, 2, 3, 4), False, "4"),
     "attribute": ("What is the color of the large cube?", "<p>The large cube</p> is red.", (1,), False, "red"),
-    "existence": ("Is there a red cube?", "Yes, there is <p>a red cube</p>.", (1,), False, "yes"),
+    "existence": ("Is an orange cube in the scene?", "No, there is no <p>orange cube</p>.", (ABSENT,), False, "no"),
     "comparison": (
         "Is the number of cubes larger than that of spheres?",
         "No, there are <p>1 cube and 2 spheres</p>.",

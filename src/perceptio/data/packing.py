@@ -212,6 +212,11 @@ def _write_turn(
     turn: Turn, spans: Spans, processor: PerceptioProcessor, vocabulary: SpatialVocabulary, weights: TokenWeights
 ) -> _Written:
     words, word_weights, offsets = text_weights(turn, processor, weights)
+    if spans.referents and not spans.has_depth and vocabulary.order == "spans_first":
+        # what is told of a [SEG] comes with the input after it: a line's end lets the first word know of the last one
+        line = processor.answer_ids("\n")
+        words, word_weights = [*line, *words], [*[weights.word] * len(line), *word_weights]
+        offsets = [*[(0, 0)] * len(line), *offsets]
     span: list[int] = []
     if spans.has_depth:
         # any code stands in for the ones that the model writes

@@ -41,9 +41,19 @@ def by_attributes(facts: Facts, thing: Thing, rng: np.random.Generator, without:
     unique = [kind for names in options if facts.matches(kind := kind_of(thing, names)) == [thing]]
     if not unique:
         return None
-    # short ones first: people say no more than they must, mostly
-    weights = np.array([0.4 ** kind.words().count(" ") for kind in unique])
-    return f"the {unique[rng.choice(len(unique), p=weights / weights.sum())].words()}"
+    return f"the {_short_ones_first(unique, rng).words()}"
+
+
+def attributes_to_name(thing: Thing, rng: np.random.Generator) -> tuple[str, ...]:
+    """Attributes as `by_attributes` might name them, whatever else is in the picture."""
+    kinds = {kind_of(thing, names): names for names in _ATTRIBUTES}
+    return kinds[_short_ones_first(list(kinds), rng)]
+
+
+def _short_ones_first(kinds: Sequence[Kind], rng: np.random.Generator) -> Kind:
+    """One of several kinds: people say no more than they must, mostly."""
+    weights = np.array([0.4 ** kind.words().count(" ") for kind in kinds])
+    return kinds[rng.choice(len(kinds), p=weights / weights.sum())]
 
 
 def by_relation(facts: Facts, thing: Thing, rng: np.random.Generator) -> str | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from perceptio.data.record import Turn
 from perceptio.data.schema import ABSENT
 from perceptio.scenes.language import wording
-from perceptio.scenes.language.describe import by_attributes, describe, kind_of
+from perceptio.scenes.language.describe import attributes_to_name, by_attributes, describe, kind_of
 from perceptio.scenes.language.facts import Facts, Kind, Thing
-from perceptio.scenes.world import COLORS, HELD_OUT, SHAPES
+from perceptio.scenes.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES
 
 _GROUPS: tuple[tuple[str, ...], ...] = ((), ("shape",), ("color",), ("material",), ("size",), ("color", "shape"))
 _CAPTION_RELATIONS = {
@@ -69,22 +71,25 @@ def plural(facts: Facts, rng: np.random.Generator) -> Turn | None:
     )
 
 
-def missing_kind(facts: Facts, rng: np.random.Generator) -> Kind | None:
-    """A kind that no object fits, close to one that is there: its colour or its shape is changed.
+def missing_kind(facts: Facts, rng: np.random.Generator, names: tuple[str, ...] | None = None) -> Kind | None:
+    """A kind that no object fits, close to one that is there: one of its attributes is changed.
 
     The held-out pairs of colour and shape are never named: training would teach that they do not exist.
+
+    Args:
+        facts: of the picture.
+        rng: of every draw.
+        names: attributes to name; by default as many as a present object is named by, or the number would tell.
     """
     if not facts.things:
         return None
     thing = any_of(facts.things, rng)
-    color, shape = thing.what.color, thing.what.shape
-    if rng.random() < 0.5:
-        color = list(COLORS)[rng.integers(len(COLORS))]
-    else:
-        shape = SHAPES[rng.integers(len(SHAPES))]
-    if (color, shape) in HELD_OUT:
+    names = names or attributes_to_name(thing, rng)
+    changed = names[rng.integers(len(names))]
+    values = {"size": SIZES, "material": MATERIALS, "color": tuple(COLORS), "shape": SHAPES}[changed]
+    kind = replace(kind_of(thing, names), **{changed: values[rng.integers(len(values))]})
+    if (kind.color, kind.shape) in HELD_OUT:
         return None
-    kind = Kind(color=color, shape=shape)
     return None if any(kind.fits(other.what) for other in facts.things) else kind
 
 

@@ -56,18 +56,12 @@ def counting(facts: Facts, rng: np.random.Generator) -> Turn | None:
     """How many objects of a kind there are, zero to six."""
     if not facts.clear:
         return None
-    if rng.random() < 0.12:
-        kind = missing_kind(facts, rng)
+    options: tuple[tuple[str, ...], ...] = ((), ("shape",), ("color",), ("material",), ("size",), ("color", "shape"))
+    names = options[rng.choice(6, p=(0.1, 0.25, 0.25, 0.15, 0.1, 0.15))]
+    if names and rng.random() < 0.12:
+        kind = missing_kind(facts, rng, names)
     else:
-        options: tuple[tuple[str, ...], ...] = (
-            (),
-            ("shape",),
-            ("color",),
-            ("material",),
-            ("size",),
-            ("color", "shape"),
-        )
-        kind = kind_of(any_of(facts.clear, rng), options[rng.choice(6, p=(0.1, 0.25, 0.25, 0.15, 0.1, 0.15))])
+        kind = kind_of(any_of(facts.clear, rng), names)
     group = None if kind is None else facts.matches(kind)
     if kind is None or group is None or len(group) > _MAX_COUNT:
         return None
@@ -112,7 +106,7 @@ def existence(facts: Facts, rng: np.random.Generator) -> Turn | None:
     if not facts.clear:
         return None
     if rng.random() < 0.5:
-        kind = missing_kind(facts, rng)
+        kind = missing_kind(facts, rng, ("color", "shape"))
         if kind is None:
             return None
         text = wording.a(kind.words())
