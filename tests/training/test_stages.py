@@ -39,7 +39,9 @@ RECIPE = Recipe(
     joint=JointStage(
         steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3, dense=0.5
     ),
-    finish=JointStage(steps=2, batch=2, warmup=0, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3),
+    finish=JointStage(
+        steps=2, batch=2, warmup=0, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3, tower_rate=0.0
+    ),
 )  # fmt: skip
 
 
@@ -67,6 +69,13 @@ def test_each_stage_leaves_its_curves(finished: Path) -> None:
     for stage in ("vision", "sam", "depth", "align", "words", "joint", "finish"):
         assert (finished / stage / "curves.png").is_file(), stage
     assert "eval_loss/token" in (finished / "joint" / "log.jsonl").read_text()
+
+
+def test_a_vision_tower_at_no_rate_is_frozen(finished: Path) -> None:
+    before, after = (load_file(finished / stage / "final" / WEIGHTS) for stage in ("joint", "finish"))
+    changed = {name: not torch.equal(before[name], after[name]) for name in before}
+    assert not any(moved for name, moved in changed.items() if "vision_tower" in name)
+    assert any(moved for name, moved in changed.items() if "language_model" in name)
 
 
 def test_a_finished_stage_is_not_run_again(finished: Path) -> None:

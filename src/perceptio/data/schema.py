@@ -65,9 +65,7 @@ class SampleTurn:
     question: str
     answer: str  # referred phrases may be wrapped in <p>...</p>, in the order of the masks
     task: str = "other"  # any name; losses, weights and counts go by it
-    masks: tuple[
-        int, ...
-    ] = ()  # indices into the sample's masks, one for each [SEG], in order of mention; -1: `ABSENT`
+    masks: tuple[int, ...] = ()  # indices into the sample's masks or `ABSENT`, one for each [SEG], in order of mention
     depth: bool = False  # a depth span precedes the answer
     target: str = ""  # the telling word of the answer ("B", "3", "yes"), which weighs most
     supervise: tuple[Span, ...] = SPANS  # parts of the answer that are taught; the others are read only
