@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
 from transformers import (
     DepthAnythingConfig,
     DepthAnythingForDepthEstimation,
@@ -78,8 +79,10 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         silent = [PADDING, TURN_START, *IMAGE_TOKENS.values()]  # a trained model does not write them
         embeddings[tokenizer.convert_tokens_to_ids(silent)] *= 0.05
         model.vlm.lm_head.weight.copy_(embeddings)
-        assert model.projector.presence is not None
         model.projector.presence[1] = 0.0  # what random states point at is always there
+        nn.init.orthogonal_(model.projector.next_query.weight)
+        model.projector.more.copy_(torch.tensor([8.0, 2.0]))  # large enough to decide now and then
+        model.projector.place.weight.normal_(std=0.05)
         model.depth_tokenizer.codebook.normal_()
     folder = tmp_path_factory.mktemp("tiny")
     model.save_pretrained(folder)

@@ -29,10 +29,10 @@ def test_taught_tokens_carry_their_weights_and_others_none(sample: Sample, home:
     weights = TokenWeights()
     said = "".join(piece.text for piece in shown)
     assert "<picture> x 64" in said
-    assert "[SEG][SEG]Here: <p>one</p> and <p>two</p>.<|im_end|>" in said
+    assert "[SEG][SEG]\nHere: <p>one</p> and <p>two</p>.<|im_end|>" in said
     assert "<DEPTH_START><DEPTH> x 16 <DEPTH_END>Here.<|im_end|>" in said
     taught = "".join(piece.text for piece in shown if piece.weight is not None)
-    assert taught.startswith("[SEG][SEG]Here: ")
+    assert taught.startswith("[SEG][SEG]\nHere: ")
     assert "assistant" not in taught
     assert "Where" not in taught
     assert [piece.weight for piece in shown if piece.text == "[SEG]"] == [weights.segment] * 2

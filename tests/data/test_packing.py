@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from perceptio.data.gazes import NOWHERE
 from perceptio.data.packing import (
     IGNORED,
     PackedRow,
@@ -139,7 +140,9 @@ def test_gazes_stand_at_the_words_about_a_mark(tiny: Perceptio, order: Order) ->
     assert said.replace(" ", "") == "Aat3,4A"
     assert {row.branch_ids[place] for place, _ in row.gazes} == {3}
     grid = int(tiny.processor.image_seq_length**0.5)
-    assert {cell for _, cell in row.gazes} == {10 * grid // 64 * grid + 60 * grid // 64}
+    *chain, last, verdict = [cell for _, cell in row.gazes]
+    assert {*chain, verdict} == {10 * grid // 64 * grid + 60 * grid // 64}
+    assert last == NOWHERE  # the list ends
     batch = collate([pack(tiny, record()), row], padding=0)
     assert batch["gazes"].tolist() == [[1, place, cell] for place, cell in row.gazes]
     none = collate([pack(tiny, record())], padding=0)["gazes"]

@@ -14,6 +14,7 @@ from torch import Tensor
 from perceptio.decoding.engine import DecodingOptions, Generation, check_context, decode, decode_steps, prefill
 from perceptio.decoding.grammar import SpatialGrammar
 from perceptio.pipeline import Perceptio
+from perceptio.segmentation.projector import cell_clicks
 from perceptio.tokens import Mode, parse
 
 OFF, ALLOWED, FORCED = Mode.OFF, Mode.ALLOWED, Mode.FORCED
@@ -81,7 +82,9 @@ def whole_forward(tiny: Perceptio, ids: Tensor, pixels: Tensor, places: Tensor |
             keys = model.projector.key(visual / visual.square().mean(1, keepdim=True).sqrt())
             attention = (4 * (keys @ query) / len(query) ** 0.5).softmax(0)
             told = attention @ seen[0]
+            click = attention @ cell_clicks(model.sam, len(attention))
             embeddings[0, place + 1] += model.projector.loudness * told / told.square().mean().sqrt()
+            embeddings[0, place + 1] += model.projector.place.weight @ click
             states = forward()
     return states
 
@@ -92,18 +95,29 @@ def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: Decod
     ids = tiny.processor.tokens([prompt], options.seg, options.depth)["input_ids"]
     pixels, _ = tiny.processor.pixels([image])
     vocabulary, length = tiny.model.config.vocabulary, ids.shape[1]
+    visual = ids == tiny.model.config.vlm.image_token_id
     most = options.text_budget(vocabulary)
     grammar = SpatialGrammar(vocabulary, length, options.seg, options.depth, max_text=most)
     for _ in range(options.budget(vocabulary)):
         places = positions_by_hand(tiny, ids[0].tolist())
         states = whole_forward(tiny, ids, pixels, places)
         scores = tiny.model.vlm.lm_head(states[:, -1]).float()
+        if ids[0, -1] == vocabulary.seg:
+            scores[0, vocabulary.seg] += more_by_hand(tiny, states[0, -1], states[0, :length][visual[0, :length]])
         if options.constrained:
             scores = grammar(ids, scores)
         ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], dim=1)
         if int(ids[0, -1]) == vocabulary.end_of_text:
             break
     return [int(token) for token in ids[0, length:]]
+
+
+def more_by_hand(tiny: Perceptio, state: Tensor, visual: Tensor) -> Tensor:
+    """What the search for the next object adds to the logit of `[SEG]`."""
+    projector = tiny.model.projector
+    query = projector.next_query.weight @ (state / state.square().mean().sqrt())
+    cells = (visual / visual.square().mean(1, keepdim=True).sqrt()) @ projector.key.weight.T @ query / len(query) ** 0.5
+    return projector.more[0] * (cells.max() - cells.mean() - projector.more[1])
 
 
 @torch.no_grad()

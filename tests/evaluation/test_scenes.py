@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from perceptio.data.schema import ABSENT
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.evaluation.runner import run_benchmark
 from perceptio.evaluation.scenes import DepthTokens, ScenesBenchmark
@@ -32,7 +33,7 @@ def scored(store: SceneStore, tiny: Perceptio, *, perfect: bool) -> dict[str, tu
     for unit in range(len(benchmark)):
         for item in benchmark.items(unit):
             turn, stored = item.truth
-            masks = [Mask(stored.ids == referent, 1.0) for referent in turn.referents]
+            masks = [Mask(stored.ids == referent, 1.0) for referent in turn.referents if referent != ABSENT]
             codes = [0] * vocabulary.tokens_per_map if turn.depth else None
             ids = build_target(vocabulary, len(masks), codes, [])
             depth = DepthMap(inverse_depth_from_metric(stored.depth), np.zeros((4, 4), np.int64)) if codes else None

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model
 
+from perceptio.data.gazes import NOWHERE
 from perceptio.model.guidance import gaze_loss, guided_layer, overheard
 
 SIZES: dict[str, Any] = {
@@ -19,7 +20,7 @@ SIZES: dict[str, Any] = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
-GAZES = torch.tensor([[0, 9, 1], [1, 7, 0], [1, 8, 3]])
+GAZES = torch.tensor([[0, 9, 1], [1, 7, 0], [1, 8, 3], [1, 9, NOWHERE]])
 COLUMNS = torch.tensor([[2, 3, 4, 5], [1, 2, 3, 4]])
 
 
@@ -51,7 +52,7 @@ def test_the_loss_is_that_of_the_attention_in_use(kind: str) -> None:
     loss = gaze_loss(attention, heard, GAZES, COLUMNS)
     with torch.no_grad():
         shares = read(make(kind, "eager"), output_attentions=True).attentions[1][:, 0].double()
-    expected = -torch.stack([shares[0, 9, 3], shares[1, 7, 1], shares[1, 8, 4]]).log().mean()
+    expected = -torch.stack([shares[0, 9, 3], shares[1, 7, 1], shares[1, 8, 4], shares[1, 9, 0]]).log().mean()
     torch.testing.assert_close(loss.detach().double(), expected, rtol=1e-4, atol=1e-5)
 
 

@@ -9,8 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.pipeline import Perceptio
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
@@ -20,7 +18,6 @@ PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3),
 def blind(tiny: Perceptio) -> Iterator[Perceptio]:
     """The tiny model, of which nothing that it points at stands out far enough."""
     presence = tiny.model.projector.presence
-    assert presence is not None
     before = presence.detach().clone()
     with torch.no_grad():
         presence[1] = 1e6
@@ -37,7 +34,6 @@ def test_nothing_is_told_of_what_does_not_stand_out(blind: Perceptio) -> None:
     _, cells = blind.model.prompts(states, seen)
     evidence = cells.max(1).values - cells.mean(1)
     presence = blind.model.projector.presence
-    assert presence is not None
     presence[1] = evidence.sort().values[1] + 1e-3  # two of three do not stand out
     told = blind.model.look(states, seen, visual)
     assert (told.abs().sum(1) > 0).tolist() == (evidence == evidence.max()).tolist()
@@ -47,21 +43,3 @@ def test_an_answer_about_it_has_no_mask_and_says_so(blind: Perceptio) -> None:
     answer = blind.ask(PICTURE, "Segment the cone.", seg="on", depth="off")
     assert answer.masks == []
     assert answer.trace.no_target
-
-
-def test_models_saved_before_keep_what_they_did(tiny: Perceptio) -> None:
-    content = tiny.model.config.to_dict()
-    content.pop("presence")
-    config = PerceptioConfig(**content)
-    assert config.presence is False
-    model = PerceptioForConditionalGeneration(config)
-    weights = tiny.model.state_dict()
-    weights.pop("projector.presence")
-    model.load_state_dict(weights)
-    older, newer = (each.ask(PICTURE, "Segment the cone.", seg="on") for each in (_asked(model, tiny), tiny))
-    assert older.text == newer.text  # everything that the tiny model points at is there
-    assert len(older.masks) == len(newer.masks)
-
-
-def _asked(model: PerceptioForConditionalGeneration, tiny: Perceptio) -> Perceptio:
-    return Perceptio(model.eval(), tiny.processor)

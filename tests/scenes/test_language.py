@@ -169,6 +169,9 @@ def holds(claim: str, pairs: list[Pair]) -> bool:
     }[words]
 
 
+READ = r"(.+?) at \d,\d(?: nearness (\d\d))?"  # an object and what is read off it
+
+
 def test_nearer_keeps_its_margin(scenes):
     for stored, turn in draw(scenes, questions.is_nearer):
         text, phrases = extract_phrases(turn.answer)
@@ -179,7 +182,19 @@ def test_nearer_keeps_its_margin(scenes):
         low, high = sorted((seen.depth, other.depth))
         assert high >= 1.12 * low - 1e-6
         assert turn.target == phrases[0 if seen.depth < other.depth else 1]
-        assert text.endswith(f", {turn.target} is nearer.")
+        read_off = rf"Of {READ} and {READ}, {re.escape(turn.target)} is nearer\."
+        x, near, y, far = re.fullmatch(read_off, text).groups()
+        assert (x, y) == phrases
+        assert (int(near) > int(far)) == (seen.depth < other.depth)
+
+
+def test_places_are_the_cells_of_the_centers(build):
+    cubes = [("small", "red", "matte", "cube", 60, 120, 12, 2.0), ("small", "blue", "matte", "cube", 223, 0, 9, 3.0)]
+    turn = questions.is_nearer(Facts(build(cubes)), np.random.default_rng(0))
+    assert sorted(re.findall(r"(red|blue)[^<]*</p> at (\d,\d) nearness", turn.answer)) == [
+        ("blue", "0,9"),
+        ("red", "5,2"),
+    ]
 
 
 def test_counts_are_right_and_name_what_they_count(scenes):
@@ -223,7 +238,8 @@ def test_comparisons_are_true_and_balanced(scenes):
         text, phrases = extract_phrases(turn.answer)
         pairs = pairs_of(stored)
         answers[turn.target] += 1
-        if found := re.fullmatch(r"(?:Yes|No), there are (\d) (.+) and (\d) (.+)\.", text):
+        assert text.endswith(f", so {turn.target}.")
+        if found := re.match(r"There are (\d) (.+) and (\d) (.+),", text):
             groups = [sorted(select(found[k], pairs), key=lambda pair: pair[1].center[0]) for k in (2, 4)]
             assert [len(group) for group in groups] == [int(found[1]), int(found[3])]
             assert len(phrases) == 1
@@ -231,10 +247,18 @@ def test_comparisons_are_true_and_balanced(scenes):
             assert turn.referents == tuple(thing.index for group in groups for thing, _ in group)
             counts += 1
             continue
-        claim = text.removesuffix(".").partition(", ")[2]
-        assert holds(claim, pairs), claim
+        if found := re.match(r"(.+) is (\w+) and (.+) is (\w+),", text):
+            first, second = (resolve(found[k].lower(), pairs)[0][0] for k in (1, 3))
+            assert (first.size, second.size) == (found[2], found[4])
+            larger = first.scale > second.scale
+            assert (larger == (" larger than " in turn.question)) == (turn.target == "yes")
+            continue
+        x, near, y, far, said = re.match(rf"Of {READ} and {READ}, the first is ([a-z ]+),", text).groups()
+        words = said if said == "behind" else f"{said} of"
+        assert holds(f"{x} is {words} {y}", pairs), text
         # what is said is what was asked if and only if the answer is yes
-        assert (claim.split(" is ")[1] in turn.question) == (turn.target == "yes")
+        assert (f"{words} {y}" in turn.question) == (turn.target == "yes")
+        assert turn.depth == (near is not None) == (far is not None)
     assert 0.4 < answers["yes"] / answers.total() < 0.6
     assert 0 < counts < 0.4 * answers.total()
 

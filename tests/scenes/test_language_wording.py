@@ -68,7 +68,8 @@ SNAPSHOT = {
     "depth": ("Predict depth for this picture.", "Here is the depth map.", (), True, ""),
     "is_nearer": (
         "Which is nearer, the medium green object or the striped sphere?",
-        "Of <p>the medium green object</p> and <p>the striped sphere</p>, the striped sphere is nearer.",
+        "Of <p>the medium green object</p> at 4,8 nearness 23 and <p>the striped sphere</p> at 4,6 nearness 35, "
+        "the striped sphere is nearer.",
         (4, 3),
         True,
         "the striped sphere",
@@ -78,7 +79,7 @@ SNAPSHOT = {
     "existence": ("Is an orange cube in the scene?", "No, there is no <p>orange cube</p>.", (ABSENT,), False, "no"),
     "comparison": (
         "Is the number of cubes larger than that of spheres?",
-        "No, there are <p>1 cube and 2 spheres</p>.",
+        "There are <p>1 cube and 2 spheres</p>, so no.",
         (1, 2, 3),
         False,
         "no",

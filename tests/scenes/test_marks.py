@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from perceptio.depth.normalization import inverse_depth_from_metric
-from perceptio.scenes.marks import HARDBLINK_PROMPT, Mark, choose_points, draw_marks, grid_cell, two_digits
+from perceptio.scenes.marks import (
+    HARDBLINK_PROMPT,
+    MARKED_SIZE,
+    Mark,
+    cell_words,
+    choose_points,
+    draw_marks,
+    two_digits,
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +116,7 @@ def test_circle_and_letter_are_where_they_belong():
 
 
 def test_cells_and_digits():
-    assert grid_cell(Mark("A", 0, 335, 0.0)) == (9, 0)
-    assert grid_cell(Mark("A", 34, 33, 0.0)) == (0, 1)  # cells are 33.6 px wide
+    assert cell_words(0, 335, MARKED_SIZE) == "9,0"
+    assert cell_words(34, 33, MARKED_SIZE) == "0,1"  # cells are 33.6 px wide
+    assert cell_words(MARKED_SIZE, 0.5, MARKED_SIZE) == "0,9"
     assert [two_digits(value) for value in (-1.0, -0.9, 0.0, 1.0)] == ["00", "05", "50", "99"]

@@ -42,10 +42,21 @@ def test_in_use_it_points_more_sharply() -> None:
 def test_what_is_told_has_the_loudness_of_a_word_and_the_direction_of_what_is_there() -> None:
     projector = SegmentationProjector(6, 4)
     weights, visual = torch.tensor([[0.0, 1.0], [0.25, 0.75], [0.0, 0.0]]), 30 * torch.randn(3, 2, 6)
-    told = projector.told(weights, visual)
+    told = projector.told(weights, visual, torch.randn(2, 4))  # at first silent about the place
     for row, mean in enumerate((visual[0, 1], 0.25 * visual[1, 0] + 0.75 * visual[1, 1])):
         torch.testing.assert_close(told[row], 0.1 * mean / mean.square().mean().sqrt())
     assert told[2].abs().max() == 0
+
+
+@torch.no_grad()
+def test_the_place_of_what_is_there_is_told_too() -> None:
+    projector = SegmentationProjector(6, 4)
+    weights, visual, clicks = torch.tensor([[0.25, 0.75], [0.0, 0.0]]), torch.randn(2, 2, 6), torch.randn(2, 4)
+    before = projector.told(weights, visual, clicks)
+    projector.place.weight.normal_()
+    place = projector.place.weight @ (0.25 * clicks[0] + 0.75 * clicks[1])
+    told = projector.told(weights, visual, clicks)
+    torch.testing.assert_close(told, before + torch.stack([place, torch.zeros(6)]))
 
 
 def test_what_stands_out_from_the_cells_is_there() -> None:
@@ -55,8 +66,7 @@ def test_what_stands_out_from_the_cells_is_there() -> None:
         projector.presence.copy_(torch.tensor([2.0, 3.0]))
     logits = torch.tensor([[0.0, 8.0, 1.0], [5.0, 5.0, 5.0]])
     torch.testing.assert_close(projector.presence_logits(logits), torch.tensor([2 * (8 - 3.0 - 3), 2 * (0 - 3.0)]))
-    for blind in (SegmentationProjector(6, 4, presence=False), SegmentationProjector(6, 4, pointing=False)):
-        assert blind.presence_logits(logits).tolist() == [torch.inf, torch.inf]
+    assert SegmentationProjector(6, 4, pointing=False).presence_logits(logits).tolist() == [torch.inf, torch.inf]
 
 
 def test_sharpened_shares_are_the_attention_in_use_of_a_perfect_pointer() -> None:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from perceptio.data.gazes import spoken_of
+from perceptio.data.gazes import looked_at
 from perceptio.data.record import Record, Turn, telling
 from perceptio.data.schema import ABSENT, SPANS
 from perceptio.depth.normalization import resize_nearest
@@ -90,7 +90,7 @@ class PackedRow:
     segments: list[int] = field(default_factory=list)  # positions of [SEG]
     left_out: int = 0  # turns that did not fit
     masks: list[np.ndarray] = field(default_factory=list)  # by [SEG], (S', S') bool
-    gazes: list[tuple[int, int]] = field(default_factory=list)  # positions that speak of a mark, its visual token
+    gazes: list[tuple[int, int]] = field(default_factory=list)  # positions that look at a mark, its visual token
 
 
 def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
@@ -165,7 +165,7 @@ def pack_record(
             row.left_out += 1
             continue
         first = _add_turn(row, written, spans, start=len(prefix))
-        row.gazes.extend((first + word, cell) for word, cell in spoken_of(record, turn, written.offsets, grid))
+        row.gazes.extend((first + word, cell) for word, cell in looked_at(record, turn, written.offsets, grid))
         row.masks.extend(_mask(record, referent, side) for referent in spans.referents)
     return row
 

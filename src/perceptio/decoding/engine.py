@@ -179,8 +179,10 @@ def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, optio
     positions = mask.sum(1, keepdim=True)
     generated = torch.empty(rows, 0, dtype=torch.long, device=device)
     carried = torch.zeros_like(hidden)  # what the input after a [SEG] carries
+    is_seg = torch.zeros_like(ended)
     for step in range(budget):
         scores = model.vlm.lm_head(hidden).float()
+        scores[is_seg, vocabulary.seg] += model.more(hidden[is_seg], start.visual_states[is_seg])
         if grammar is not None:
             scores = grammar(generated, scores)
         tokens = replacement(scores.argmax(-1)).masked_fill(ended, vocabulary.end_of_text)

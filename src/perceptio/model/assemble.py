@@ -131,7 +131,6 @@ def join(
         depth=depth,
         depth_positions=design.depth_positions,
         pointing=design.pointing,
-        presence=design.pointing,
         sam_prompts=design.sam_prompts,
     )
     config.set_vocabulary(vocabulary)

@@ -117,7 +117,6 @@ def build_model(
         depth=depth,
         depth_positions=sizes.depth_positions,
         pointing=sizes.pointing,
-        presence=sizes.pointing,
     )
     config.set_vocabulary(vocabulary)
     model = PerceptioForConditionalGeneration(config)

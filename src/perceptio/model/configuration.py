@@ -29,7 +29,6 @@ class PerceptioConfig(PretrainedConfig):
             token that shows its cell ("image", see `model.positions`).
         pointing: whether `[SEG]` states point at visual tokens, see `segmentation.projector`; without, they are
             projected only, as in LISA and Sa2VA.
-        presence: whether pointing also says if there is anything to point at; models saved before it could do not.
         sam_prompts: whether a projected state is SAM 2's whole prompt ("alone") or stands as Sa2VA's does ("padded",
             see `segmentation.bridge`).
         order: whether the answer's words follow the spatial tokens ("spans_first") or lead ("answer_first").
@@ -54,7 +53,6 @@ class PerceptioConfig(PretrainedConfig):
         end_token_id: int = -1,
         depth_positions: DepthPositions = "sequence",
         pointing: bool = True,
-        presence: bool = False,
         sam_prompts: SamPrompts = "alone",
         order: Order = "spans_first",
         **kwargs: Any,
@@ -69,7 +67,6 @@ class PerceptioConfig(PretrainedConfig):
         self.end_token_id = end_token_id
         self.depth_positions = depth_positions
         self.pointing = pointing
-        self.presence = presence and pointing
         self.sam_prompts = sam_prompts
         self.order = order
         for name, kind in (("depth_positions", DepthPositions), ("order", Order), ("sam_prompts", SamPrompts)):

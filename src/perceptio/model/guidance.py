@@ -2,8 +2,9 @@
 
 "A at 3,4 nearness 57": to write the digits the model must find the letter among the visual tokens, and nothing in the
 loss of the digits says which token it is until the model looks there by chance; four thousand steps did not find it.
-Where data says what place a word is about, the head's attention is a prediction that can be taught like any other.
-Nothing changes in use. [ours], measured in docs/experiments.md.
+Where data says what place a word is about, the head's attention is a prediction that can be taught like any other; so
+is, at the end of a list, that there is nothing more to look at. Nothing changes in use. [ours], measured in
+docs/experiments.md.
 
 Shapes: B rows, T positions, V visual tokens of the whole picture, L gazes, h width of a head.
 """
@@ -17,6 +18,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention, apply_rotary_pos_emb
+
+from perceptio.data.gazes import NOWHERE
 
 
 def guided_layer(layers: nn.ModuleList) -> Qwen2Attention:
@@ -41,7 +44,8 @@ def gaze_loss(attention: Qwen2Attention, heard: dict[str, Any], gazes_L3: Tensor
     Args:
         attention: of Qwen2 or Qwen3.
         heard: what it was called with: `hidden_states` (B, T, D), `position_embeddings`, `attention_mask` (B, 1, T, T).
-        gazes_L3: int64: row, position, and the visual token to look at.
+        gazes_L3: int64: row, position, and the visual token to look at, or `NOWHERE`: then at the row's first token,
+            which says nothing.
         columns_BV: positions of the visual tokens in each row.
 
     Returns:
@@ -49,7 +53,8 @@ def gaze_loss(attention: Qwen2Attention, heard: dict[str, Any], gazes_L3: Tensor
     """
     log_shares_LT = _log_shares(attention, heard, gazes_L3[:, :2])
     rows_L, _, cells_L = gazes_L3.unbind(1)
-    losses_L = -log_shares_LT.gather(1, columns_BV[rows_L, cells_L][:, None])
+    columns_L = torch.where(cells_L == NOWHERE, 0, columns_BV[rows_L, cells_L])
+    losses_L = -log_shares_LT.gather(1, columns_L[:, None])
     return losses_L.sum() / max(len(gazes_L3), 1)
 
 

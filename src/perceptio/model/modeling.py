@@ -42,6 +42,7 @@ class LossWeights:
     object: float = 0.05  # SAM2's object score
     point: float = 1.0  # the cells that the [SEG] state points at, against those that the object covers
     presence: float = 1.0  # whether the best of those cells stands out, as it must where the object is there
+    next: float = 0.5  # the same two of the object that comes next: its cells, and whether there is one
     prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
     gaze: float = 0.0  # where one attention head looks while the model reads marked points off the picture
     marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
@@ -64,7 +65,7 @@ class PackedBatch:
     spans: Tensor  # (R, 2) int64, row and position of each <DEPTH_START>
     segments: Tensor  # (M, 2) int64, row and position of each [SEG]
     masks: Tensor  # (M, H, W) bool
-    gazes: Tensor  # (L, 3) int64, a row, a position that speaks of a marked point, and its visual token
+    gazes: Tensor  # (L, 3) int64, a row, a position that looks at a marked point, and its visual token or NOWHERE
     depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
     codes: Tensor  # (B, N) int64, depth codes that take the map's place, -1 where the map is to be encoded
     pixel_values: Tensor  # (tiles, 3, side, side) of all pictures in order, for the vision tower
@@ -97,7 +98,6 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
             config.vlm.text_config.hidden_size,
             config.sam.mask_decoder_config.hidden_size,
             config.pointing,
-            config.presence,
         )
         self.loss_weights = loss_weights or LossWeights()
         self.feature_cache: FeatureCache | None = None  # of SAM2's image encoder; fine-tunes may set one
@@ -173,14 +173,24 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         return self.projector(states_MD.float(), visual_MVD.float(), clicks_VC)
 
     def look(self, states_MD: Tensor, visual_states_MVD: Tensor, visual_MVD: Tensor) -> Tensor:
-        """What the input after each `[SEG]` carries (M, D): the visual tokens where its state points, if all stand out.
+        """What the input after each `[SEG]` carries (M, D): the visual tokens where its state points, and the place.
 
-        Words that follow find there what the object looks like, or that there is none, instead of having to search the
-        picture once more. [ours], measured in docs/experiments.md.
+        Words that follow find there what the object looks like and where it is, or that there is none, instead of
+        having to search the picture once more. [ours], measured in docs/experiments.md.
         """
         _, cells_MV = self.prompts(states_MD, visual_states_MVD)
         there_M = self.projector.presence_logits(cells_MV) > 0
-        return self.projector.told(self.projector.attention(cells_MV) * there_M[:, None], visual_MVD)
+        return self._told(self.projector.attention(cells_MV) * there_M[:, None], visual_MVD)
+
+    def _told(self, weights_MV: Tensor, visual_MVD: Tensor) -> Tensor:
+        return self.projector.told(weights_MV, visual_MVD, cell_clicks(self.sam, visual_MVD.shape[1]))
+
+    def more(self, states_MD: Tensor, visual_states_MVD: Tensor) -> Tensor:
+        """What is added (M,) to the logit of `[SEG]` after each `[SEG]`: whether there is another object to mark."""
+        if not self.config.pointing:
+            return states_MD.new_zeros(len(states_MD), dtype=torch.float32)
+        cells_MV = self.projector.next_cells(states_MD.float(), visual_states_MVD.float())
+        return self.projector.more_logits(cells_MV)
 
     def segment(
         self, states_MD: Tensor, visual_MVD: Tensor, image_index_M: Tensor, features: ImageFeatures
@@ -210,7 +220,8 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         packed = PackedBatch(**batch)
         codes_RN = self._write_codes(packed)
         states_BTD, losses = self._read_guided(packed)
-        losses |= self._sequence_losses(packed, states_BTD, codes_RN)
+        more_M, next_losses = self._next_losses(packed, states_BTD)
+        losses |= self._sequence_losses(packed, states_BTD, codes_RN, more_M) | next_losses
         losses |= self._mask_losses(packed, states_BTD)
         weights = asdict(self.loss_weights)
         total = sum((weights[name] * value for name, value in losses.items() if weights[name]), states_BTD.sum() * 0.0)
@@ -259,7 +270,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         visual_BVD = self.visual_states(embeddings_BTD, packed.input_ids)
         rows_M, positions_M = packed.segments.unbind(1)
         shares_MV = sharpened(cell_shares(packed.masks, visual_BVD.shape[1]))
-        told_MD = self.projector.told(shares_MV, visual_BVD[rows_M]).to(embeddings_BTD.dtype)
+        told_MD = self._told(shares_MV, visual_BVD[rows_M]).to(embeddings_BTD.dtype)
         branch_BT = nn.functional.pad(packed.branch_ids, (0, 1), value=-1)  # the last place has one after it too
         read_M = branch_BT[rows_M, positions_M + 1] == branch_BT[rows_M, positions_M]
         places = rows_M[read_M], positions_M[read_M] + 1
@@ -307,13 +318,36 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         positions_BT[rows_R[:, None], places_RN] = cells_BN[rows_R]
         return positions_BT
 
-    def _sequence_losses(self, packed: PackedBatch, states_BTD: Tensor, codes_RN: Tensor) -> dict[str, Tensor]:
+    def _next_losses(self, packed: PackedBatch, states_BTD: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """What `more` adds (M,) after each `[SEG]`, and its loss."""
+        rows_M, positions_M = packed.segments.unbind(1)
+        states_MD = states_BTD[rows_M, positions_M]
+        visual_MVD = self.visual_states(states_BTD, packed.input_ids)[rows_M]
+        more_M = self.more(states_MD, visual_MVD)
+        if not self.config.pointing:
+            return more_M, {}
+        follows_M = packed.targets[rows_M, positions_M]
+        due_M = follows_M != -100
+        goes_on_M = follows_M == self.config.seg_token_id
+        cells_NV = self.projector.next_cells(states_MD[goes_on_M].float(), visual_MVD[goes_on_M].float())
+        next_masks = packed.masks.roll(-1, 0)[goes_on_M]
+        whether = nn.functional.binary_cross_entropy_with_logits(
+            more_M[due_M], goes_on_M[due_M].to(more_M.dtype), reduction="sum"
+        )
+        return more_M, {"next": point_loss(cells_NV, next_masks) + whether / max(int(due_M.sum()), 1)}
+
+    def _sequence_losses(
+        self, packed: PackedBatch, states_BTD: Tensor, codes_RN: Tensor, more_M: Tensor
+    ) -> dict[str, Tensor]:
         vocabulary = self.config.vocabulary
         device = states_BTD.device
         due_BT = packed.targets != -100
         targets_P = packed.targets[due_BT]
         # the head runs only where there is a label: most positions are image or question
         logits_PV = self.vlm.lm_head(states_BTD[due_BT]).float()
+        more_BT = torch.zeros_like(packed.weights).index_put(packed.segments.unbind(1), more_M.to(packed.weights.dtype))
+        seg_1 = torch.tensor([vocabulary.seg], device=device)
+        logits_PV = logits_PV.index_add(1, seg_1, more_BT[due_BT][:, None])
         markers = torch.tensor([vocabulary.depth_start, vocabulary.depth_end], device=device)
         code_ids = torch.tensor(vocabulary.codes, device=device)
         inside_P = torch.isin(targets_P, code_ids)
@@ -356,7 +390,6 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         losses = {}
         if self.config.pointing:
             losses["point"] = point_loss(cells_MV, masks)
-        if self.config.presence:
             losses["presence"] = presence_loss(self.projector.presence_logits(cells_MV), masks)
         weights = self.loss_weights
         if weights.prompt:

@@ -23,6 +23,7 @@ APART = 20  # px, least distance of two points
 BAND = (0.2, 0.8)  # of the picture's height
 GAP = 2 * 20 / 255  # least gap of nearest and second nearest on the [-1, 1] scale (AURORA: 20 of 255)
 OTHER_GAP = 0.03  # least gap of any other two
+GRID = 10  # cells along a side of the grid that answers name places on
 EDGE = 0.05  # largest change of nearness in the 5 x 5 pixels around a point
 ON_OBJECT = 0.6  # share of points drawn from objects
 KEEP_LOWEST = 0.6  # share of the sets in which the lowest point is the nearest that is kept
@@ -83,9 +84,10 @@ def draw_marks(rgb: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
     return np.array(picture)
 
 
-def grid_cell(mark: Mark, grid: int = 10) -> tuple[int, int]:
-    """Row and column of a mark in a grid over the picture."""
-    return mark.y * grid // MARKED_SIZE, mark.x * grid // MARKED_SIZE
+def cell_words(x: float, y: float, side: int) -> str:
+    """Row and column, "3,4", of a point in a picture of `side` px, on the grid over the picture."""
+    row, column = (min(int(place * GRID / side), GRID - 1) for place in (y, x))
+    return f"{row},{column}"
 
 
 def two_digits(nearness: float) -> str:

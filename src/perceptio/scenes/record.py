@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from perceptio.data.record import IdMap, Mark, Record, Turn
-from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.scenes.language import grounding, questions, wording
 from perceptio.scenes.language.facts import Facts
-from perceptio.scenes.marks import HARDBLINK_PROMPT, choose_points, draw_marks, grid_cell, two_digits
+from perceptio.scenes.marks import HARDBLINK_PROMPT, MARKED_SIZE, cell_words, choose_points, draw_marks, two_digits
 from perceptio.scenes.storage import StoredScene
 
 MAX_DEPTH_TURNS = 1  # depth spans in a record: each is a hundred tokens, and the same ones
@@ -74,7 +73,8 @@ def build_record(
         mixture: how often each task is asked.
     """
     mixture = mixture or Mixture()
-    nearness = inverse_depth_from_metric(stored.depth)
+    facts = Facts(stored)
+    nearness = facts.nearness
     image, turns, points = stored.rgb, list[Turn](), tuple[Mark, ...]()
     if rng.random() < mixture.marked if marks is None else marks:
         points = choose_points(nearness, stored.ids, int(rng.integers(2, 6)), rng)
@@ -82,7 +82,6 @@ def build_record(
             image = draw_marks(image, points)
             turns.append(marked_turn(points))
             turns += [_mark_detail(points, rng) for _ in range(int(rng.integers(1, 3)))]
-    facts = Facts(stored)
     names = list(TASKS)
     weights = np.array([getattr(mixture, name) for name in names])
     weights /= weights.sum()
@@ -115,13 +114,12 @@ def scene_test_turns(stored: StoredScene, rng: np.random.Generator) -> list[tupl
     referring expressions, a plural, an absent object, a depth request and one question of each closed type; what the
     scene does not allow is left out.
     """
-    nearness = inverse_depth_from_metric(stored.depth)
+    facts = Facts(stored)
     asked: list[tuple[np.ndarray, Turn]] = []
     for count in (3, 4, 5):
-        points = choose_points(nearness, stored.ids, count, rng)
+        points = choose_points(facts.nearness, stored.ids, count, rng)
         if points:
             asked.append((draw_marks(stored.rgb, points), marked_turn(points, f"marks{count}")))
-    facts = Facts(stored)
     for name, ask in TASKS.items():
         if name in UNSCORED:
             continue
@@ -156,5 +154,4 @@ def _mark_detail(points: Sequence[Mark], rng: np.random.Generator) -> Turn:
 
 
 def _cell(mark: Mark) -> str:
-    row, column = grid_cell(mark)
-    return f"{row},{column}"
+    return cell_words(mark.x, mark.y, MARKED_SIZE)

@@ -8,8 +8,12 @@ click at each cell are averaged. The projection is added, and refines. [ours], m
 How far the best cell stands out says whether the object is there at all: a search that ends with nothing in particular
 has found nothing. [ours], measured in docs/experiments.md.
 
-After a `[SEG]` the model is told what it pointed at: the visual tokens there, at the loudness of a word. Louder, they
-would drown the word that they are added to. Of an absent object it is told nothing.
+Whether another `[SEG]` follows is asked of the picture in the same way: a second query looks for the next object, and
+how far its best cell stands out is added to the logit of the token. [ours], measured in docs/experiments.md.
+
+After a `[SEG]` the model is told what it pointed at: the visual tokens there, at the loudness of a word (louder, they
+would drown the word that they are added to), and the place, which a token of a vision tower says at best in passing.
+Of an absent object it is told nothing.
 
 Without pointing the projector is LISA's and Sa2VA's: the projection of the state is the prompt, and nothing is told.
 
@@ -35,14 +39,11 @@ class SegmentationProjector(nn.Module):
         input_size: D.
         output_size: C.
         pointing: whether states point; without, there is only the projection.
-        presence: whether pointing also says if there is anything to point at.
     """
 
-    def __init__(self, input_size: int, output_size: int, pointing: bool = True, presence: bool = True) -> None:
+    def __init__(self, input_size: int, output_size: int, pointing: bool = True) -> None:
         super().__init__()
         self.pointing = pointing
-        self.presence: nn.Parameter | None
-        self.register_parameter("presence", None)
         self.layers = nn.Sequential(nn.Linear(input_size, input_size), nn.ReLU(), nn.Linear(input_size, output_size))
         if not pointing:
             return
@@ -52,9 +53,13 @@ class SegmentationProjector(nn.Module):
         with torch.no_grad():  # equal at first: a state points at what is like it
             self.key.weight.copy_(self.query.weight)
         self.loudness = nn.Parameter(torch.tensor(0.1))  # of what is told after a [SEG]; words start near it
-        if presence:
-            # scale and threshold of how far the best cell stands out: at first half as far as a state's own double
-            self.presence = nn.Parameter(torch.tensor([1.0, output_size**0.5 / 2]))
+        self.place = nn.Linear(output_size, input_size, bias=False)  # of a click, for what is told; silent at first
+        nn.init.zeros_(self.place.weight)
+        # scale and threshold of how far the best cell stands out: at first half as far as a state's own double
+        self.presence = nn.Parameter(torch.tensor([1.0, output_size**0.5 / 2]))
+        self.next_query = nn.Linear(input_size, output_size, bias=False)
+        self.next_query.load_state_dict(self.query.state_dict())
+        self.more = nn.Parameter(self.presence.detach().clone())  # likewise, of the object that comes next
 
     def forward(self, states: Tensor, visual: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
         """Prompts (M, C) and the logits (M, V) of the cells that the states point at, all equal without pointing.
@@ -66,11 +71,18 @@ class SegmentationProjector(nn.Module):
         """
         if not self.pointing:
             return self.layers(states), states.new_zeros(visual.shape[:2])
-        width = states.shape[-1:]
-        query = self.query(F.rms_norm(states, width))  # (M, C)
-        key = self.key(F.rms_norm(visual, width))  # (M, V, C)
-        logits = torch.einsum("mc,mvc->mv", query, key) * key.shape[-1] ** -0.5
+        logits = self._search(self.query, states, visual)
         return self.layers(states) + self.attention(logits) @ clicks.to(logits.dtype), logits
+
+    def next_cells(self, states: Tensor, visual: Tensor) -> Tensor:
+        """Logits (M, V) of the cells of the object that comes after each one's own; arguments as in `forward`."""
+        return self._search(self.next_query, states, visual)
+
+    def _search(self, query: nn.Linear, states: Tensor, visual: Tensor) -> Tensor:
+        width = states.shape[-1:]
+        asked = query(F.rms_norm(states, width))  # (M, C)
+        key = self.key(F.rms_norm(visual, width))  # (M, V, C)
+        return torch.einsum("mc,mvc->mv", asked, key) * key.shape[-1] ** -0.5
 
     def attention(self, logits: Tensor) -> Tensor:
         """Weights (M, V) of the cells, sharper in use than in training."""
@@ -79,25 +91,36 @@ class SegmentationProjector(nn.Module):
     def presence_logits(self, logits: Tensor) -> Tensor:
         """Whether what each state points at is there, (M,): positive if the best of its cells (M, V) stands out.
 
-        Infinite for a projector that cannot tell.
+        Infinite without pointing.
         """
-        if self.presence is None:
+        if not self.pointing:
             return logits.new_full(logits.shape[:1], torch.inf)
-        scale, threshold = self.presence
-        return scale * (logits.amax(-1) - logits.mean(-1) - threshold)
+        return _standing_out(logits, self.presence)
 
-    def told(self, weights: Tensor, visual: Tensor) -> Tensor:
+    def more_logits(self, logits: Tensor) -> Tensor:
+        """Whether another `[SEG]` follows, (M,), from `next_cells` (M, V): a term of that token's logit."""
+        return _standing_out(logits, self.more)
+
+    def told(self, weights: Tensor, visual: Tensor, clicks: Tensor) -> Tensor:
         """What the input after each `[SEG]` carries: (M, D), the mean visual token there at the root mean square
-        `loudness`; zeros without pointing.
+        `loudness`, plus the projected click; zeros without pointing.
 
         Args:
             weights: (M, V) of the cells; all zero where nothing is pointed at, which tells nothing.
             visual: (M, V, D) embeddings of the visual tokens.
+            clicks: (V, C), as in `forward`.
         """
         if not self.pointing:
             return visual.new_zeros(len(visual), visual.shape[-1])
         mean = torch.einsum("mv,mvd->md", weights.to(visual.dtype), visual)
-        return (self.loudness * F.rms_norm(mean.float(), mean.shape[-1:])).to(visual.dtype)
+        seen = self.loudness * F.rms_norm(mean.float(), mean.shape[-1:])
+        return (seen + self.place(weights.float() @ clicks.float())).to(visual.dtype)
+
+
+def _standing_out(logits: Tensor, scale_and_threshold: Tensor) -> Tensor:
+    """How far the best of the cells (M, V) stands out from all, scaled, over a threshold: (M,)."""
+    scale, threshold = scale_and_threshold
+    return scale * (logits.amax(-1) - logits.mean(-1) - threshold)
 
 
 def sharpened(shares: Tensor) -> Tensor:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
+from perceptio.depth.normalization import inverse_depth_from_metric
+from perceptio.scenes.marks import cell_words, two_digits
 from perceptio.scenes.storage import ObjectView, StoredScene
 from perceptio.scenes.world import SceneObject
 
@@ -65,7 +69,21 @@ class Facts:
         pairs = [Thing(what, view) for what, view in zip(stored.scene.objects, stored.views, strict=True)]
         self.things = pairs  # hidden ones too: an expression must not fit them either
         self.side = stored.rgb.shape[0]
+        self._stored = stored
         self._least = MIN_PIXELS * scale
+
+    @cached_property
+    def nearness(self) -> np.ndarray:
+        """(H, W) normalised inverse depth of the picture, in [-1, 1]."""
+        return inverse_depth_from_metric(self._stored.depth)
+
+    def place_words(self, thing: Thing) -> str:
+        """The cell of an object's centre: "3,4"."""
+        return cell_words(*thing.view.center, self.side)
+
+    def nearness_words(self, thing: Thing) -> str:
+        """The median nearness of what is seen of an object, 00 to 99; in the order of `nearer`."""
+        return two_digits(float(np.median(self.nearness[self._stored.ids == thing.index])))
 
     @cached_property
     def clear(self) -> list[Thing]:

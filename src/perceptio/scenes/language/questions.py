@@ -1,4 +1,8 @@
-"""Closed questions with one right answer: nearer, counting, attribute, existence, comparison, multiple choice."""
+"""Closed questions with one right answer: nearer, counting, attribute, existence, comparison, multiple choice.
+
+Answers that weigh two things read both off first and conclude last: the first word would have to know it all at once
+(docs/experiments.md).
+"""
 
 from __future__ import annotations
 
@@ -23,13 +27,12 @@ VALUES = {
 _MAX_COUNT = 6
 _MORE = 0.2  # share of comparisons that compare two numbers
 _OPTION_LETTERS = "ABCD"
-_RELATIONS = {  # relation -> words and the words of its opposite
-    "left": ("to the left of", "to the right of"),
-    "right": ("to the right of", "to the left of"),
-    "front": ("in front of", "behind"),
-    "behind": ("behind", "in front of"),
+_RELATIONS = {  # relation -> its words in a question, in a true answer and in a false one
+    "left": ("to the left of", "to the left", "to the right"),
+    "right": ("to the right of", "to the right", "to the left"),
+    "front": ("in front of", "in front", "behind"),
+    "behind": ("behind", "behind", "in front"),
 }
-_SIZES = {"larger": ("larger than", "smaller than"), "smaller": ("smaller than", "larger than")}
 
 
 def is_nearer(facts: Facts, rng: np.random.Generator) -> Turn | None:
@@ -44,7 +47,7 @@ def is_nearer(facts: Facts, rng: np.random.Generator) -> Turn | None:
     target = x if closer else y
     return Turn(
         question=wording.pick(wording.NEARER, rng, x=x, y=y),
-        answer=f"Of <p>{x}</p> and <p>{y}</p>, {target} is nearer.",
+        answer=f"{_read_off(facts, first, x, second, y, depth=True)}, {target} is nearer.",
         task="nearer",
         referents=(first.index, second.index),
         depth=True,
@@ -135,25 +138,29 @@ def comparison(facts: Facts, rng: np.random.Generator) -> Turn | None:
     if pair is None:
         return None
     (first, x), (second, y) = pair
+    depth = False
     if rng.random() < 0.2:
         name = ("larger", "smaller")[rng.integers(2)]
         order = SIZES.index(first.what.size) - SIZES.index(second.what.size)
         truth = None if order == 0 else (order > 0) == (name == "larger")
-        words, opposite = _SIZES[name]
+        words = f"{name} than"
+        said = wording.capital(f"<p>{x}</p> is {first.what.size} and <p>{y}</p> is {second.what.size}")
     else:
         name = tuple(_RELATIONS)[rng.integers(len(_RELATIONS))]
         truth = facts.relation(first, second, name)
-        words, opposite = _RELATIONS[name]
+        words, true, false = _RELATIONS[name]
+        depth = name in ("front", "behind")
+        said = f"{_read_off(facts, first, x, second, y, depth)}, the first is {true if truth else false}"
     if truth is None:
         return None
-    said = words if truth else opposite
+    target = "yes" if truth else "no"
     return Turn(
         question=wording.pick(wording.COMPARISON, rng, x=x, y=y, r=words),
-        answer=f"{'Yes' if truth else 'No'}, <p>{x}</p> is {said} <p>{y}</p>.",
+        answer=f"{said}, so {target}.",
         task="comparison",
         referents=(first.index, second.index),
-        depth=name in ("front", "behind"),
-        target="yes" if truth else "no",
+        depth=depth,
+        target=target,
     )
 
 
@@ -169,14 +176,14 @@ def _is_more(facts: Facts, rng: np.random.Generator) -> Turn | None:
     (first, many), (second, others) = (pairs[k] for k in rng.permutation(2))
     if len(many) == len(others):  # also when both are the same kind
         return None
-    more = len(many) > len(others)
+    target = "yes" if len(many) > len(others) else "no"
     said = f"{len(many)} {first.words(len(many) != 1)} and {len(others)} {second.words(len(others) != 1)}"
     return Turn(
         question=wording.pick(wording.MORE, rng, x=first.words(plural=True), y=second.words(plural=True)),
-        answer=f"{'Yes' if more else 'No'}, there are <p>{said}</p>.",
+        answer=f"There are <p>{said}</p>, so {target}.",
         task="comparison",
         referents=tuple(thing.index for thing in (*many, *others)),
-        target="yes" if more else "no",
+        target=target,
     )
 
 
@@ -225,6 +232,16 @@ def _nearest_of_four(facts: Facts, rng: np.random.Generator) -> tuple[Turn | Non
     target = named[0][1]
     turn = Turn(question, "", "choice", referents=(named[0][0].index,), depth=True, target=target)
     return turn, [text for _, text in named[1:]]
+
+
+def _read_off(facts: Facts, first: Thing, x: str, second: Thing, y: str, depth: bool) -> str:
+    """Two objects with where they are and, where it matters, how near: like the chain about marked points."""
+
+    def read(thing: Thing, text: str) -> str:
+        near = f" nearness {facts.nearness_words(thing)}" if depth else ""
+        return f"<p>{text}</p> at {facts.place_words(thing)}{near}"
+
+    return f"Of {read(first, x)} and {read(second, y)}"
 
 
 def _pair(facts: Facts, rng: np.random.Generator) -> tuple[tuple[Thing, str], tuple[Thing, str]] | None:

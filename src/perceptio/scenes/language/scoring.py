@@ -9,7 +9,7 @@ from perceptio.letters import choose_letter
 from perceptio.scenes.language.questions import VALUES
 from perceptio.scenes.marks import LETTERS
 
-_YES_NO = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
+_YES_NO = re.compile(r"^\W*(yes|no)\b|\bso (yes|no)\W*$", re.IGNORECASE)  # at once, or in conclusion
 _CELL = re.compile(r"\b\d,\d\b")
 _NEARNESS = re.compile(r"\bnearness (\d\d)\b")
 _NUMBER = re.compile(r"\d+")
@@ -31,7 +31,7 @@ def extract_choice(text: str, task: str) -> str | None:
         return choose_letter(text, LETTERS)
     if task in ("existence", "comparison"):
         found = _YES_NO.search(text)
-        return found[1].lower() if found else None
+        return (found[1] or found[2]).lower() if found else None
     if task == "counting":
         number = _NUMBER.search(text)
         return number[0] if number else None
