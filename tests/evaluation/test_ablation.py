@@ -145,6 +145,8 @@ def test_the_page_is_rendered_from_the_reports_that_are_kept(finished: Path, tmp
     assert page.endswith("<!-- end of results -->\n\nThe end.\n")
     assert (finished / "summary" / "tables.md").read_text().strip() in page
     assert "2 steps of 2 images a run" in page
+    for plot in ("variants.png", "tokens.png"):
+        assert (tmp_path / "ablation" / plot).read_bytes() == (finished / "summary" / plot).read_bytes()
     assert rendered(page, tmp_path / "ablation") == page
     with pytest.raises(ValueError, match="must hold the marks"):
         rendered("# Page\n", tmp_path / "ablation")

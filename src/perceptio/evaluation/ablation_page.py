@@ -21,6 +21,7 @@ from perceptio.evaluation.runner import SETTINGS
 from perceptio.files import replacing, write_files
 
 PAGE, REPORTS = "ablation.md", "ablation"  # the page of the documentation, and the folder of its reports
+_KEPT = (".json", ".png")
 _RESULTS = re.compile(r"(<!-- results.*?-->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 
@@ -41,11 +42,11 @@ def summarize(plan: AblationPlan, folder: Path) -> str:
 
 
 def publish(folder: Path, docs: Path) -> None:
-    """Keep the reports of a summarized ablation in the documentation, and render its page from them."""
+    """Keep the reports and plots of a summarized ablation in the documentation, and render its page from them."""
     kept = docs / REPORTS
-    files = {path.name: path.read_bytes() for path in sorted((folder / "summary").glob("*.json"))}
+    files = {path.name: path.read_bytes() for path in sorted((folder / "summary").glob("*")) if path.suffix in _KEPT}
     write_files(kept, files)
-    for path in kept.glob("*.json"):
+    for path in kept.iterdir():
         if path.name not in files:
             path.unlink()
     text = (docs / PAGE).read_text()
