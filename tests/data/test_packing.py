@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from perceptio.data.gazes import NOWHERE
 from perceptio.data.packing import (
     IGNORED,
     PackedRow,
@@ -140,13 +139,27 @@ def test_gazes_stand_at_the_words_about_a_mark(tiny: Perceptio, order: Order) ->
     assert said.replace(" ", "") == "Aat3,4A"
     assert {row.branch_ids[place] for place, _ in row.gazes} == {3}
     grid = int(tiny.processor.image_seq_length**0.5)
-    *chain, last, verdict = [cell for _, cell in row.gazes]
-    assert {*chain, verdict} == {10 * grid // 64 * grid + 60 * grid // 64}
-    assert last == NOWHERE  # the list ends
+    *chain, last, verdict = [column for _, column in row.gazes]
+    visual = row.input_ids.index(tiny.processor.image_token_id)
+    assert {*chain, verdict} == {visual + 10 * grid // 64 * grid + 60 * grid // 64}
+    assert last == 0  # the list ends
     batch = collate([pack(tiny, record()), row], padding=0)
     assert batch["gazes"].tolist() == [[1, place, cell] for place, cell in row.gazes]
     none = collate([pack(tiny, record())], padding=0)["gazes"]
     assert (none.shape, none.dtype) == ((0, 3), torch.int64)
+
+
+def test_words_about_an_object_look_at_the_input_after_its_segment(tiny: Perceptio) -> None:
+    pair = Turn("Which?", "Of <p>it</p> and <p>that</p>.", "nearer", referents=(1, 2), depth=True)
+    row = pack(tiny, record((*TURNS[:1], pair)))  # one phrase for two segments, then two
+    assert sorted({column for _, column in row.gazes}) == [place + 1 for place in row.segments[2:]]
+    words = {column: "" for _, column in row.gazes}
+    for place, column in row.gazes:
+        words[column] += tiny.processor.tokenizer.decode([row.input_ids[place]])
+    assert [text.replace(" ", "") for text in words.values()] == ["<p>it</p>and", "<p>that</p>"]
+    without = pack(tiny, record((pair,)), supervision=Supervision(seg=False))
+    assert without.gazes == []
+    assert pack(tiny, record((pair,)), order="answer_first").gazes == []  # told only after the words
 
 
 def test_a_batch_without_masks_still_has_the_field(tiny: Perceptio) -> None:

@@ -1,4 +1,8 @@
-"""Where in the picture the words of an answer about marked points look, and that a list of them looks for no more."""
+"""What the words of an answer look at: the marked point they are about, or what is told of the object that they name.
+
+Words about marked points look at the picture, and a list of them at its end for no more. Words about an object look at
+the input after its `[SEG]`, which carries what is there and where it is.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,12 @@ MARKS = "marks"  # tasks about marked points begin so
 NOWHERE = -1  # in place of a visual token: there is nothing more to look at
 
 
-def looked_at(record: Record, turn: Turn, offsets: Sequence[tuple[int, int]], grid: int) -> Iterator[tuple[int, int]]:
+Offsets = Sequence[tuple[int, int]]  # begin and end in an answer of each token
+# a phrase and what is said of it: up to the next phrase or the end of the clause; the comma of "3,4" ends none
+_SAID_OF_PHRASE = re.compile(r"<p>.*?</p>(?:[^<;,.]|(?<=\d),(?=\d))*")
+
+
+def marks_looked_at(record: Record, turn: Turn, offsets: Offsets, grid: int) -> Iterator[tuple[int, int]]:
     """Words about marked points look at them: from a point's letter to the end of its clause.
 
     The last word of a clause in a list looks for the next point, since it decides whether the list goes on: at the
@@ -20,7 +29,7 @@ def looked_at(record: Record, turn: Turn, offsets: Sequence[tuple[int, int]], gr
     Args:
         record: with its marks.
         turn: of the record.
-        offsets: begin and end in `turn.answer` of each token.
+        offsets: of `turn.answer`.
         grid: visual tokens along a side of the picture.
 
     Yields:
@@ -39,6 +48,26 @@ def looked_at(record: Record, turn: Turn, offsets: Sequence[tuple[int, int]], gr
         for index, (first, last) in enumerate(offsets):
             if last > begin and first < end:
                 yield index, ahead if last >= end else cell
+
+
+def objects_looked_at(turn: Turn, offsets: Offsets, number: int) -> Iterator[tuple[int, int]]:
+    """Words about an object look at what its `[SEG]` told: from its phrase to the end of the clause.
+
+    Args:
+        turn: whose answer has one phrase for each `[SEG]`; with others it is not known what speaks of which.
+        offsets: of `turn.answer`.
+        number: of `[SEG]` tokens that the answer has.
+
+    Yields:
+        the index of a token and that of the `[SEG]`; nothing of words that are not taught.
+    """
+    parts = list(_SAID_OF_PHRASE.finditer(turn.answer))
+    if len(parts) != number or "text" not in turn.supervise:
+        return
+    for which, part in enumerate(parts):
+        for index, (begin, end) in enumerate(offsets):
+            if end > part.start() and begin < part.end():
+                yield index, which
 
 
 def _clauses(record: Record, answer: str, grid: int) -> Iterator[tuple[int, int, int]]:

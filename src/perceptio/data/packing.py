@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from perceptio.data.gazes import looked_at
+from perceptio.data.gazes import NOWHERE, marks_looked_at, objects_looked_at
 from perceptio.data.record import Record, Turn, telling
 from perceptio.data.schema import ABSENT, SPANS
 from perceptio.depth.normalization import resize_nearest
@@ -90,7 +90,7 @@ class PackedRow:
     segments: list[int] = field(default_factory=list)  # positions of [SEG]
     left_out: int = 0  # turns that did not fit
     masks: list[np.ndarray] = field(default_factory=list)  # by [SEG], (S', S') bool
-    gazes: list[tuple[int, int]] = field(default_factory=list)  # positions that look at a mark, its visual token
+    gazes: list[tuple[int, int]] = field(default_factory=list)  # positions of words, and those that they look at
 
 
 def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
@@ -156,6 +156,7 @@ def pack_record(
     _extend(row, prefix, branch=0, start=0)
     side = processor.sam_image_size
     grid = math.isqrt(processor.image_seq_length)
+    visual = len(prefix) - prefix[::-1].index(processor.image_token_id) - grid**2  # where the whole picture begins
     for turn in record.turns:
         spans = supervision.restrict(choose_spans(turn, rng, explicit))  # the same draws whatever is taught
         if spans.has_depth and record.inverse_depth is None and record.codes is None:
@@ -165,7 +166,15 @@ def pack_record(
             row.left_out += 1
             continue
         first = _add_turn(row, written, spans, start=len(prefix))
-        row.gazes.extend((first + word, cell) for word, cell in looked_at(record, turn, written.offsets, grid))
+        for word, cell in marks_looked_at(record, turn, written.offsets, grid):
+            row.gazes.append(
+                (first + word, 0 if cell == NOWHERE else visual + cell)
+            )  # nothing is said by the first token
+        if vocabulary.order == "spans_first":
+            told = [place + 1 for place in row.segments[len(row.masks) :]]
+            row.gazes.extend(
+                (first + word, told[which]) for word, which in objects_looked_at(turn, written.offsets, len(told))
+            )
         row.masks.extend(_mask(record, referent, side) for referent in spans.referents)
     return row
 

@@ -1,12 +1,11 @@
-"""One attention head is shown where to look while the model reads a marked point off the picture.
+"""One attention head is shown where to look while the model reads something off the picture.
 
 "A at 3,4 nearness 57": to write the digits the model must find the letter among the visual tokens, and nothing in the
 loss of the digits says which token it is until the model looks there by chance; four thousand steps did not find it.
-Where data says what place a word is about, the head's attention is a prediction that can be taught like any other; so
-is, at the end of a list, that there is nothing more to look at. Nothing changes in use. [ours], measured in
-docs/experiments.md.
+Where data says what a word is about (`data/gazes.py`), the head's attention is a prediction that can be taught like any
+other. Nothing changes in use. [ours], measured in docs/experiments.md.
 
-Shapes: B rows, T positions, V visual tokens of the whole picture, L gazes, h width of a head.
+Shapes: B rows, T positions, L gazes, h width of a head.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention, apply_rotary_pos_emb
-
-from perceptio.data.gazes import NOWHERE
 
 
 def guided_layer(layers: nn.ModuleList) -> Qwen2Attention:
@@ -38,23 +35,19 @@ def overheard(attention: Qwen2Attention) -> Iterator[dict[str, Any]]:
         handle.remove()
 
 
-def gaze_loss(attention: Qwen2Attention, heard: dict[str, Any], gazes_L3: Tensor, columns_BV: Tensor) -> Tensor:
+def gaze_loss(attention: Qwen2Attention, heard: dict[str, Any], gazes_L3: Tensor) -> Tensor:
     """Cross-entropy of where the first head looks, over all that it can see, with where it is to look.
 
     Args:
         attention: of Qwen2 or Qwen3.
         heard: what it was called with: `hidden_states` (B, T, D), `position_embeddings`, `attention_mask` (B, 1, T, T).
-        gazes_L3: int64: row, position, and the visual token to look at, or `NOWHERE`: then at the row's first token,
-            which says nothing.
-        columns_BV: positions of the visual tokens in each row.
+        gazes_L3: int64: row, position, and the position to look at.
 
     Returns:
         () float32, the mean over gazes; 0 (with a gradient path) where there is none.
     """
     log_shares_LT = _log_shares(attention, heard, gazes_L3[:, :2])
-    rows_L, _, cells_L = gazes_L3.unbind(1)
-    columns_L = torch.where(cells_L == NOWHERE, 0, columns_BV[rows_L, cells_L])
-    losses_L = -log_shares_LT.gather(1, columns_L[:, None])
+    losses_L = -log_shares_LT.gather(1, gazes_L3[:, 2:])
     return losses_L.sum() / max(len(gazes_L3), 1)
 
 

@@ -44,7 +44,7 @@ class LossWeights:
     presence: float = 1.0  # whether the best of those cells stands out, as it must where the object is there
     next: float = 0.5  # the same two of the object that comes next: its cells, and whether there is one
     prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
-    gaze: float = 0.0  # where one attention head looks while the model reads marked points off the picture
+    gaze: float = 0.0  # where one attention head looks while the model reads something off the picture
     marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
     token: float = 1.0  # depth codes
     count: float = 0.1  # expected number of codes
@@ -65,7 +65,7 @@ class PackedBatch:
     spans: Tensor  # (R, 2) int64, row and position of each <DEPTH_START>
     segments: Tensor  # (M, 2) int64, row and position of each [SEG]
     masks: Tensor  # (M, H, W) bool
-    gazes: Tensor  # (L, 3) int64, a row, a position that looks at a marked point, and its visual token or NOWHERE
+    gazes: Tensor  # (L, 3) int64, a row, the position of a word, and the position that it is to look at
     depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
     codes: Tensor  # (B, N) int64, depth codes that take the map's place, -1 where the map is to be encoded
     pixel_values: Tensor  # (tiles, 3, side, side) of all pictures in order, for the vision tower
@@ -283,8 +283,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         attention = guided_layer(self.vlm.model.language_model.layers)
         with overheard(attention) as heard:
             states_BTD = self._read(packed)
-        columns_BV = self._visual_columns(packed.input_ids)
-        return states_BTD, {"gaze": gaze_loss(attention, heard, packed.gazes, columns_BV)}
+        return states_BTD, {"gaze": gaze_loss(attention, heard, packed.gazes)}
 
     def _read(self, packed: PackedBatch) -> Tensor:
         """Last hidden states (B, T, D): each branch sees the shared prefix and itself, causally."""
