@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +67,9 @@ def test_the_order_of_an_answer_is_kept_with_the_model(finished: Path) -> None:
     assert load(finished / "answer_first-0" / "final", device="cpu")[0].config.vocabulary.order == "answer_first"
     assert load(finished / "full-0" / "final", device="cpu")[0].config.vocabulary.order == "spans_first"
     raw = [sample.record["raw"] for sample in load_samples(finished / "answer_first-0" / "test")]
-    assert any("[SEG]" in text and not text.startswith("[SEG]") for text in raw)
+    assert any("<DEPTH_START>" in text and not text.startswith(("[SEG]", "<DEPTH_START>")) for text in raw)
+    words_last = re.compile(r"(\[SEG\]|<DEPTH_END>)(?!\[SEG\]|<DEPTH_START>|<\|im_end\|>|$)")
+    assert not any(words_last.search(text) for text in raw)
     for sample in load_samples(finished / "answer_first-0" / "test"):
         assert sample.outcomes["malformed answers"] is False  # words leave room for what is due after them
 
