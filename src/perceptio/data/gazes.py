@@ -14,7 +14,6 @@ from perceptio.data.record import Mark, Record, Turn
 MARKS = "marks"  # tasks about marked points begin so
 NOWHERE = -1  # in place of a visual token: there is nothing more to look at
 
-
 Offsets = Sequence[tuple[int, int]]  # begin and end in an answer of each token
 # a phrase and what is said of it: up to the next phrase or the end of the clause; the comma of "3,4" ends none
 _SAID_OF_PHRASE = re.compile(r"<p>.*?</p>(?:[^<;,.]|(?<=\d),(?=\d))*")

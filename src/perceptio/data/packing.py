@@ -167,9 +167,8 @@ def pack_record(
             continue
         first = _add_turn(row, written, spans, start=len(prefix))
         for word, cell in marks_looked_at(record, turn, written.offsets, grid):
-            row.gazes.append(
-                (first + word, 0 if cell == NOWHERE else visual + cell)
-            )  # nothing is said by the first token
+            # the row's first token says nothing: what looks there has nothing to look at
+            row.gazes.append((first + word, 0 if cell == NOWHERE else visual + cell))
         if vocabulary.order == "spans_first":
             told = [place + 1 for place in row.segments[len(row.masks) :]]
             row.gazes.extend(

@@ -12,8 +12,7 @@ Whether another `[SEG]` follows is asked of the picture in the same way: a secon
 how far its best cell stands out is added to the logit of the token. [ours], measured in docs/experiments.md.
 
 After a `[SEG]` the model is told what it pointed at: the visual tokens there, at the loudness of a word (louder, they
-would drown the word that they are added to), and the place, which a token of a vision tower says at best in passing.
-Of an absent object it is told nothing.
+would drown the word that they are added to), and the place. Of an absent object it is told nothing.
 
 Without pointing the projector is LISA's and Sa2VA's: the projection of the state is the prompt, and nothing is told.
 
