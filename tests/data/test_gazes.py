@@ -25,6 +25,10 @@ def test_a_clause_looks_at_its_point_and_its_last_word_for_the_next() -> None:
     assert {cell: "".join(letters) for cell, letters in seen.items()} == {12: "A at 9,A", 3: "1B at 0,", NOWHERE: "9"}
 
 
+def test_a_list_that_ends_the_answer_ends_nowhere() -> None:
+    assert "".join(words(Turn("Which?", "A at 9,1; B at 0,9.", "marks"))[NOWHERE]) == "9"
+
+
 def test_one_point_read_off_is_no_list() -> None:
     assert "".join(words(Turn("Where?", "Point A is at 9,1.", "marks_cell"))[12]) == "A is at 9,1"
 

@@ -239,12 +239,14 @@ def test_comparisons_are_true_and_balanced(scenes):
         pairs = pairs_of(stored)
         answers[turn.target] += 1
         assert text.endswith(f", so {turn.target}.")
-        if found := re.match(r"There are (\d) (.+) and (\d) (.+),", text):
+        if found := re.match(r"There (?:is|are) (\d) (.+) and (\d) (.+),", text):
             groups = [sorted(select(found[k], pairs), key=lambda pair: pair[1].center[0]) for k in (2, 4)]
             assert [len(group) for group in groups] == [int(found[1]), int(found[3])]
             assert len(phrases) == 1
             assert (len(groups[0]) > len(groups[1])) == (turn.target == "yes")
-            assert turn.referents == tuple(thing.index for group in groups for thing, _ in group)
+            assert turn.referents == tuple(
+                index for group in groups for index in ([thing.index for thing, _ in group] or [ABSENT])
+            )
             counts += 1
             continue
         if found := re.match(r"(.+) is (\w+) and (.+) is (\w+),", text):

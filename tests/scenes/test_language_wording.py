@@ -79,7 +79,7 @@ SNAPSHOT = {
     "existence": ("Is an orange cube in the scene?", "No, there is no <p>orange cube</p>.", (ABSENT,), False, "no"),
     "comparison": (
         "Is the number of cubes larger than that of spheres?",
-        "There are <p>1 cube and 2 spheres</p>, so no.",
+        "There is <p>1 cube and 2 spheres</p>, so no.",
         (1, 2, 3),
         False,
         "no",

@@ -43,7 +43,8 @@ def marks_looked_at(record: Record, turn: Turn, offsets: Offsets, grid: int) -> 
         if rest.startswith(";") and number + 1 < len(clauses):
             ahead = clauses[number + 1][2]
         else:
-            ahead = NOWHERE if rest.strip(" .") else cell
+            listed = turn.answer[:begin].rstrip().endswith(";")
+            ahead = NOWHERE if listed or rest.strip(" .") else cell
         for index, (first, last) in enumerate(offsets):
             if last > begin and first < end:
                 yield index, ahead if last >= end else cell

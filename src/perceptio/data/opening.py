@@ -137,7 +137,7 @@ class _Inspector:
             self.report(field, error)
             return {}
         if not coco.area(rle):
-            self.report(field, "covers no pixel: of an object that is not there, give no mask")
+            self.report(field, "covers no pixel: name an object that is not there by mask -1 in the turn")
         return rle
 
     def _inverse_depth(self, height: int, width: int) -> np.ndarray | None:

@@ -182,7 +182,8 @@ def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, optio
     is_seg = torch.zeros_like(ended)
     for step in range(budget):
         scores = model.vlm.lm_head(hidden).float()
-        scores[is_seg, vocabulary.seg] += model.more(hidden[is_seg], start.visual_states[is_seg])
+        if is_seg.any():
+            scores[is_seg, vocabulary.seg] += model.more(hidden[is_seg], start.visual_states[is_seg])
         if grammar is not None:
             scores = grammar(generated, scores)
         tokens = replacement(scores.argmax(-1)).masked_fill(ended, vocabulary.end_of_text)
@@ -201,7 +202,8 @@ def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, optio
                 use_cache=True,
             ).last_hidden_state[:, -1]
             carried = torch.zeros_like(hidden)
-            carried[is_seg] = model.look(hidden[is_seg], start.visual_states[is_seg], start.visual[is_seg])
+            if is_seg.any():
+                carried[is_seg] = model.look(hidden[is_seg], start.visual_states[is_seg], start.visual[is_seg])
         yield Step(
             tokens=tuple(token if alive else None for token, alive in zip(tokens.tolist(), live.tolist(), strict=True)),
             states={row: hidden[row] for row in is_seg.nonzero().flatten().tolist()},

@@ -47,7 +47,7 @@ def publish(folder: Path, docs: Path) -> None:
     files = {path.name: path.read_bytes() for path in sorted((folder / "summary").glob("*")) if path.suffix in _KEPT}
     write_files(kept, files)
     for path in kept.iterdir():
-        if path.name not in files:
+        if path.suffix in _KEPT and path.name not in files:
             path.unlink()
     text = (docs / PAGE).read_text()
     with replacing(docs / PAGE) as beside:

@@ -346,7 +346,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         logits_PV = self.vlm.lm_head(states_BTD[due_BT]).float()
         more_BT = torch.zeros_like(packed.weights).index_put(packed.segments.unbind(1), more_M.to(packed.weights.dtype))
         seg_1 = torch.tensor([vocabulary.seg], device=device)
-        logits_PV = logits_PV.index_add(1, seg_1, more_BT[due_BT][:, None])
+        logits_PV.index_add_(1, seg_1, more_BT[due_BT][:, None])  # in place: nothing in training is larger
         markers = torch.tensor([vocabulary.depth_start, vocabulary.depth_end], device=device)
         code_ids = torch.tensor(vocabulary.codes, device=device)
         inside_P = torch.isin(targets_P, code_ids)

@@ -119,6 +119,7 @@ class SegmentationProjector(nn.Module):
 def _standing_out(logits: Tensor, scale_and_threshold: Tensor) -> Tensor:
     """How far the best of the cells (M, V) stands out from all, scaled, over a threshold: (M,)."""
     scale, threshold = scale_and_threshold
+    logits = logits.float()  # autocast's bfloat16 has steps of 0.1 where thresholds come to lie
     return scale * (logits.amax(-1) - logits.mean(-1) - threshold)
 
 

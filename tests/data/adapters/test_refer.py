@@ -96,7 +96,7 @@ def test_generalized_expressions_have_a_mask_an_object_from_left_to_right(tmp_pa
     assert one.masks == (0,)
     assert len(sample.masks) == 2
     assert none.masks == (ABSENT,)
-    assert none.answer == "Nothing in the image is a zebra."
+    assert none.answer == "Nothing in the image is <p>a zebra</p>."
     assert [turn.task for turn in sample.turns] == ["plural", "absent", "referring"]
 
 

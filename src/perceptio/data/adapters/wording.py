@@ -16,7 +16,7 @@ SEGMENT = (
 )
 ONE = ("Here is <p>{x}</p>.", "It is <p>{x}</p>.")
 SEVERAL = ("Here are <p>{x}</p>.",)
-NONE = ("Nothing in the image is {x}.",)
+NONE = ("Nothing in the image is <p>{x}</p>.",)
 CAPTION = (
     "Describe the image and show where everything is.",
     "Describe the image with masks.",

@@ -1,7 +1,7 @@
 """Closed questions with one right answer: nearer, counting, attribute, existence, comparison, multiple choice.
 
 Answers that weigh two things read both off first and conclude last: the first word would have to know it all at once
-(docs/experiments.md).
+(docs/experiments.md). Only multiple choice begins with its letter, as its question demands.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def counting(facts: Facts, rng: np.random.Generator) -> Turn | None:
         question=wording.pick(wording.COUNTING, rng, x=kind.words(plural=True)),
         answer=answer,
         task="counting",
-        referents=tuple(thing.index for thing in group) or (ABSENT,),
+        referents=_indices(group),
         target=str(number),
     )
 
@@ -177,12 +177,13 @@ def _is_more(facts: Facts, rng: np.random.Generator) -> Turn | None:
     if len(many) == len(others):  # also when both are the same kind
         return None
     target = "yes" if len(many) > len(others) else "no"
+    verb = "is" if len(many) == 1 else "are"
     said = f"{len(many)} {first.words(len(many) != 1)} and {len(others)} {second.words(len(others) != 1)}"
     return Turn(
         question=wording.pick(wording.MORE, rng, x=first.words(plural=True), y=second.words(plural=True)),
-        answer=f"There are <p>{said}</p>, so {target}.",
+        answer=f"There {verb} <p>{said}</p>, so {target}.",
         task="comparison",
-        referents=tuple(thing.index for thing in (*many, *others)),
+        referents=(*_indices(many), *_indices(others)),
         target=target,
     )
 
@@ -232,6 +233,11 @@ def _nearest_of_four(facts: Facts, rng: np.random.Generator) -> tuple[Turn | Non
     target = named[0][1]
     turn = Turn(question, "", "choice", referents=(named[0][0].index,), depth=True, target=target)
     return turn, [text for _, text in named[1:]]
+
+
+def _indices(group: list[Thing]) -> tuple[int, ...]:
+    """Of the objects of a kind; of a kind that is not there, the absent one."""
+    return tuple(thing.index for thing in group) or (ABSENT,)
 
 
 def _read_off(facts: Facts, first: Thing, x: str, second: Thing, y: str, depth: bool) -> str:
