@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from perceptio.pipeline import Perceptio
+from perceptio.segmentation.bridge import decode_masks
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
 
@@ -21,7 +23,8 @@ def blind(tiny: Perceptio) -> Iterator[Perceptio]:
     before = presence.detach().clone()
     with torch.no_grad():
         presence[1] = 1e6
-        yield tiny
+    yield tiny
+    with torch.no_grad():
         presence.copy_(before)
 
 
@@ -37,6 +40,24 @@ def test_nothing_is_told_of_what_does_not_stand_out(blind: Perceptio) -> None:
     presence[1] = evidence.sort().values[1] + 1e-3  # two of three do not stand out
     told = blind.model.look(states, seen, visual)
     assert (told.abs().sum(1) > 0).tolist() == (evidence == evidence.max()).tolist()
+
+
+@torch.no_grad()
+def test_the_mask_of_what_does_not_stand_out_is_refused_whatever_sam_says(tiny: Perceptio, request: Any) -> None:
+    model = tiny.model
+    torch.manual_seed(0)
+    states = torch.randn(2, model.config.vlm.text_config.hidden_size)
+    visual = torch.randn(2, model.config.vlm.image_seq_length, states.shape[1])
+    features = model.image_features(tiny.processor.pixels([PICTURE])[1])
+    of_first = torch.tensor([0, 0])
+    before = model.segment(states, visual, of_first, features).object_logit
+    prompts, cells = model.prompts(states, visual)
+    own = decode_masks(model.sam, features, of_first, prompts, model.config.sam_prompts).object_logit
+    torch.testing.assert_close(before, torch.minimum(own, model.projector.presence_logits(cells)))
+    request.getfixturevalue("blind")
+    refused = model.segment(states, visual, of_first, features).object_logit
+    assert (refused < own).all()
+    torch.testing.assert_close(refused, model.projector.presence_logits(cells))
 
 
 def test_an_answer_about_it_has_no_mask_and_says_so(blind: Perceptio) -> None:

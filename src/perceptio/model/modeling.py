@@ -322,18 +322,18 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         rows_M, positions_M = packed.segments.unbind(1)
         states_MD = states_BTD[rows_M, positions_M]
         visual_MVD = self.visual_states(states_BTD, packed.input_ids)[rows_M]
-        more_M = self.more(states_MD, visual_MVD)
         if not self.config.pointing:
-            return more_M, {}
+            return self.more(states_MD, visual_MVD), {}
+        cells_MV = self.projector.next_cells(states_MD.float(), visual_MVD.float())
+        more_M = self.projector.more_logits(cells_MV)
         follows_M = packed.targets[rows_M, positions_M]
         due_M = follows_M != -100
         goes_on_M = follows_M == self.config.seg_token_id
-        cells_NV = self.projector.next_cells(states_MD[goes_on_M].float(), visual_MVD[goes_on_M].float())
         next_masks = packed.masks.roll(-1, 0)[goes_on_M]
         whether = nn.functional.binary_cross_entropy_with_logits(
             more_M[due_M], goes_on_M[due_M].to(more_M.dtype), reduction="sum"
         )
-        return more_M, {"next": point_loss(cells_NV, next_masks) + whether / max(int(due_M.sum()), 1)}
+        return more_M, {"next": point_loss(cells_MV[goes_on_M], next_masks) + whether / max(int(due_M.sum()), 1)}
 
     def _sequence_losses(
         self, packed: PackedBatch, states_BTD: Tensor, codes_RN: Tensor, more_M: Tensor

@@ -47,7 +47,12 @@ def train_on_questions(
         val: scenes for the validation losses.
         folder: of the stage.
         seed: of everything random.
+
+    Raises:
+        ValueError: if the vision tower is frozen, and yet to be taught dense targets.
     """
+    if stage.dense and not stage.tower_rate:
+        raise ValueError(f"dense {stage.dense:g} teaches the vision tower, which tower_rate 0 freezes: set one of them")
     torch.manual_seed(seed)
     model.loss_weights = stage.losses
     trained = CotrainedPerceptio.around(model, stage.dense) if stage.dense else model
