@@ -82,7 +82,6 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.projector.presence[1] = 0.0  # what random states point at is always there
         nn.init.orthogonal_(model.projector.next_query.weight)
         model.projector.more.copy_(torch.tensor([8.0, 2.0]))  # large enough to decide now and then
-        model.projector.place.weight.normal_(std=0.05)
         model.depth_tokenizer.codebook.normal_()
     folder = tmp_path_factory.mktemp("tiny")
     model.save_pretrained(folder)

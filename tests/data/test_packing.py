@@ -22,6 +22,7 @@ from perceptio.data.packing import (
 from perceptio.data.record import IdMap, Mark, MaskList, Record, Turn
 from perceptio.data.rle import mask_rle
 from perceptio.data.schema import ABSENT
+from perceptio.model.guidance import DEPTH, SAID, SEEN
 from perceptio.pipeline import Perceptio
 from perceptio.tokens import Mode, Order, build_target, parse
 
@@ -60,6 +61,16 @@ def pack(
         length=length,
         supervision=supervision,
     )
+
+
+def looks(row: PackedRow, guide: int) -> list[tuple[int, int]]:
+    """The positions of words under one guide, and those they look at."""
+    return [(place, column) for kind, place, column in row.gazes if kind == guide]
+
+
+def word(tiny: Perceptio, row: PackedRow, place: int) -> str:
+    """What a position holds, without spaces."""
+    return str(tiny.processor.tokenizer.decode([row.input_ids[place]])).replace(" ", "")
 
 
 def test_turns_that_do_not_fit_are_left_out_but_never_the_first(tiny: Perceptio) -> None:
@@ -135,31 +146,59 @@ def test_gazes_stand_at_the_words_about_a_mark(tiny: Perceptio, order: Order) ->
     turns = (*TURNS[:2], Turn("Which?", "A at 3,4. Point A.", "marks", depth=True))
     item = record(turns, marks=(Mark("A", 60, 10, 0.0),))
     row = pack(tiny, item, order=order)
-    said = "".join(tiny.processor.tokenizer.decode([row.input_ids[place]]) for place, _ in row.gazes)
-    assert said.replace(" ", "") == "Aat3,4A"
-    assert {row.branch_ids[place] for place, _ in row.gazes} == {3}
+    seen = looks(row, SEEN)
+    assert "".join(word(tiny, row, place) for place, _ in seen) == "Aat3,4A"
+    assert {row.branch_ids[place] for place, _ in seen} == {3}
     grid = int(tiny.processor.image_seq_length**0.5)
-    *chain, last, verdict = [column for _, column in row.gazes]
+    *chain, last, verdict = [column for _, column in seen]
     visual = row.input_ids.index(tiny.processor.image_token_id)
     assert {*chain, verdict} == {visual + 10 * grid // 64 * grid + 60 * grid // 64}
     assert last == 0  # the list ends
-    batch = collate([pack(tiny, record()), row], padding=0)
-    assert batch["gazes"].tolist() == [[1, place, cell] for place, cell in row.gazes]
-    none = collate([pack(tiny, record())], padding=0)["gazes"]
-    assert (none.shape, none.dtype) == ((0, 3), torch.int64)
+    batch = collate([pack(tiny, record(TURNS[1:])), row], padding=0)
+    assert batch["gazes"].tolist() == [[guide, 1, place, cell] for guide, place, cell in row.gazes]
+    none = collate([pack(tiny, record(TURNS[1:]))], padding=0)["gazes"]
+    assert (none.shape, none.dtype) == ((0, 4), torch.int64)
 
 
 def test_words_about_an_object_look_at_the_input_after_its_segment(tiny: Perceptio) -> None:
     pair = Turn("Which?", "Of <p>it</p> and <p>that</p>.", "nearer", referents=(1, 2), depth=True)
     row = pack(tiny, record((*TURNS[:1], pair)))  # one phrase for two segments, then two
-    assert sorted({column for _, column in row.gazes}) == [place + 1 for place in row.segments[2:]]
-    words = {column: "" for _, column in row.gazes}
-    for place, column in row.gazes:
-        words[column] += tiny.processor.tokenizer.decode([row.input_ids[place]])
-    assert [text.replace(" ", "") for text in words.values()] == ["<p>it</p>and", "<p>that</p>"]
+    assert sorted({column for _, column in looks(row, SEEN)}) == [place + 1 for place in row.segments[2:]]
+    words = {column: "" for _, column in looks(row, SEEN)}
+    for place, column in looks(row, SEEN):
+        words[column] += word(tiny, row, place)
+    assert list(words.values()) == ["<p>it</p>and", "<p>that</p>"]
     without = pack(tiny, record((pair,)), supervision=Supervision(seg=False))
     assert without.gazes == []
     assert pack(tiny, record((pair,)), order="answer_first").gazes == []  # told only after the words
+
+
+def test_the_digits_of_a_nearness_look_at_the_code_of_their_cell(tiny: Perceptio) -> None:
+    turn = Turn("Which?", "<p>It</p> at 9,4 nearness 57.", "reading", referents=(1,), depth=True)
+    row, vocabulary = pack(tiny, record((turn,))), tiny.model.config.vocabulary
+    seen = looks(row, DEPTH)
+    assert "".join(word(tiny, row, place) for place, _ in seen) == "nearness5"
+    side = int(vocabulary.tokens_per_map**0.5)
+    (column,) = {column for _, column in seen}
+    assert column - row.spans[0] - 1 == 95 * side // 100 * side + 45 * side // 100
+    assert not looks(pack(tiny, record((replace(turn, depth=False),))), DEPTH)
+    assert not looks(pack(tiny, record((turn,)), order="answer_first"), DEPTH)
+
+
+@pytest.mark.parametrize("order", get_args(Order))
+def test_words_said_before_look_there_where_they_are_predicted(tiny: Perceptio, order: Order) -> None:
+    turn = Turn("  The cone or the cube?", "<p>The cone</p> is green. The cone.", "nearer", target="the cone")
+    row = pack(tiny, record((turn,)), order=order)
+    pairs = looks(row, SAID)
+    repeated = [tiny.processor.tokenizer.decode([row.targets[place]]) for place, _ in pairs]
+    assert "".join(repeated).replace(" ", "") == "TheconeThecone"
+    half = len(pairs) // 2
+    question, answer = tiny.processor.question_ids(turn.question), len(tiny.processor.prefix_ids())
+    assert [column for _, column in pairs[:half]] == list(range(answer + 1, answer + 1 + half))  # after its line's end
+    end, *others = [column for _, column in pairs[half:]]
+    assert word(tiny, row, end + 1) == "."
+    assert others == [place + 1 for place, _ in pairs[1:half]]  # where those words are read
+    assert min(end, *others) >= answer + len(question)
 
 
 def test_a_batch_without_masks_still_has_the_field(tiny: Perceptio) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 from perceptio.decoding.engine import DecodingOptions, Generation, check_context, decode, decode_steps, prefill
 from perceptio.decoding.grammar import SpatialGrammar
 from perceptio.pipeline import Perceptio
-from perceptio.segmentation.projector import cell_clicks
 from perceptio.tokens import Mode, parse
 
 OFF, ALLOWED, FORCED = Mode.OFF, Mode.ALLOWED, Mode.FORCED
@@ -82,9 +81,8 @@ def whole_forward(tiny: Perceptio, ids: Tensor, pixels: Tensor, places: Tensor |
             keys = model.projector.key(visual / visual.square().mean(1, keepdim=True).sqrt())
             attention = (4 * (keys @ query) / len(query) ** 0.5).softmax(0)
             told = attention @ seen[0]
-            click = attention @ cell_clicks(model.sam, len(attention))
-            embeddings[0, place + 1] += model.projector.loudness * told / told.square().mean().sqrt()
-            embeddings[0, place + 1] += model.projector.place.weight @ click
+            loudness = model.projector.loudness * seen[0].square().mean().sqrt()
+            embeddings[0, place + 1] += loudness * told / told.square().mean().sqrt()
             states = forward()
     return states
 

@@ -1,4 +1,4 @@
-"""The guided attention head, against the attention that transformers itself computes."""
+"""The guided attention heads, against the attention that transformers itself computes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model
 
-from perceptio.model.guidance import gaze_loss, guided_layer, overheard
+from perceptio.model.guidance import gaze_loss, guided_layers, guides_loss, overheard
 
 SIZES: dict[str, Any] = {
     "vocab_size": 30,
@@ -43,11 +43,11 @@ def read(model: nn.Module, **more: Any) -> Any:
 @pytest.mark.parametrize("kind", ["qwen2", "qwen3"])
 def test_the_loss_is_that_of_the_attention_in_use(kind: str) -> None:
     model = make(kind, "sdpa")
-    attention = guided_layer(model.layers)
-    assert attention is model.layers[1].self_attn
-    with overheard(attention) as heard:
+    attentions = guided_layers(model.layers)
+    assert attentions == tuple(model.layers[number].self_attn for number in (1, 2, 3))
+    with overheard(attentions) as heard:
         read(model)
-    loss = gaze_loss(attention, heard, GAZES)
+    loss = gaze_loss(attentions[0], heard[0], GAZES)
     with torch.no_grad():
         shares = read(make(kind, "eager"), output_attentions=True).attentions[1][:, 0].double()
     expected = -torch.stack([shares[0, 9, 3], shares[1, 7, 1], shares[1, 8, 4], shares[1, 9, 0]]).log().mean()
@@ -56,11 +56,11 @@ def test_the_loss_is_that_of_the_attention_in_use(kind: str) -> None:
 
 def test_learning_turns_the_head_to_its_place() -> None:
     model = make("qwen2", "sdpa")
-    attention = guided_layer(model.layers)
+    attention, *_ = guided_layers(model.layers)
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     losses = []
     for _ in range(40):
-        with overheard(attention) as heard:
+        with overheard([attention]) as (heard,):
             read(model)
         loss = gaze_loss(attention, heard, GAZES)
         optimizer.zero_grad()
@@ -72,8 +72,8 @@ def test_learning_turns_the_head_to_its_place() -> None:
 
 def test_nothing_to_look_at_costs_nothing_but_keeps_the_gradient() -> None:
     model = make("qwen2", "sdpa")
-    attention = guided_layer(model.layers)
-    with overheard(attention) as heard:
+    attention, *_ = guided_layers(model.layers)
+    with overheard([attention]) as (heard,):
         read(model)
     loss = gaze_loss(attention, heard, GAZES[:0])
     loss.backward()
@@ -83,8 +83,25 @@ def test_nothing_to_look_at_costs_nothing_but_keeps_the_gradient() -> None:
 
 def test_after_listening_nothing_is_kept() -> None:
     model = make("qwen2", "sdpa")
-    attention = guided_layer(model.layers)
-    with overheard(attention) as heard:
+    with overheard(guided_layers(model.layers)) as heard:
         pass
     read(model)
-    assert heard == {}
+    assert heard == [{}, {}, {}]
+
+
+def test_each_guide_has_a_head_of_its_own_and_the_losses_add_up() -> None:
+    model = make("qwen2", "sdpa")
+    attentions = guided_layers(model.layers)
+    with overheard(attentions) as heard:
+        read(model)
+    guides = torch.tensor([2, 0, 2, 1])[:, None]
+    loss = guides_loss(attentions, heard, torch.cat([guides, GAZES], 1))
+    parts = [
+        gaze_loss(attentions[guide], heard[guide], GAZES[places]) for guide, places in ((0, [1]), (1, [3]), (2, [0, 2]))
+    ]
+    torch.testing.assert_close(loss, sum(parts))
+
+
+def test_a_model_of_few_layers_has_two_guides_in_one() -> None:
+    layers = make("qwen2", "sdpa").layers[:2]
+    assert guided_layers(layers) == tuple(layers[number].self_attn for number in (0, 1, 1))

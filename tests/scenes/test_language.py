@@ -169,7 +169,7 @@ def holds(claim: str, pairs: list[Pair]) -> bool:
     }[words]
 
 
-READ = r"(.+?) at \d,\d(?: nearness (\d\d))?"  # an object and what is read off it
+READ = r"(.+?) at (\d,\d)(?: nearness (\d\d))?"  # an object and what is read off it
 
 
 def test_nearer_keeps_its_margin(scenes):
@@ -181,11 +181,31 @@ def test_nearer_keeps_its_margin(scenes):
         assert turn.depth
         low, high = sorted((seen.depth, other.depth))
         assert high >= 1.12 * low - 1e-6
-        assert turn.target == phrases[0 if seen.depth < other.depth else 1]
-        read_off = rf"Of {READ} and {READ}, {re.escape(turn.target)} is nearer\."
-        x, near, y, far = re.fullmatch(read_off, text).groups()
+        assert turn.target == phrases[0 if seen.depth < other.depth else 1].lower()
+        read_off = rf"{READ}; {READ}\. {re.escape(wording.capital(turn.target))} is nearer\."
+        x, _, near, y, _, far = re.fullmatch(read_off, text).groups()
         assert (x, y) == phrases
         assert (int(near) > int(far)) == (seen.depth < other.depth)
+
+
+def test_readings_say_where_and_how_near_each_object_is(scenes):
+    seen = Counter()
+    for stored, turn in draw(scenes, grounding.reading):
+        text, phrases = extract_phrases(turn.answer)
+        clauses = [re.fullmatch(READ, clause).groups() for clause in text.removesuffix(".").split("; ")]
+        pairs = pairs_of(stored)
+        named = [resolve(phrase, pairs)[0] for phrase in phrases]
+        assert turn.referents == tuple(thing.index for thing, _ in named)
+        assert len(clauses) == len(phrases) == len(set(phrases)) <= grounding.MAX_READ
+        assert all(phrase in turn.question.lower() for phrase in map(str.lower, phrases))
+        assert {near is not None for *_, near in clauses} == {turn.depth}
+        for (_, seen_of), (_, place, _) in zip(named, clauses, strict=True):
+            x, y = (int(10 * value / stored.ids.shape[0]) for value in seen_of.center)
+            assert place == f"{y},{x}"
+        ranked = sorted(zip(named, clauses, strict=True), key=lambda pair: -pair[0][1].depth)
+        assert not turn.depth or [near for _, (*_, near) in ranked] == sorted(near for *_, near in clauses)
+        seen[turn.depth, len(phrases)] += 1
+    assert len(seen) == 2 * grounding.MAX_READ
 
 
 def test_places_are_the_cells_of_the_centers(build):
@@ -255,7 +275,8 @@ def test_comparisons_are_true_and_balanced(scenes):
             larger = first.scale > second.scale
             assert (larger == (" larger than " in turn.question)) == (turn.target == "yes")
             continue
-        x, near, y, far, said = re.match(rf"Of {READ} and {READ}, the first is ([a-z ]+),", text).groups()
+        x, _, near, y, _, far, said = re.match(rf"{READ}; {READ}\. The first is ([a-z ]+),", text).groups()
+        x = x[0].lower() + x[1:]
         words = said if said == "behind" else f"{said} of"
         assert holds(f"{x} is {words} {y}", pairs), text
         # what is said is what was asked if and only if the answer is yes
@@ -274,12 +295,20 @@ def test_choices_have_one_right_option_among_four(scenes):
         values = [option[3:] for option in options]
         assert len(set(values)) == 4
         right = values["ABCD".index(turn.target)]
-        assert extract_phrases(turn.answer)[0] == f"{turn.target}. {right}"
+        text, phrases = extract_phrases(turn.answer)
+        assert text.endswith(f". Option {turn.target}.")
         pairs = pairs_of(stored)
         if asked in wording.NEAREST:
-            depths = [resolve(value, pairs)[0][1].depth for value in values]
-            assert values[int(np.argmin(depths))] == right
-        elif right.isdigit():
+            named = [resolve(value, pairs)[0] for value in values]
+            assert values[int(np.argmin([seen.depth for _, seen in named]))] == right
+            assert turn.referents == tuple(thing.index for thing, _ in named)
+            assert phrases == tuple("ABCD")
+            nearness = [int(read[3]) for read in re.finditer(READ, text)]
+            assert "ABCD"[int(np.argmax(nearness))] == turn.target
+            letters[turn.target] += 1
+            continue
+        assert right in text.split(". ")[0].split()
+        if right.isdigit():
             assert len(turn.referents) == max(int(right), 1)
             assert (right == "0") == (turn.referents == (ABSENT,))
         else:

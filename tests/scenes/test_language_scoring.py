@@ -10,7 +10,7 @@ from perceptio.scenes.language.scoring import extract_choice, is_correct
 from perceptio.scenes.record import TASKS, build_record, scene_test_turns
 from perceptio.tokens import extract_phrases
 
-OPEN = {"referring", "naming", "plural", "absent", "caption", "inventory", "depth"}
+OPEN = {"reading", "referring", "naming", "plural", "absent", "caption", "inventory", "depth"}
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,14 @@ def test_letters(text, expected):
     [
         ("existence", "Yes, there is a red cube.", "yes"),
         ("comparison", "no", "no"),
-        ("comparison", "Of the cube at 3,4 and the ring at 3,7, the first is to the left, so yes.", "yes"),
+        ("comparison", "The cube at 3,4; the ring at 3,7. The first is to the left, so yes.", "yes"),
         ("comparison", "There is 1 cube and 2 rings, so no.", "no"),
         ("comparison", "Nothing like it", None),
         ("comparison", "There is so no cube", None),
         ("counting", "There are 3 red objects.", "3"),
         ("counting", "many", None),
         ("nearer", "Of the cube and the ring, the ring is nearer.", "the ring"),
-        ("nearer", "Of the cube at 3,4 nearness 57 and the ring at 3,7 nearness 60, the ring is nearer.", "the ring"),
+        ("nearer", "The cube at 3,4 nearness 57; the ring at 3,7 nearness 60. The ring is nearer.", "the ring"),
         ("nearer", "The ring is closer.", "the ring"),
         ("nearer", "the ring", None),
         ("attribute", "The small cube is red.", "red"),

@@ -22,6 +22,8 @@ ASKING = {
     "NEAREST": set(),
     "CELL": {"x"},
     "NEARNESS": {"x"},
+    "PLACE": {"x"},
+    "READING": {"x"},
 }
 
 
@@ -66,10 +68,19 @@ SNAPSHOT = {
         "",
     ),
     "depth": ("Predict depth for this picture.", "Here is the depth map.", (), True, ""),
+    "reading": (
+        "Locate the red metal object, the striped sphere, the red sphere and the green ring on the grid, and tell how "
+        "near.",
+        "<p>The red metal object</p> at 5,1 nearness 99; <p>the striped sphere</p> at 4,6 nearness 35; "
+        "<p>the red sphere</p> at 5,4 nearness 57; <p>the green ring</p> at 4,8 nearness 23.",
+        (1, 3, 2, 4),
+        True,
+        "",
+    ),
     "is_nearer": (
         "Which is nearer, the medium green object or the striped sphere?",
-        "Of <p>the medium green object</p> at 4,8 nearness 23 and <p>the striped sphere</p> at 4,6 nearness 35, "
-        "the striped sphere is nearer.",
+        "<p>The medium green object</p> at 4,8 nearness 23; <p>the striped sphere</p> at 4,6 nearness 35. "
+        "The striped sphere is nearer.",
         (4, 3),
         True,
         "the striped sphere",
@@ -91,8 +102,9 @@ SNAPSHOT = {
         "C. the green ring\n"
         "D. the striped sphere\n"
         "Answer with the option's letter from the given choices directly.",
-        "A. <p>the red metal object</p>",
-        (1,),
+        "<p>A</p> at 5,1 nearness 99; <p>B</p> at 5,4 nearness 57; <p>C</p> at 4,8 nearness 23; "
+        "<p>D</p> at 4,6 nearness 35. Option A.",
+        (1, 2, 4, 3),
         True,
         "A",
     ),

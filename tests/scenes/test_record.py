@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
+import pytest
 
+from perceptio.data.packing import pack_record
 from perceptio.data.record import IdMap
 from perceptio.data.schema import ABSENT
 from perceptio.depth.normalization import inverse_depth_from_metric
+from perceptio.model.guidance import GUIDES, SAID, SEEN
 from perceptio.scenes.marks import HARDBLINK_PROMPT
 from perceptio.scenes.record import MAX_DEPTH_TURNS, TASKS, UNSCORED, Mixture, build_record, corpus, scene_test_turns
-from perceptio.tokens import extract_phrases, label_segments
+from perceptio.tokens import Order, extract_phrases, label_segments
 
 
 def consistent(turn, stored) -> None:
     """What every turn must be, whatever it asks."""
     phrases = extract_phrases(turn.answer)[1]
-    if turn.referents and turn.task != "choice":
+    if turn.referents:
         assert None not in label_segments(phrases, len(turn.referents)), turn
     if not turn.referents:
         assert not phrases, turn
@@ -132,3 +137,23 @@ def test_corpus_is_questions_and_answers(scenes):
     assert len(texts) % 2 == 0
     assert HARDBLINK_PROMPT in list(corpus(scenes, np.random.default_rng(0), 20))
     assert texts == list(corpus(scenes, np.random.default_rng(0), 5))
+
+
+@pytest.mark.parametrize("order", get_args(Order))
+def test_in_a_sequence_of_a_record_words_look_only_at_what_they_can_see(tiny, scenes, order):
+    seen = set()
+    for number, stored in enumerate(scenes):
+        rng = np.random.default_rng(number)
+        row = pack_record(
+            build_record(stored, rng, questions=14),
+            tiny.processor,
+            replace(tiny.model.config.vocabulary, order=order),
+            rng,
+            depth_size=tiny.model.config.depth.image_size,
+            explicit=0.5,
+        )
+        for guide, place, column in row.gazes:
+            assert column <= place
+            assert row.branch_ids[column] in (0, row.branch_ids[place])
+            seen.add(guide)
+    assert seen == ({*GUIDES} if order == "spans_first" else {SEEN, SAID})

@@ -1,22 +1,31 @@
-"""What the words of an answer look at: the marked point they are about, or what is told of the object that they name.
+"""What the words of an answer look at: where in the sequence that stands which they are read from.
 
-Words about marked points look at the picture, and a list of them at its end for no more. Words about an object look at
-the input after its `[SEG]`, which carries what is there and where it is.
+Three guides, each for a head of its own (`model/guidance.py`):
+
+- words about a marked point look at the visual token that shows it, and a list of points at its end for no more; words
+  about an object look at the input after its `[SEG]`, which carries what is there and where it is;
+- the words that the digits of a nearness are predicted from look at the depth code of the cell;
+- words that were said before, in the question or earlier in the answer, look there.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 
-from perceptio.data.record import Mark, Record, Turn
+from perceptio.data.record import Mark, Record, Turn, telling
 
 MARKS = "marks"  # tasks about marked points begin so
 NOWHERE = -1  # in place of a visual token: there is nothing more to look at
+GRID = 10  # cells along a side of the grid that answers name places on
 
-Offsets = Sequence[tuple[int, int]]  # begin and end in an answer of each token
+Offsets = Sequence[tuple[int, int]]  # begin and end in a text of each token
 # a phrase and what is said of it: up to the next phrase or the end of the clause; the comma of "3,4" ends none
 _SAID_OF_PHRASE = re.compile(r"<p>.*?</p>(?:[^<;,.]|(?<=\d),(?=\d))*")
+_PHRASE = re.compile(r"(?<=<p>).*?(?=</p>)")
+_CLAUSE = re.compile(r".*?\S(?=\s*[;.](?:\s|$))", re.DOTALL)  # from a word on
+_NEARNESS = re.compile(r"(?<!\d)(\d),(\d) (nearness \d)\d")
 
 
 def marks_looked_at(record: Record, turn: Turn, offsets: Offsets, grid: int) -> Iterator[tuple[int, int]]:
@@ -45,9 +54,7 @@ def marks_looked_at(record: Record, turn: Turn, offsets: Offsets, grid: int) -> 
         else:
             listed = turn.answer[:begin].rstrip().endswith(";")
             ahead = NOWHERE if listed or rest.strip(" .") else cell
-        for index, (first, last) in enumerate(offsets):
-            if last > begin and first < end:
-                yield index, ahead if last >= end else cell
+        yield from ((index, ahead if offsets[index][1] >= end else cell) for index in _within(offsets, begin, end))
 
 
 def objects_looked_at(turn: Turn, offsets: Offsets, number: int) -> Iterator[tuple[int, int]]:
@@ -65,9 +72,108 @@ def objects_looked_at(turn: Turn, offsets: Offsets, number: int) -> Iterator[tup
     if len(parts) != number or "text" not in turn.supervise:
         return
     for which, part in enumerate(parts):
-        for index, (begin, end) in enumerate(offsets):
-            if end > part.start() and begin < part.end():
-                yield index, which
+        yield from ((index, which) for index in _within(offsets, *part.span()))
+
+
+def depth_looked_at(turn: Turn, offsets: Offsets, tokens_per_map: int) -> Iterator[tuple[int, int]]:
+    """The words that a nearness is predicted from look at the depth code of the cell before it: "3,4 nearness 57".
+
+    Args:
+        turn: with a depth span.
+        offsets: of `turn.answer`.
+        tokens_per_map: codes in the span, a square grid in raster order.
+
+    Yields:
+        the index of a token and that of the code; nothing of words that are not taught.
+    """
+    if "text" not in turn.supervise:
+        return
+    side = math.isqrt(tokens_per_map)
+    for read in _NEARNESS.finditer(turn.answer):
+        row, column = ((2 * int(place) + 1) * side // (2 * GRID) for place in read.group(1, 2))
+        yield from ((index, row * side + column) for index in _within(offsets, *read.span(3)))
+
+
+def words_repeated(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tuple[int, int, bool]]:
+    """Words that were said before look there: phrases at the question, a conclusion at what it settles on.
+
+    The first word of a conclusion looks at the end of the clause that it comes from, be it of the answer or an option
+    of the question: only there is known what the clause says of it. What is said twice in one place is left out: it is
+    not known which of the two is meant.
+
+    Args:
+        turn: of a record.
+        offsets: of `turn.answer`.
+        asked: of `turn.question`.
+
+    Yields:
+        the index of the token from which a repeated one is predicted (-1: the place before the first), that of the
+        token it repeats, and whether the latter is in the answer; nothing of words that are not taught.
+    """
+    if "text" not in turn.supervise:
+        return
+    taken: set[int] = set()
+    for index, source, in_answer in (*_phrases(turn, offsets, asked), *_conclusion(turn, offsets, asked)):
+        if index not in taken and not (in_answer and source >= index):  # what is predicted cannot be looked at
+            taken.add(index)
+            yield index - 1, source, in_answer
+
+
+def _phrases(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tuple[int, int, bool]]:
+    """Tokens of phrases that the question has once, and those of the question."""
+    for phrase in _PHRASE.finditer(turn.answer):
+        places = _places(phrase[0], turn.question, re.IGNORECASE)
+        if len(places) == 1:
+            yield from ((*pair, False) for pair in _aligned(offsets, phrase.span(), asked, places[0]))
+
+
+def _conclusion(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tuple[int, int, bool]]:
+    """Tokens of the word that scoring looks for, and those of the clause or option that it comes from."""
+    concluded = telling(turn.answer, turn.target)
+    if concluded is None:
+        return
+    before = turn.answer[: concluded[0]]
+    if len(turn.target) > 1:
+        places = _places(turn.target, before, re.IGNORECASE)
+    elif turn.task.startswith(MARKS):
+        places = _places(turn.target, before)
+    else:  # a letter may be the article; as a phrase it is none
+        places = [place + len("<p>") for place in _places(f"<p>{turn.target}</p>", before)]
+    if len(places) == 1 and (clause := _CLAUSE.match(before, places[0])):
+        yield from _concluded(offsets, concluded, offsets, clause.span(), True)
+    options = list(re.finditer(rf"^{re.escape(turn.target)}[.)] .*\S", turn.question, re.MULTILINE))
+    if not places and len(options) == 1:
+        yield from _concluded(offsets, concluded, asked, options[0].span(), False)
+
+
+def _concluded(
+    offsets: Offsets, span: tuple[int, int], there: Offsets, clause: tuple[int, int], in_answer: bool
+) -> Iterator[tuple[int, int, bool]]:
+    """The first token of a span at the end of a clause, the others at their own words from its beginning on."""
+    begin, end = clause
+    inside = [index for index in _within(there, begin, end) if there[index][0] < end]
+    for number, (index, source) in enumerate(_aligned(offsets, span, there, begin)):
+        yield index, source if number else inside[-1], in_answer
+
+
+def _within(offsets: Offsets, begin: int, end: int) -> Iterator[int]:
+    """Tokens of which some part lies there."""
+    return (index for index, (first, last) in enumerate(offsets) if last > begin and first < end)
+
+
+def _places(words: str, text: str, case: re.RegexFlag = re.NOFLAG) -> list[int]:
+    """Where words stand in a text."""
+    return [found.start() for found in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", text, case)]
+
+
+def _aligned(here: Offsets, span: tuple[int, int], there: Offsets, start: int) -> Iterator[tuple[int, int]]:
+    """Tokens of a span, and for each the one that holds the same place of the same words from `start` on."""
+    begin, end = span
+    for index in _within(here, begin, end):
+        place = start + max(here[index][0], begin) - begin
+        source = next(_within(there, place, place + 1), None)
+        if source is not None:
+            yield index, source
 
 
 def _clauses(record: Record, answer: str, grid: int) -> Iterator[tuple[int, int, int]]:

@@ -16,10 +16,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from perceptio.data.gazes import NOWHERE, marks_looked_at, objects_looked_at
+from perceptio.data.gazes import NOWHERE, depth_looked_at, marks_looked_at, objects_looked_at, words_repeated
 from perceptio.data.record import Record, Turn, telling
 from perceptio.data.schema import ABSENT, SPANS
 from perceptio.depth.normalization import resize_nearest
+from perceptio.model.guidance import DEPTH, SAID, SEEN
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.tokens import Mode, SpatialVocabulary, arrange
 
@@ -90,7 +91,7 @@ class PackedRow:
     segments: list[int] = field(default_factory=list)  # positions of [SEG]
     left_out: int = 0  # turns that did not fit
     masks: list[np.ndarray] = field(default_factory=list)  # by [SEG], (S', S') bool
-    gazes: list[tuple[int, int]] = field(default_factory=list)  # positions of words, and those that they look at
+    gazes: list[tuple[int, int, int]] = field(default_factory=list)  # guide, a position, where it looks
 
 
 def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
@@ -165,15 +166,20 @@ def pack_record(
         if length and row.answer_has_span and len(row.input_ids) + len(written) > length:
             row.left_out += 1
             continue
+        question = len(row.input_ids)
         first = _add_turn(row, written, spans, start=len(prefix))
         for word, cell in marks_looked_at(record, turn, written.offsets, grid):
             # the row's first token says nothing: what looks there has nothing to look at
-            row.gazes.append((first + word, 0 if cell == NOWHERE else visual + cell))
+            row.gazes.append((SEEN, first + word, 0 if cell == NOWHERE else visual + cell))
         if vocabulary.order == "spans_first":
             told = [place + 1 for place in row.segments[len(row.masks) :]]
-            row.gazes.extend(
-                (first + word, told[which]) for word, which in objects_looked_at(turn, written.offsets, len(told))
-            )
+            for word, which in objects_looked_at(turn, written.offsets, len(told)):
+                row.gazes.append((SEEN, first + word, told[which]))
+            if spans.has_depth:
+                for word, code in depth_looked_at(turn, written.offsets, vocabulary.tokens_per_map):
+                    row.gazes.append((DEPTH, first + word, row.spans[-1] + 1 + code))
+        for word, said, in_answer in words_repeated(turn, written.offsets, written.asked):
+            row.gazes.append((SAID, first + word, (first if in_answer else question) + said))
         row.masks.extend(_mask(record, referent, side) for referent in spans.referents)
     return row
 
@@ -211,6 +217,7 @@ class _Written:
     spatial: int  # where the answer's [SEG] tokens and depth span begin
     words: int  # where its words begin
     offsets: list[tuple[int, int]]  # of each word's token in the text
+    asked: list[tuple[int, int]]  # of each of the question's tokens in its text
 
     def __len__(self) -> int:
         return len(self.question) + len(self.answer) - 1  # the last token is predicted, not read
@@ -219,6 +226,7 @@ class _Written:
 def _write_turn(
     turn: Turn, spans: Spans, processor: PerceptioProcessor, vocabulary: SpatialVocabulary, weights: TokenWeights
 ) -> _Written:
+    question, asked = processor.question_tokens(turn.question, spans.seg, spans.depth)
     words, word_weights, offsets = text_weights(turn, processor, weights)
     if spans.referents and not spans.has_depth and vocabulary.order == "spans_first":
         # what is told of a [SEG] comes with the input after it: a line's end lets the first word know of the last one
@@ -234,12 +242,13 @@ def _write_turn(
     seg, depth, text = (part in turn.supervise for part in SPANS)
     taught = arrange(vocabulary.order, [seg] * len(spans.referents) + [depth] * len(span), [text] * len(words))
     return _Written(
-        processor.question_ids(turn.question, spans.seg, spans.depth),
+        question,
         [*arrange(vocabulary.order, spatial, words), vocabulary.end_of_text],
         [*arrange(vocabulary.order, [weights.segment] * len(spatial), word_weights), weights.end],
         [*taught, text],
         *((0, len(spatial)) if vocabulary.order == "spans_first" else (len(words), 0)),
         offsets,
+        asked,
     )
 
 
@@ -310,8 +319,9 @@ def collate(rows: Sequence[PackedRow], padding: int) -> dict[str, Tensor]:
         "spans": _places([row.spans for row in rows]),
         "segments": _places([row.segments for row in rows]),
         "gazes": torch.tensor(
-            [(number, *gaze) for number, row in enumerate(rows) for gaze in row.gazes], dtype=torch.int64
-        ).reshape(-1, 3),
+            [(guide, number, *places) for number, row in enumerate(rows) for guide, *places in row.gazes],
+            dtype=torch.int64,
+        ).reshape(-1, 4),
         "masks": torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, side, side, dtype=torch.bool),
         "depth_maps": torch.stack([torch.from_numpy(row.depth_map) for row in rows])[:, None],
         "codes": torch.from_numpy(np.stack([row.codes for row in rows])),

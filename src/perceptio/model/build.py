@@ -129,7 +129,5 @@ def build_model(
         for layer in model.vlm.model.vision_tower.encoder.layer:
             mimetic_attention(layer.attention, layer.attention.projection_layer, sizes.vision_heads, VISION)
         transparent_language(model.vlm.model.language_model, model.vlm.lm_head, sizes.text_heads)
-        if sizes.pointing:
-            nn.init.ones_(model.projector.loudness)  # as loud as the words here
         nn.init.normal_(embeddings.cls_token, std=0.02)
     return model

@@ -1,16 +1,18 @@
-"""One attention head is shown where to look while the model reads something off the picture.
+"""Attention heads are shown where to look while the model reads something off the picture, the depth map or the text.
 
 "A at 3,4 nearness 57": to write the digits the model must find the letter among the visual tokens, and nothing in the
 loss of the digits says which token it is until the model looks there by chance; four thousand steps did not find it.
-Where data says what a word is about (`data/gazes.py`), the head's attention is a prediction that can be taught like any
-other. Nothing changes in use. [ours], measured in docs/experiments.md.
+Where data says what a word is read from (`data/gazes.py`), a head's attention is a prediction that can be taught like
+any other. Each guide has the first head of a layer of its own, in the order in which one needs the other: what is seen,
+then the depth code of its place, then what is said again. Nothing changes in use. [ours], measured in
+docs/experiments.md.
 
 Shapes: B rows, T positions, L gazes, h width of a head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -18,21 +20,47 @@ import torch
 from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention, apply_rotary_pos_emb
 
+SEEN, DEPTH, SAID = GUIDES = range(3)  # what is looked at: a thing in the picture, its depth code, the same word
 
-def guided_layer(layers: nn.ModuleList) -> Qwen2Attention:
-    """The attention whose first head is guided: before the middle, so that later layers work with what it brings."""
-    return cast(Qwen2Attention, layers[max(len(layers) // 2 - 1, 0)].self_attn)
+
+def guided_layers(layers: nn.ModuleList) -> tuple[Qwen2Attention, ...]:
+    """The attention whose first head each guide has: around the middle, so that later layers work with what it brings.
+
+    In a model of few layers several guides share one.
+    """
+    first = max(len(layers) // 2 - 1, 0)
+    places = (min(first + guide, len(layers) - 1) for guide in GUIDES)
+    return tuple(cast(Qwen2Attention, layers[place].self_attn) for place in places)
 
 
 @contextmanager
-def overheard(attention: Qwen2Attention) -> Iterator[dict[str, Any]]:
-    """The keyword arguments of the last call of a module, once it has been called."""
-    heard: dict[str, Any] = {}
-    handle = attention.register_forward_pre_hook(lambda _, args, kwargs: heard.update(kwargs), with_kwargs=True)
+def overheard(modules: Sequence[nn.Module]) -> Iterator[list[dict[str, Any]]]:
+    """The keyword arguments of the last call of each module, once it has been called."""
+    heard: list[dict[str, Any]] = [{} for _ in modules]
+    handles = [
+        module.register_forward_pre_hook(lambda _, args, kwargs, into=into: into.update(kwargs), with_kwargs=True)
+        for module, into in zip(modules, heard, strict=True)
+    ]
     try:
         yield heard
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
+
+
+def guides_loss(attentions: Sequence[Qwen2Attention], heard: Sequence[dict[str, Any]], gazes_L4: Tensor) -> Tensor:
+    """Sum over the guides of `gaze_loss`.
+
+    Args:
+        attentions: of each guide, see `guided_layers`.
+        heard: what each was called with.
+        gazes_L4: int64: guide, row, position, and the position to look at.
+    """
+    losses = [
+        gaze_loss(attention, call, gazes_L4[gazes_L4[:, 0] == guide, 1:])
+        for guide, attention, call in zip(GUIDES, attentions, heard, strict=True)
+    ]
+    return torch.stack(losses).sum()
 
 
 def gaze_loss(attention: Qwen2Attention, heard: dict[str, Any], gazes_L3: Tensor) -> Tensor:
@@ -59,7 +87,8 @@ def _log_shares(attention: Qwen2Attention, heard: dict[str, Any], places_L2: Ten
     turned = apply_rotary_pos_emb(queries_BTh[:, None], keys_BTh[:, None], *heard["position_embeddings"])
     queries_BTh, keys_BTh = (each[:, 0].float() for each in turned)
     rows_L, positions_L = places_L2.unbind(1)
-    logits_LT = torch.einsum("lh,lth->lt", queries_BTh[rows_L, positions_L], keys_BTh[rows_L]) * attention.scaling
+    # of all positions: to gather a row's keys for each gaze would take more
+    logits_LT = (queries_BTh @ keys_BTh.mT)[rows_L, positions_L] * attention.scaling
     mask_LT = heard["attention_mask"][rows_L, 0, positions_L]
     if mask_LT.dtype == torch.bool:
         return logits_LT.masked_fill(~mask_LT, -torch.inf).log_softmax(-1)

@@ -16,7 +16,7 @@ from transformers import InternVLForConditionalGeneration, PreTrainedModel, Sam2
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model import objectives
 from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.guidance import gaze_loss, guided_layer, overheard
+from perceptio.model.guidance import guided_layers, guides_loss, overheard
 from perceptio.model.misfits import refuse_misfits
 from perceptio.model.positions import positions_of_cells, visual_columns
 from perceptio.segmentation.bridge import (
@@ -44,7 +44,7 @@ class LossWeights:
     presence: float = 1.0  # whether the best of those cells stands out, as it must where the object is there
     next: float = 0.5  # the same two of the object that comes next: its cells, and whether there is one
     prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
-    gaze: float = 0.0  # where one attention head looks while the model reads something off the picture
+    gaze: float = 0.0  # where some attention heads look while the model reads something off
     marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
     token: float = 1.0  # depth codes
     count: float = 0.1  # expected number of codes
@@ -65,7 +65,7 @@ class PackedBatch:
     spans: Tensor  # (R, 2) int64, row and position of each <DEPTH_START>
     segments: Tensor  # (M, 2) int64, row and position of each [SEG]
     masks: Tensor  # (M, H, W) bool
-    gazes: Tensor  # (L, 3) int64, a row, the position of a word, and the position that it is to look at
+    gazes: Tensor  # (L, 4) int64, a guide, a row, a position, and the position that it is to look at
     depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
     codes: Tensor  # (B, N) int64, depth codes that take the map's place, -1 where the map is to be encoded
     pixel_values: Tensor  # (tiles, 3, side, side) of all pictures in order, for the vision tower
@@ -173,17 +173,14 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         return self.projector(states_MD.float(), visual_MVD.float(), clicks_VC)
 
     def look(self, states_MD: Tensor, visual_states_MVD: Tensor, visual_MVD: Tensor) -> Tensor:
-        """What the input after each `[SEG]` carries (M, D): the visual tokens where its state points, and the place.
+        """What the input after each `[SEG]` carries (M, D): the visual tokens where its state points.
 
         Words that follow find there what the object looks like and where it is, or that there is none, instead of
         having to search the picture once more. [ours], measured in docs/experiments.md.
         """
         _, cells_MV = self.prompts(states_MD, visual_states_MVD)
         there_M = self.projector.presence_logits(cells_MV) > 0
-        return self._told(self.projector.attention(cells_MV) * there_M[:, None], visual_MVD)
-
-    def _told(self, weights_MV: Tensor, visual_MVD: Tensor) -> Tensor:
-        return self.projector.told(weights_MV, visual_MVD, cell_clicks(self.sam, visual_MVD.shape[1]))
+        return self.projector.told(self.projector.attention(cells_MV) * there_M[:, None], visual_MVD)
 
     def more(self, states_MD: Tensor, visual_states_MVD: Tensor) -> Tensor:
         """What is added (M,) to the logit of `[SEG]` after each `[SEG]`: whether there is another object to mark."""
@@ -270,20 +267,20 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         visual_BVD = self.visual_states(embeddings_BTD, packed.input_ids)
         rows_M, positions_M = packed.segments.unbind(1)
         shares_MV = sharpened(cell_shares(packed.masks, visual_BVD.shape[1]))
-        told_MD = self._told(shares_MV, visual_BVD[rows_M]).to(embeddings_BTD.dtype)
+        told_MD = self.projector.told(shares_MV, visual_BVD[rows_M]).to(embeddings_BTD.dtype)
         branch_BT = nn.functional.pad(packed.branch_ids, (0, 1), value=-1)  # the last place has one after it too
         read_M = branch_BT[rows_M, positions_M + 1] == branch_BT[rows_M, positions_M]
         places = rows_M[read_M], positions_M[read_M] + 1
         return embeddings_BTD.index_put(places, told_MD[read_M], accumulate=True)
 
     def _read_guided(self, packed: PackedBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """As `_read`, and the loss of the guided head if it counts."""
+        """As `_read`, and the loss of the guided heads if it counts."""
         if not self.loss_weights.gaze:
             return self._read(packed), {}
-        attention = guided_layer(self.vlm.model.language_model.layers)
-        with overheard(attention) as heard:
+        attentions = guided_layers(self.vlm.model.language_model.layers)
+        with overheard(attentions) as heard:
             states_BTD = self._read(packed)
-        return states_BTD, {"gaze": gaze_loss(attention, heard, packed.gazes)}
+        return states_BTD, {"gaze": guides_loss(attentions, heard, packed.gazes)}
 
     def _read(self, packed: PackedBatch) -> Tensor:
         """Last hidden states (B, T, D): each branch sees the shared prefix and itself, causally."""

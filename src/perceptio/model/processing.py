@@ -73,7 +73,16 @@ class PerceptioProcessor(InternVLProcessor):
     def question_ids(
         self, question: str, seg: Mode = Mode.ALLOWED, depth: Mode = Mode.ALLOWED, tiles: int = 1
     ) -> list[int]:
+        """The ids of `question_tokens`."""
+        return self.question_tokens(question, seg, depth, tiles)[0]
+
+    def question_tokens(
+        self, question: str, seg: Mode = Mode.ALLOWED, depth: Mode = Mode.ALLOWED, tiles: int = 1
+    ) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids from the question, about an image of some tiles, to the place where the answer begins.
+
+        Returns:
+            the ids, and the begin and end in `question` of the first of them: those before its last blanks.
 
         Raises:
             ValueError: if the question is empty or does not fit the context.
@@ -81,11 +90,15 @@ class PerceptioProcessor(InternVLProcessor):
         if not question.strip():
             raise ValueError("the prompt is empty; ask a question or name what to segment")
         text = f"\n{question.strip()}{self.mode_suffix(seg, depth)}"
-        ids = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
+        ids = encoded["input_ids"]
         room = max(self.context_length - self.image_seq_length * tiles, 0)
         if len(ids) > room:
             raise ValueError(f"the prompt has {len(ids)} tokens but the model reads at most {room}; shorten it")
-        return [*ids, *self._control_ids("<|im_end|>\n<|im_start|>assistant\n")]
+        shift = len(question) - len(question.lstrip()) - 1  # of the line's end before it, and of what was stripped
+        places = [(begin + shift, end + shift) for begin, end in encoded["offset_mapping"]]
+        asked = [place for place in places if place[1] <= len(question.rstrip())]
+        return [*ids, *self._control_ids("<|im_end|>\n<|im_start|>assistant\n")], asked
 
     def answer_ids(self, text: str) -> list[int]:
         """Ids of an answer's words; `<p>` and `</p>` are tokens here, because the answer is ours."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from perceptio.data.gazes import GRID
 from perceptio.data.record import Mark
 
 HARDBLINK_PROMPT = (
@@ -23,7 +24,6 @@ APART = 20  # px, least distance of two points
 BAND = (0.2, 0.8)  # of the picture's height
 GAP = 2 * 20 / 255  # least gap of nearest and second nearest on the [-1, 1] scale (AURORA: 20 of 255)
 OTHER_GAP = 0.03  # least gap of any other two
-GRID = 10  # cells along a side of the grid that answers name places on
 EDGE = 0.05  # largest change of nearness in the 5 x 5 pixels around a point
 ON_OBJECT = 0.6  # share of points drawn from objects
 KEEP_LOWEST = 0.6  # share of the sets in which the lowest point is the nearest that is kept

@@ -25,6 +25,7 @@ TASKS: dict[str, Ask] = {
     "caption": grounding.caption,
     "inventory": grounding.inventory,
     "depth": grounding.depth,
+    "reading": grounding.reading,
     "nearer": questions.is_nearer,
     "counting": questions.counting,
     "attribute": questions.attribute,
@@ -32,7 +33,7 @@ TASKS: dict[str, Ask] = {
     "comparison": questions.comparison,
     "choice": questions.choice,
 }
-UNSCORED = ("naming", "caption", "inventory")  # not in the test: part of another, no one right answer, too long a one
+UNSCORED = ("naming", "reading", "caption", "inventory")  # not in the test: part of others, no one answer, too long
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Mixture:
     caption: float = 0.5
     inventory: float = 2.5
     depth: float = 0.6
+    reading: float = 1.0
     nearer: float = 1.2
     counting: float = 1.8
     attribute: float = 1.5

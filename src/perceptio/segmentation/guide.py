@@ -1,4 +1,5 @@
-"""Two guides for the `[SEG]` projector: the cells that the object covers, and SAM 2's own embedding of a click on it.
+"""Guides for the `[SEG]` projector: the cells that the object covers, SAM 2's own embedding of a click on it, and
+whether it is there at all.
 
 A mask decoder that was trained on clicks understands no other prompt, and a projector that starts at random gets little
 from its gradient; trained together at full rate the two agree on drawing nothing. The guides say at once which visual

@@ -11,8 +11,9 @@ has found nothing. [ours], measured in docs/experiments.md.
 Whether another `[SEG]` follows is asked of the picture in the same way: a second query looks for the next object, and
 how far its best cell stands out is added to the logit of the token. [ours], measured in docs/experiments.md.
 
-After a `[SEG]` the model is told what it pointed at: the visual tokens there, at the loudness of a word (louder, they
-would drown the word that they are added to), and the place. Of an absent object it is told nothing.
+After a `[SEG]` the model is told what it pointed at: the visual tokens there, which say where they are, too, half as
+loud as in the picture. As loud as a word they would drown in what the first layer adds. Of an absent object it is told
+nothing. [ours], measured in docs/experiments.md.
 
 Without pointing the projector is LISA's and Sa2VA's: the projection of the state is the prompt, and nothing is told.
 
@@ -51,9 +52,7 @@ class SegmentationProjector(nn.Module):
         nn.init.orthogonal_(self.query.weight)
         with torch.no_grad():  # equal at first: a state points at what is like it
             self.key.weight.copy_(self.query.weight)
-        self.loudness = nn.Parameter(torch.tensor(0.1))  # of what is told after a [SEG]; words start near it
-        self.place = nn.Linear(output_size, input_size, bias=False)  # of a click, for what is told; silent at first
-        nn.init.zeros_(self.place.weight)
+        self.loudness = nn.Parameter(torch.tensor(0.5))  # of what is told after a [SEG], in that of the visual tokens
         # scale and threshold of how far the best cell stands out: at first half as far as a state's own double
         self.presence = nn.Parameter(torch.tensor([1.0, output_size**0.5 / 2]))
         self.next_query = nn.Linear(input_size, output_size, bias=False)
@@ -100,20 +99,19 @@ class SegmentationProjector(nn.Module):
         """Whether another `[SEG]` follows, (M,), from `next_cells` (M, V): a term of that token's logit."""
         return _standing_out(logits, self.more)
 
-    def told(self, weights: Tensor, visual: Tensor, clicks: Tensor) -> Tensor:
-        """What the input after each `[SEG]` carries: (M, D), the mean visual token there at the root mean square
-        `loudness`, plus the projected click; zeros without pointing.
+    def told(self, weights: Tensor, visual: Tensor) -> Tensor:
+        """What the input after each `[SEG]` carries: (M, D), the mean visual token there at `loudness` times the root
+        mean square of all of the picture; zeros without pointing.
 
         Args:
             weights: (M, V) of the cells; all zero where nothing is pointed at, which tells nothing.
             visual: (M, V, D) embeddings of the visual tokens.
-            clicks: (V, C), as in `forward`.
         """
         if not self.pointing:
             return visual.new_zeros(len(visual), visual.shape[-1])
         mean = torch.einsum("mv,mvd->md", weights.to(visual.dtype), visual)
-        seen = self.loudness * F.rms_norm(mean.float(), mean.shape[-1:])
-        return (seen + self.place(weights.float() @ clicks.float())).to(visual.dtype)
+        size = visual.float().square().mean((1, 2)).sqrt()  # (M,)
+        return (self.loudness * size[:, None] * F.rms_norm(mean.float(), mean.shape[-1:])).to(visual.dtype)
 
 
 def _standing_out(logits: Tensor, scale_and_threshold: Tensor) -> Tensor:

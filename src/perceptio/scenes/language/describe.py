@@ -116,6 +116,13 @@ def describe(facts: Facts, thing: Thing, rng: np.random.Generator) -> str | None
     return None
 
 
+def several(facts: Facts, most: int, rng: np.random.Generator) -> list[tuple[Thing, str]]:
+    """Some objects in random order, each with attributes that fit it alone."""
+    order = rng.permutation(len(facts.clear))
+    named = [(facts.clear[k], text) for k in order if (text := by_attributes(facts, facts.clear[k], rng))]
+    return named[:most]
+
+
 def _ambiguous_kind(
     facts: Facts, thing: Thing, rng: np.random.Generator
 ) -> tuple[Kind, list[Thing]] | tuple[None, list[Thing]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from perceptio.depth.normalization import inverse_depth_from_metric
+from perceptio.scenes.language.wording import capital
 from perceptio.scenes.marks import cell_words, two_digits
 from perceptio.scenes.storage import ObjectView, StoredScene
 from perceptio.scenes.world import SceneObject
@@ -84,6 +86,15 @@ class Facts:
     def nearness_words(self, thing: Thing) -> str:
         """The median nearness of what is seen of an object, 00 to 99; in the order of `nearer`."""
         return two_digits(float(np.median(self.nearness[self._stored.ids == thing.index])))
+
+    def read_off(self, named: Sequence[tuple[Thing, str]], depth: bool) -> str:
+        """Objects by name with where they are and, if it matters, how near: like the chain about marked points."""
+
+        def read(thing: Thing, text: str) -> str:
+            near = f" nearness {self.nearness_words(thing)}" if depth else ""
+            return f"<p>{text}</p> at {self.place_words(thing)}{near}"
+
+        return capital("; ".join(read(thing, text) for thing, text in named))
 
     @cached_property
     def clear(self) -> list[Thing]:

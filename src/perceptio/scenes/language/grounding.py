@@ -9,9 +9,11 @@ import numpy as np
 from perceptio.data.record import Turn
 from perceptio.data.schema import ABSENT
 from perceptio.scenes.language import wording
-from perceptio.scenes.language.describe import attributes_to_name, by_attributes, describe, kind_of
+from perceptio.scenes.language.describe import attributes_to_name, by_attributes, describe, kind_of, several
 from perceptio.scenes.language.facts import Facts, Kind, Thing
 from perceptio.scenes.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES
+
+MAX_READ = 4  # objects whose places one question asks for
 
 _GROUPS: tuple[tuple[str, ...], ...] = ((), ("shape",), ("color",), ("material",), ("size",), ("color", "shape"))
 _CAPTION_RELATIONS = {
@@ -91,6 +93,23 @@ def missing_kind(facts: Facts, rng: np.random.Generator, names: tuple[str, ...] 
     if (kind.color, kind.shape) in HELD_OUT:
         return None
     return None if any(kind.fits(other.what) for other in facts.things) else kind
+
+
+def reading(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """Where some objects are on the grid, and in half of the questions how near: the step before comparing them."""
+    named = several(facts, int(rng.integers(1, MAX_READ + 1)), rng)
+    if not named:
+        return None
+    depth = bool(rng.random() < 0.5)
+    texts = [text for _, text in named]
+    listed = ", ".join(texts[:-1]) + " and " + texts[-1] if len(texts) > 1 else texts[0]
+    return Turn(
+        question=wording.pick(wording.READING if depth else wording.PLACE, rng, x=listed),
+        answer=f"{facts.read_off(named, depth)}.",
+        task="reading",
+        referents=tuple(thing.index for thing, _ in named),
+        depth=depth,
+    )
 
 
 def absent(facts: Facts, rng: np.random.Generator) -> Turn | None:

@@ -1,7 +1,7 @@
 """Closed questions with one right answer: nearer, counting, attribute, existence, comparison, multiple choice.
 
-Answers that weigh two things read both off first and conclude last: the first word would have to know it all at once
-(docs/experiments.md). Only multiple choice begins with its letter, as its question demands.
+Answers that weigh things read them off first and conclude last: the first word would have to know it all at once
+(docs/experiments.md). Likewise multiple choice: its answer, then the letter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from perceptio.data.record import Turn
 from perceptio.data.schema import ABSENT
 from perceptio.scenes.language import wording
-from perceptio.scenes.language.describe import by_attributes, describe, kind_of
+from perceptio.scenes.language.describe import by_attributes, describe, kind_of, several
 from perceptio.scenes.language.facts import NOUNS, Facts, Kind, Thing, nearer
 from perceptio.scenes.language.grounding import any_of, missing_kind
 from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
@@ -47,7 +47,7 @@ def is_nearer(facts: Facts, rng: np.random.Generator) -> Turn | None:
     target = x if closer else y
     return Turn(
         question=wording.pick(wording.NEARER, rng, x=x, y=y),
-        answer=f"{_read_off(facts, first, x, second, y, depth=True)}, {target} is nearer.",
+        answer=f"{facts.read_off(pair, depth=True)}. {wording.capital(target)} is nearer.",
         task="nearer",
         referents=(first.index, second.index),
         depth=True,
@@ -150,7 +150,7 @@ def comparison(facts: Facts, rng: np.random.Generator) -> Turn | None:
         truth = facts.relation(first, second, name)
         words, true, false = _RELATIONS[name]
         depth = name in ("front", "behind")
-        said = f"{_read_off(facts, first, x, second, y, depth)}, the first is {true if truth else false}"
+        said = f"{facts.read_off(pair, depth)}. The first is {true if truth else false}"
     if truth is None:
         return None
     target = "yes" if truth else "no"
@@ -192,6 +192,7 @@ def choice(facts: Facts, rng: np.random.Generator) -> Turn | None:
     """A question with four options in MMBench's form."""
     style = rng.integers(3)
     others: list[str] = []
+    named: dict[str, Thing] = {}
     if style == 0:
         name = ("color", "shape", "material")[rng.integers(3)]
         turn = attribute(facts, rng, name)
@@ -204,50 +205,42 @@ def choice(facts: Facts, rng: np.random.Generator) -> Turn | None:
             numbers = sorted(set(range(_MAX_COUNT + 1)) - {right}, key=lambda number: abs(number - right))
             others = [str(number) for number in numbers[:4]]
     else:
-        turn, others = _nearest_of_four(facts, rng)
+        turn, named = _nearest_of_four(facts, rng)
+        others = list(named)[1:]
     if turn is None or len(others) < 3:
         return None
-    said = f"<p>{turn.target}</p>" if style == 2 else turn.target  # the other answers name no object
     options = [turn.target, *(others[k] for k in rng.permutation(len(others))[:3])]
     options = [options[k] for k in rng.permutation(4)]
     letter = _OPTION_LETTERS[options.index(turn.target)]
     listed = "\n".join(f"{mark}. {option}" for mark, option in zip(_OPTION_LETTERS, options, strict=True))
+    if style == 2:
+        things = [named[option] for option in options]
+        chain = facts.read_off(list(zip(things, _OPTION_LETTERS, strict=True)), depth=True)
+        turn = replace(turn, answer=f"{chain}.", referents=tuple(thing.index for thing in things))
     return replace(
         turn,
         question=f"{turn.question}\n{listed}\n{wording.CHOICE_TAIL}",
-        answer=f"{letter}. {said}",
+        answer=f"{turn.answer} Option {letter}.",
         task="choice",
         target=letter,
     )
 
 
-def _nearest_of_four(facts: Facts, rng: np.random.Generator) -> tuple[Turn | None, list[str]]:
-    order = rng.permutation(len(facts.clear))
-    named = [(facts.clear[k], text) for k in order if (text := by_attributes(facts, facts.clear[k], rng))][:4]
+def _nearest_of_four(facts: Facts, rng: np.random.Generator) -> tuple[Turn | None, dict[str, Thing]]:
+    """The question without its answer, and the objects by what they are called, the nearest first."""
+    named = several(facts, 4, rng)
     if len(named) < 4:
-        return None, []
+        return None, {}
     named.sort(key=lambda pair: pair[0].view.depth)
     if not nearer(named[0][0], named[1][0]):
-        return None, []
-    question = wording.pick(wording.NEAREST, rng)
-    target = named[0][1]
-    turn = Turn(question, "", "choice", referents=(named[0][0].index,), depth=True, target=target)
-    return turn, [text for _, text in named[1:]]
+        return None, {}
+    turn = Turn(wording.pick(wording.NEAREST, rng), "", "choice", depth=True, target=named[0][1])
+    return turn, {text: thing for thing, text in named}
 
 
 def _indices(group: list[Thing]) -> tuple[int, ...]:
     """Of the objects of a kind; of a kind that is not there, the absent one."""
     return tuple(thing.index for thing in group) or (ABSENT,)
-
-
-def _read_off(facts: Facts, first: Thing, x: str, second: Thing, y: str, depth: bool) -> str:
-    """Two objects with where they are and, where it matters, how near: like the chain about marked points."""
-
-    def read(thing: Thing, text: str) -> str:
-        near = f" nearness {facts.nearness_words(thing)}" if depth else ""
-        return f"<p>{text}</p> at {facts.place_words(thing)}{near}"
-
-    return f"Of {read(first, x)} and {read(second, y)}"
 
 
 def _pair(facts: Facts, rng: np.random.Generator) -> tuple[tuple[Thing, str], tuple[Thing, str]] | None:

@@ -183,6 +183,26 @@ NEARNESS = (
     "How near to the camera is point {x}?",
     "Estimate the nearness of point {x}.",
 )
+PLACE = (
+    "Give the grid cell of {x}.",
+    "Row and column of {x}?",
+    "Read off the place of {x}.",
+    "On the 10 by 10 grid, where do you see {x}?",
+    "Locate {x} on the grid.",
+    "In which cell of the grid can I find {x}?",
+    "Tell me row and column of {x}.",
+    "Grid cell of {x}?",
+)
+READING = (
+    "Give grid cell and nearness of {x}.",
+    "Read off the place and the nearness of {x}.",
+    "Locate {x} on the grid, and tell how near.",
+    "Place and nearness of {x}?",
+    "Read the depth at {x}.",
+    "Tell me cell and nearness of {x}.",
+    "Estimate the nearness of {x}.",
+    "Give the nearness of {x}.",
+)
 CHOICE_TAIL = "Answer with the option's letter from the given choices directly."
 
 
