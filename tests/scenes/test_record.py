@@ -9,14 +9,14 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from perceptio.data.packing import pack_record
+from perceptio.data.packing import choose_spans, pack_record
 from perceptio.data.record import IdMap
 from perceptio.data.schema import ABSENT
 from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.model.guidance import GUIDES, SAID, SEEN
 from perceptio.scenes.marks import HARDBLINK_PROMPT
 from perceptio.scenes.record import MAX_DEPTH_TURNS, TASKS, UNSCORED, Mixture, build_record, corpus, scene_test_turns
-from perceptio.tokens import Order, extract_phrases, label_segments
+from perceptio.tokens import Mode, Order, extract_phrases, label_segments
 
 
 def consistent(turn, stored) -> None:
@@ -65,6 +65,18 @@ def test_records_are_consistent(scenes):
     assert set(tasks) == {"marks", "marks_cell", *TASKS} - {"naming"}  # which is a kind of referring
     assert {task for task, _ in tasks.most_common(2)} == {"referring", "inventory"}
     assert abs(marked / 120 - Mixture().marked) < 0.2
+
+
+def test_further_questions_about_depth_are_asked_without_a_span(scenes):
+    bare = [
+        turn
+        for number, stored in enumerate(scenes)
+        for turn in build_record(stored, np.random.default_rng(number), mixture=Mixture(nearer=20.0)).turns
+        if " nearness " in turn.answer and turn.task != "marks_cell" and not turn.depth
+    ]
+    assert len(bare) > len(scenes)
+    assert {turn.supervise for turn in bare} == {("seg", "text")}
+    assert all(choose_spans(turn, np.random.default_rng(0), 0.0).depth is Mode.OFF for turn in bare)
 
 
 def test_same_draws_give_the_same_record(scenes):

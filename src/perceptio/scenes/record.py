@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from perceptio.scenes.language.facts import Facts
 from perceptio.scenes.marks import HARDBLINK_PROMPT, MARKED_SIZE, cell_words, choose_points, draw_marks, two_digits
 from perceptio.scenes.storage import StoredScene
 
-MAX_DEPTH_TURNS = 1  # depth spans in a record: each is a hundred tokens, and the same ones
+MAX_DEPTH_TURNS = 1  # depth spans in a record: each is a hundred tokens, and the same ones; others are asked without
 _TRIES = 40  # questions that may fail to find anything to ask about
 
 Ask = Callable[[Facts, np.random.Generator], Turn | None]
@@ -94,7 +94,10 @@ def build_record(
         if turn is None or any(turn.question == other.question for other in turns):
             continue
         if turn.depth and sum(other.depth for other in turns) >= MAX_DEPTH_TURNS:
-            continue
+            if not turn.referents:
+                continue
+            # to conclude from what is read can be learnt without the span
+            turn = replace(turn, depth=False, supervise=("seg", "text"))
         turns.append(turn)
     if not turns:
         turns.append(grounding.depth(facts, rng))
