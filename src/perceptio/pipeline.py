@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -15,14 +16,14 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from perceptio.decoding.engine import DecodingOptions, Generation, Prefill, Step, decode, decode_steps, prefill
+from perceptio.decoding.engine import DecodingOptions, Prefill, Step, decode, decode_steps, prefill
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, Event, SegmentFound, TextDelta
 from perceptio.images import ImageLike, load_image
 from perceptio.loading import load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.results import Answer, DepthMap, Mask, Trace
-from perceptio.segmentation.bridge import ImageFeatures
+from perceptio.segmentation.bridge import ImageFeatures, MaskPrediction
 from perceptio.tokens import PHRASE_END, PHRASE_START, Mode, ParsedAnswer, extract_phrases, label_segments, parse
 
 SWITCHES = {"off": Mode.OFF, "auto": Mode.ALLOWED, "on": Mode.FORCED}
@@ -51,15 +52,15 @@ class _Batch:
     features: ImageFeatures | None  # SAM2's, once a mask is wanted
     sam_pixels: Tensor  # (I, 3, S', S')
     options: DecodingOptions
-    visual_states: Tensor  # (B, V, D) states at the visual tokens of each question's picture
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of a block to a stage."""
-        start = time.perf_counter()
+        """Add the time of a block to a stage, and to no stage around it."""
+        start, inside = time.perf_counter(), sum(self.seconds.values())
         yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+        inside = sum(self.seconds.values()) - inside
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start - inside
 
 
 class Perceptio:
@@ -188,7 +189,7 @@ class Perceptio:
     def _events(self, batch: _Batch, steps: Iterator[Step]) -> Iterator[Event]:
         vocabulary = self.model.config.vocabulary
         ids: list[int] = []
-        states: list[Tensor] = []
+        masks: list[MaskPrediction] = []
         said, depth_told, found = "", False, 0
         while True:
             with batch.timed("generate"):
@@ -198,9 +199,9 @@ class Perceptio:
             token = step.tokens[0]
             assert token is not None
             ids.append(token)
-            if 0 in step.states:
-                states.append(step.states[0])
-                mask = self._masks(batch, [states[-1][None]])[0][0]
+            if 0 in step.masks:
+                masks.append(step.masks[0])
+                mask = self._mask(batch, 0, masks[-1])
                 if mask is not None:
                     yield SegmentFound(found, mask)
                     found += 1
@@ -214,9 +215,7 @@ class Perceptio:
             if not text.endswith(_REPLACEMENT) and len(text) > len(said):
                 yield TextDelta(text[len(said) :])
                 said = text
-        width = self.model.config.vlm.text_config.hidden_size
-        stacked = torch.stack(states) if states else torch.empty(0, width, device=self.model.device)
-        answer = self._answers(batch, [Generation(tuple(ids), stacked)])[0]
+        answer = self._answers(batch, [tuple(ids)], [masks])[0]
         if len(answer.text) > len(said):
             yield TextDelta(answer.text[len(said) :])
         yield Done(answer)
@@ -226,14 +225,14 @@ class Perceptio:
     ) -> list[Answer]:
         batch, start = self._read(images, prompts, options)
         with batch.timed("generate"):
-            generations = decode(self.model, start, options)
-        return self._answers(batch, generations)
+            generations = decode(self.model, start, options, partial(self._draw, batch))
+        return self._answers(batch, [found.ids for found in generations], [found.masks for found in generations])
 
     def _start(
         self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions
     ) -> tuple[_Batch, Iterator[Step]]:
         batch, start = self._read(images, prompts, options)
-        return batch, decode_steps(self.model, start, options)
+        return batch, decode_steps(self.model, start, options, partial(self._draw, batch))
 
     def _read(
         self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions
@@ -257,56 +256,54 @@ class Perceptio:
             index,
         )
         seconds = {"prepare": prepared - began, "read": time.perf_counter() - prepared}
-        return _Batch(pictures, index, None, sam_pixels, options, start.visual_states, seconds), start
+        return _Batch(pictures, index, None, sam_pixels, options, seconds), start
 
-    def _answers(self, batch: _Batch, generations: Sequence[Generation]) -> list[Answer]:
-        """Turn finished rows into answers."""
-        masks = self._masks(batch, [generation.states for generation in generations])
+    def _answers(
+        self, batch: _Batch, written: Sequence[tuple[int, ...]], drawn: Sequence[Sequence[MaskPrediction]]
+    ) -> list[Answer]:
+        """Turn finished rows, their ids and their masks, into answers."""
         vocabulary = self.model.config.vocabulary
         answers = []
-        for row, generation in enumerate(generations):
-            parsed = parse(vocabulary, generation.ids)
+        for row, (ids, masks) in enumerate(zip(written, drawn, strict=True)):
+            parsed = parse(vocabulary, ids)
             text, phrases = extract_phrases(self._decode(parsed))
             image = batch.images[batch.image_index[row]]
-            labels = label_segments(phrases, len(masks[row]))
             found = [
-                Mask(mask.array, mask.score, label)
-                for mask, label in zip(masks[row], labels, strict=True)
-                if mask is not None
+                mask
+                for prediction, label in zip(masks, label_segments(phrases, len(masks)), strict=True)
+                if (mask := self._mask(batch, row, prediction, label)) is not None
             ]
             depth = None if parsed.codes is None else self._depth_map(parsed.codes, image.size, batch)
-            wanted = bool(masks[row]) or batch.options.seg[row] is Mode.FORCED
+            wanted = bool(masks) or batch.options.seg[row] is Mode.FORCED
             trace = Trace(
-                raw=self.processor.tokenizer.decode(list(generation.ids), skip_special_tokens=False),
+                raw=self.processor.tokenizer.decode(list(ids), skip_special_tokens=False),
                 malformed=[str(item) for item in parsed.malformed],
                 seconds=dict(batch.seconds),
-                tokens=len(generation.ids),
+                tokens=len(ids),
                 no_target=wanted and not found,
             )
             answers.append(Answer(text.strip(), found, depth, trace, image))
         return answers
 
     @torch.no_grad()
-    def _masks(self, batch: _Batch, states: Sequence[Tensor]) -> list[list[Mask | None]]:
-        """The mask of each `[SEG]` state of each row, at the size of its image; None where SAM2 sees no object."""
-        counts = [len(row) for row in states]
-        if not sum(counts):
-            return [[] for _ in counts]
+    def _draw(self, batch: _Batch, rows: Tensor, states: Tensor, cells: Tensor) -> MaskPrediction:
+        """The mask of a `[SEG]` in each of some rows (M,), from its state (M, D) and the cells (M, V) it points at."""
         with batch.timed("masks"):
             if batch.features is None:
                 batch.features = self.model.image_features(batch.sam_pixels.to(self.model.device))
-            rows = [row for row, count in enumerate(counts) for _ in range(count)]
-            index = torch.tensor([batch.image_index[row] for row in rows], device=self.model.device)
-            prediction = self.model.segment(torch.cat(list(states)), batch.visual_states[rows], index, batch.features)
-            scores = (prediction.object_logit.sigmoid() * prediction.iou.clamp(0, 1)).tolist()
-            found: list[list[Mask | None]] = [[] for _ in counts]
-            for number, row in enumerate(rows):
-                width, height = batch.images[batch.image_index[row]].size
-                logits = F.interpolate(prediction.logits[number][None, None].cpu(), (height, width), mode="bilinear")
-                array = (logits[0, 0] > 0).numpy()
-                there = bool(prediction.object_logit[number] > 0) and bool(array.any())
-                found[row].append(Mask(array, scores[number]) if there else None)
-        return found
+            index = torch.tensor(batch.image_index, device=rows.device)[rows]
+            return self.model.segment(states, cells, index, batch.features)
+
+    def _mask(self, batch: _Batch, row: int, prediction: MaskPrediction, label: str | None = None) -> Mask | None:
+        """A mask at the size of its row's image; None where SAM2 sees no object."""
+        if prediction.object_logit <= 0:
+            return None
+        with batch.timed("masks"):
+            width, height = batch.images[batch.image_index[row]].size
+            logits = F.interpolate(prediction.logits[None].cpu(), (height, width), mode="bilinear")
+            array = (logits[0, 0] > 0).numpy()
+            score = float(prediction.object_logit.sigmoid() * prediction.iou.clamp(0, 1))
+        return Mask(array, score, label) if array.any() else None
 
     @torch.no_grad()
     def _depth_map(self, codes: Sequence[int], size: tuple[int, int], batch: _Batch) -> DepthMap:

@@ -129,6 +129,18 @@ def test_segments_spans_and_masks_are_where_they_say(tiny: Perceptio, order: Ord
     assert shares == pytest.approx([(34 / 64) ** 2, (20 / 64) ** 2], abs=0.02)
 
 
+def test_what_one_phrase_names_comes_in_any_order_and_is_said_to_be_alike(tiny: Perceptio) -> None:
+    listed = Turn("Segment all.", "Here are <p>all cubes</p>.", "plural", referents=(1, 2))
+    apart = Turn("Segment both.", "Here are <p>a cube</p> and <p>a cone</p>.", "caption", referents=(1, 2))
+    one = Turn("Segment the cube.", "Here is <p>the cube</p>.", "referring", referents=(2,))
+    rows = [pack(tiny, record((listed, apart, one)), seed=seed) for seed in range(8)]
+    assert all(row.alike == [True, True, False, False, False] for row in rows)
+    orders = [[bool(mask[0, 0]) for mask in row.masks] for row in rows]  # whether each is the first object's
+    assert {tuple(order[:2]) for order in orders} == {(True, False), (False, True)}
+    assert all(order[2:] == [True, False, False] for order in orders)
+    assert collate(rows[:2], padding=0)["alike"].tolist() == [True, True, False, False, False] * 2
+
+
 def test_collating_pads_and_counts_answers_through_the_batch(tiny: Perceptio) -> None:
     rows = [pack(tiny, record(TURNS[:1])), pack(tiny, record())]
     batch = collate(rows, padding=0)

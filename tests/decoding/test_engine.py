@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from perceptio.decoding.engine import DecodingOptions, Generation, check_context, decode, decode_steps, prefill
+from perceptio.decoding.engine import DecodingOptions, Draw, Generation, check_context, decode, decode_steps, prefill
 from perceptio.decoding.grammar import SpatialGrammar
 from perceptio.pipeline import Perceptio
+from perceptio.segmentation.bridge import MaskPrediction
 from perceptio.tokens import Mode, parse
 
 OFF, ALLOWED, FORCED = Mode.OFF, Mode.ALLOWED, Mode.FORCED
@@ -31,11 +34,12 @@ def run(
     options: DecodingOptions,
     images: Sequence[Image.Image] | None = None,
     index: Sequence[int] | None = None,
+    draw: Draw | None = None,
 ) -> list[Generation]:
     tokens = tiny.processor.tokens(prompts, options.seg, options.depth)
     pixels, _ = tiny.processor.pixels(images or [picture(row) for row in range(len(prompts))])
     start = prefill(tiny.model, tokens["input_ids"], tokens["attention_mask"], pixels, index)
-    return decode(tiny.model, start, options)
+    return decode(tiny.model, start, options, draw)
 
 
 def single(seg: Mode, depth: Mode, budget: int | None = BUDGET, **rest: Any) -> DecodingOptions:
@@ -57,8 +61,9 @@ def positions_by_hand(tiny: Perceptio, ids: list[int]) -> Tensor:
 
 
 @torch.no_grad()
-def whole_forward(tiny: Perceptio, ids: Tensor, pixels: Tensor, places: Tensor | None = None) -> Tensor:
-    """States (1, T, D) of transformers' own forward, begun again after each `[SEG]`, whose state says what comes next.
+def whole_forward(tiny: Perceptio, ids: Tensor, pixels: Tensor, places: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """States (1, T, D) of transformers' own forward, begun again after each `[SEG]`, whose state says what comes next;
+    and (64,) the cells that are marked by then: where one has pointed the next does not look.
 
     The mask is given: without it transformers takes positions that step back for several packed sequences.
     """
@@ -73,18 +78,28 @@ def whole_forward(tiny: Perceptio, ids: Tensor, pixels: Tensor, places: Tensor |
             inputs_embeds=embeddings, attention_mask=torch.ones_like(ids), position_ids=places, use_cache=False
         ).last_hidden_state
 
-    states = forward()
+    states, marked = forward(), torch.zeros(64)
     for place in (ids[0] == model.config.vocabulary.seg).nonzero().flatten().tolist():
+        visual = states[0, image]
+        cells = search_by_hand(tiny, model.projector.query, states[0, place], visual, marked)
+        marked[cells.argmax()] = 1
         if place + 1 < ids.shape[1]:
-            query = model.projector.query(states[0, place] / states[0, place].square().mean().sqrt())
-            visual = states[0, image]
-            keys = model.projector.key(visual / visual.square().mean(1, keepdim=True).sqrt())
-            attention = (4 * (keys @ query) / len(query) ** 0.5).softmax(0)
-            told = attention @ seen[0]
+            row, column = divmod(int(cells.argmax()), 8)
+            near = torch.zeros(8, 8)
+            near[max(row - 3, 0) : row + 4, max(column - 3, 0) : column + 4] = 1
+            weights = near.flatten() * (4 * cells).exp()
+            told = weights / weights.sum() @ seen[0]
             loudness = model.projector.loudness * seen[0].square().mean().sqrt()
             embeddings[0, place + 1] += loudness * told / told.square().mean().sqrt()
             states = forward()
-    return states
+    return states, marked
+
+
+def search_by_hand(tiny: Perceptio, query: nn.Linear, state: Tensor, visual: Tensor, marked: Tensor) -> Tensor:
+    """Logits of the cells (64,) that a state (D,) looks for, past those that are marked."""
+    asked = query.weight @ (state / state.square().mean().sqrt())
+    keys = (visual / visual.square().mean(1, keepdim=True).sqrt()) @ tiny.model.projector.key.weight.T
+    return keys @ asked / len(asked) ** 0.5 - math.log1p(math.exp(8)) * marked
 
 
 @torch.no_grad()
@@ -98,10 +113,11 @@ def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: Decod
     grammar = SpatialGrammar(vocabulary, length, options.seg, options.depth, max_text=most)
     for _ in range(options.budget(vocabulary)):
         places = positions_by_hand(tiny, ids[0].tolist())
-        states = whole_forward(tiny, ids, pixels, places)
+        states, marked = whole_forward(tiny, ids, pixels, places)
         scores = tiny.model.vlm.lm_head(states[:, -1]).float()
         if ids[0, -1] == vocabulary.seg:
-            scores[0, vocabulary.seg] += more_by_hand(tiny, states[0, -1], states[0, :length][visual[0, :length]])
+            seen = states[0, :length][visual[0, :length]]
+            scores[0, vocabulary.seg] += more_by_hand(tiny, states[0, -1], seen, marked)
         if options.constrained:
             scores = grammar(ids, scores)
         ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], dim=1)
@@ -110,11 +126,10 @@ def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: Decod
     return [int(token) for token in ids[0, length:]]
 
 
-def more_by_hand(tiny: Perceptio, state: Tensor, visual: Tensor) -> Tensor:
+def more_by_hand(tiny: Perceptio, state: Tensor, visual: Tensor, marked: Tensor) -> Tensor:
     """What the search for the next object adds to the logit of `[SEG]`."""
     projector = tiny.model.projector
-    query = projector.next_query.weight @ (state / state.square().mean().sqrt())
-    cells = (visual / visual.square().mean(1, keepdim=True).sqrt()) @ projector.key.weight.T @ query / len(query) ** 0.5
+    cells = search_by_hand(tiny, projector.next_query, state, visual, marked)
     return projector.more[0] * (cells.max() - cells.mean() - projector.more[1])
 
 
@@ -123,7 +138,7 @@ def teacher_forced_states(tiny: Perceptio, prompt: str, image: Image.Image, ids:
     question = tiny.processor.tokens([prompt], seg, OFF)["input_ids"]
     pixels, _ = tiny.processor.pixels([image])
     whole = torch.cat([question, torch.tensor([list(ids)])], dim=1)
-    states = whole_forward(tiny, whole, pixels)[0]
+    states = whole_forward(tiny, whole, pixels)[0][0]
     written = torch.tensor(list(ids)) == tiny.model.config.vocabulary.seg
     return states[question.shape[1] :][written]
 
@@ -197,6 +212,36 @@ def test_state_of_a_seg_that_spends_the_budget_is_there_too(tiny: Perceptio) -> 
     cut = run(tiny, PROMPTS[1:2], single(ALLOWED, OFF, budget, constrained=False), [picture(seed)])[0]
     assert cut.ids == free.ids[:budget]
     torch.testing.assert_close(cut.states, free.states[:1], rtol=1e-4, atol=1e-4)
+
+
+def test_what_a_mask_covers_is_not_pointed_at_again(tiny: Perceptio) -> None:
+    side = 16
+    left = torch.zeros(side, side, dtype=torch.bool)
+    left[:, : side // 2] = True
+    asked: list[Tensor] = []
+
+    def draw(rows: Tensor, states: Tensor, cells: Tensor) -> MaskPrediction:
+        """The left half, then the whole picture, then nothing that is there."""
+        asked.append(cells)
+        mask = left if len(asked) == 1 else torch.ones_like(left)
+        sure = torch.full((len(rows),), -1.0 if len(asked) == 3 else 1.0)
+        return MaskPrediction((mask.float() - 0.5).expand(len(rows), -1, -1), torch.ones(len(rows)), sure)
+
+    model = copy.deepcopy(tiny.model)
+    with torch.no_grad():
+        model.projector.more[1] = -1e6  # there is always more
+    greedy, options = Perceptio(model, tiny.processor), single(FORCED, OFF, max_segments=4)
+    found, plain = run(greedy, PROMPTS[:1], options, draw=draw)[0], run(greedy, PROMPTS[:1], options)[0]
+    assert len(found.masks) == len(found.states) == len(asked) == 4
+    assert plain.masks == ()
+    torch.testing.assert_close(found.states[0], plain.states[0])
+    tokens, (pixels, _) = tiny.processor.tokens(PROMPTS[:1], (FORCED,), (OFF,)), tiny.processor.pixels([picture(0)])
+    visual = prefill(model, tokens["input_ids"], tokens["attention_mask"], pixels).visual_states
+    marks = [torch.zeros(8, 8), *(torch.ones(8, 8) for _ in range(3))]  # all after the second; the third marks nothing
+    marks[1][:, 4:] = 0
+    marks[1].view(-1)[asked[0].argmax()] = 1
+    for state, cells, marked in zip(found.states, asked, marks, strict=True):
+        torch.testing.assert_close(cells, model.point(state[None], visual, marked.reshape(1, 64)))
 
 
 def test_constrained_answers_are_well_formed(tiny: Perceptio) -> None:

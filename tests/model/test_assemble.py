@@ -72,6 +72,7 @@ def test_the_report_counts_what_is_untrained(joined: Joined) -> None:
     assert report.new_tokens == 16 + 3 + 2
     assert report.new_rows == 21 * 64 * 2  # embedding and head
     pointing = 3 * 128 * 64 + 1 + 2 + 2  # two queries, key; loudness, presence, more
+    pointing += 64 * 2 + 2  # inhibition
     assert report.projector == (64 * 64 + 64) + (64 * 128 + 128) + pointing
     total = sum(parameter.numel() for parameter in model.parameters())
     assert report.vlm + report.sam + report.depth_tokenizer + report.projector == total

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from perceptio.data.packing import collate, pack_record
 from perceptio.data.record import IdMap, Record, Turn
@@ -16,13 +17,15 @@ from perceptio.pipeline import Perceptio
 
 @pytest.fixture
 def packed(tiny: Perceptio) -> PackedBatch:
-    """One `[SEG]` and words, then two and a depth span."""
+    """One `[SEG]` and words, then two and a depth span, then three of one phrase."""
     ids = np.zeros((64, 64), np.uint8)
     ids[8:30, 8:30] = 1
     ids[40:60, 20:50] = 2
+    ids[4:20, 44:60] = 3
     turns = (
         Turn("Segment the cube.", "Here is <p>the cube</p>.", "referring", referents=(1,)),
         Turn("Which is nearer?", "The cube.", "nearer", referents=(1, 2), depth=True),
+        Turn("Segment all cubes.", "Here are <p>all cubes</p>.", "plural", referents=(1, 2, 3)),
     )
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
@@ -36,15 +39,26 @@ def test_the_loss_is_that_of_pointing_at_the_next_and_of_its_presence(tiny: Perc
     states = tiny.model._read(packed)
     more, losses = tiny.model._next_losses(packed, states)
     places = packed.segments[:, 1]
-    assert (packed.targets[0, places] == tiny.model.config.seg_token_id).tolist() == [False, True, False]
+    follows = (packed.targets[0, places] == tiny.model.config.seg_token_id).tolist()
+    assert follows == [False, True, False, True, True, False]
     visual = tiny.model.visual_states(states, packed.input_ids)[0]
-    cells = tiny.model.projector.next_cells(states[0, places[1:2]], visual[None])[0].double()
-    side = packed.masks.shape[-1] // 8  # of a cell, px
-    pixels = packed.masks[2].nonzero() // side
-    shares = torch.bincount(pixels[:, 0] * 8 + pixels[:, 1], minlength=64).double()
-    point = -((shares / shares.sum()) * cells.log_softmax(0)).sum()
-    whether = [math.log1p(math.exp(float(logit) * sign)) for logit, sign in zip(more, (1, -1, 1), strict=True)]
-    assert math.isclose(float(losses["next"]), float(point) + sum(whether) / 3, rel_tol=1e-4)
+    # of each that is followed: what is marked by then, and what may come next
+    points = [
+        point_by_hand(tiny, states[0, places[which]], visual, packed.masks[marked].any(0), packed.masks[wanted].any(0))
+        for which, marked, wanted in ((1, [1], [2]), (3, [3], [4, 5]), (4, [3, 4], [5]))
+    ]
+    signs = [-1 if goes_on else 1 for goes_on in follows]
+    whether = [math.log1p(math.exp(float(logit) * sign)) for logit, sign in zip(more, signs, strict=True)]
+    assert math.isclose(float(losses["next"]), sum(points) / 3 + sum(whether) / 6, rel_tol=1e-4)
+
+
+def point_by_hand(tiny: Perceptio, state: Tensor, visual: Tensor, marked: Tensor, wanted: Tensor) -> float:
+    """Cross-entropy of what a state looks for next, past a mask, with what it may point at."""
+    side = marked.shape[0] // 8  # of a cell, px
+    covers = [mask.double().reshape(8, side, 8, side).mean((1, 3)).flatten() for mask in (marked, wanted)]
+    cells = tiny.model.projector.next_cells(state[None], visual[None], torch.zeros(1, 64))[0].double()
+    log_shares = (cells - math.log1p(math.exp(8)) * covers[0]).log_softmax(0)
+    return -float((covers[1] / covers[1].sum() * log_shares).sum())
 
 
 @torch.no_grad()

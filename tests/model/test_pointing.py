@@ -59,7 +59,8 @@ def test_only_the_projection_has_weights(plain: Perceptio) -> None:
 @torch.no_grad()
 def test_the_prompt_is_the_projection(plain: Perceptio) -> None:
     states, visual = torch.randn(3, 64), torch.randn(3, 64, 64)
-    prompts, _ = plain.model.prompts(states, visual)
+    cells = plain.model.point(states, visual, torch.zeros(3, 64))
+    prompts = plain.model._prompts(states, cells)
     first, _, second = plain.model.projector.layers
     expected = (states @ first.weight.T + first.bias).clamp(min=0) @ second.weight.T + second.bias
     torch.testing.assert_close(prompts, expected)

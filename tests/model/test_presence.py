@@ -12,6 +12,7 @@ from PIL import Image
 
 from perceptio.pipeline import Perceptio
 from perceptio.segmentation.bridge import decode_masks
+from perceptio.segmentation.projector import cell_clicks
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
 
@@ -34,11 +35,11 @@ def test_nothing_is_told_of_what_does_not_stand_out(blind: Perceptio) -> None:
     torch.manual_seed(0)
     states = torch.randn(3, config.text_config.hidden_size)
     seen, visual = torch.randn(2, 3, config.image_seq_length, config.text_config.hidden_size)
-    _, cells = blind.model.prompts(states, seen)
+    cells = blind.model.point(states, seen, torch.zeros(seen.shape[:2]))
     evidence = cells.max(1).values - cells.mean(1)
     presence = blind.model.projector.presence
     presence[1] = evidence.sort().values[1] + 1e-3  # two of three do not stand out
-    told = blind.model.look(states, seen, visual)
+    told = blind.model.look(cells, visual)
     assert (told.abs().sum(1) > 0).tolist() == (evidence == evidence.max()).tolist()
 
 
@@ -50,12 +51,14 @@ def test_the_mask_of_what_does_not_stand_out_is_refused_whatever_sam_says(tiny: 
     visual = torch.randn(2, model.config.vlm.image_seq_length, states.shape[1])
     features = model.image_features(tiny.processor.pixels([PICTURE])[1])
     of_first = torch.tensor([0, 0])
-    before = model.segment(states, visual, of_first, features).object_logit
-    prompts, cells = model.prompts(states, visual)
+    cells = model.point(states, visual, torch.zeros(visual.shape[:2]))
+    before = model.segment(states, cells, of_first, features).object_logit
+    clicks = cell_clicks(model.sam, cells.shape[1])
+    prompts = model.projector.prompts(states, model.projector.attention(cells), clicks)
     own = decode_masks(model.sam, features, of_first, prompts, model.config.sam_prompts).object_logit
     torch.testing.assert_close(before, torch.minimum(own, model.projector.presence_logits(cells)))
     request.getfixturevalue("blind")
-    refused = model.segment(states, visual, of_first, features).object_logit
+    refused = model.segment(states, cells, of_first, features).object_logit
     assert (refused < own).all()
     torch.testing.assert_close(refused, model.projector.presence_logits(cells))
 

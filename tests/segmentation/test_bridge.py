@@ -121,7 +121,9 @@ def test_image_index_chooses_the_image(sam: Sam2Model, pixels: Tensor, prompts: 
 def test_no_prompts_give_no_masks_and_zero_gradients_everywhere(sam: Sam2Model, pixels: Tensor) -> None:
     width = sam.config.mask_decoder_config.hidden_size
     projector = SegmentationProjector(8, width)
-    none, _ = projector(torch.zeros(0, 8), torch.zeros(0, 4, 8), torch.zeros(4, width))
+    states = torch.zeros(0, 8)
+    cells = projector(states, torch.zeros(0, 4, 8), torch.zeros(0, 4))
+    none = projector.prompts(states, projector.attention(cells), torch.zeros(4, width))
     prediction = decode_masks(sam, encode_image(sam, pixels), torch.zeros(0, dtype=torch.int64), none)
     assert prediction.logits.shape == (0, SIDE // 4, SIDE // 4)
     assert prediction.iou.shape == prediction.object_logit.shape == (0,)

@@ -67,12 +67,11 @@ def test_a_guided_prompt_is_one_that_the_mask_decoder_takes() -> None:
 
 
 def test_the_point_loss_by_hand() -> None:
-    covered = torch.zeros(3, 4, 4, dtype=torch.bool)
-    covered[0, :2, :2] = True  # the first of four cells, whole
-    covered[1, 0, 2] = covered[1, 2:, 0:2] = True  # a pixel in the second cell, four in the third; the last is empty
+    # the first of four cells, whole; a quarter of the second, the whole third; nothing
+    covers = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.25, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     logits = torch.log(torch.tensor([[0.7, 0.1, 0.1, 0.1], [0.25, 0.5, 0.125, 0.125], [0.9, 0.1, 0.0, 0.0]]))
     expected = (-math.log(0.7) + 0.2 * -math.log(0.5) + 0.8 * -math.log(0.125)) / 2
-    assert float(point_loss(logits, covered)) == pytest.approx(expected)
+    assert float(point_loss(logits, covers)) == pytest.approx(expected)
 
 
 def test_the_presence_loss_by_hand() -> None:
@@ -86,9 +85,9 @@ def test_the_presence_loss_by_hand() -> None:
     assert nothing.grad is not None
 
 
-def test_the_point_loss_without_any_present_mask_is_zero_with_a_gradient() -> None:
+def test_the_point_loss_without_anything_to_point_at_is_zero_with_a_gradient() -> None:
     for count in (0, 2):
         logits = torch.ones(count, 4, requires_grad=True)
-        loss = point_loss(logits, torch.zeros(count, 4, 4, dtype=torch.bool))
+        loss = point_loss(logits, torch.zeros(count, 4))
         assert float(loss.detach()) == 0
         loss.backward()

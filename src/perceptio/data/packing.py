@@ -22,7 +22,7 @@ from perceptio.data.schema import ABSENT, SPANS
 from perceptio.depth.normalization import resize_nearest
 from perceptio.model.guidance import DEPTH, SAID, SEEN
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.tokens import Mode, SpatialVocabulary, arrange
+from perceptio.tokens import Mode, SpatialVocabulary, arrange, extract_phrases
 
 IGNORED = -100
 
@@ -91,6 +91,7 @@ class PackedRow:
     segments: list[int] = field(default_factory=list)  # positions of [SEG]
     left_out: int = 0  # turns that did not fit
     masks: list[np.ndarray] = field(default_factory=list)  # by [SEG], (S', S') bool
+    alike: list[bool] = field(default_factory=list)  # by [SEG], whether one phrase names all objects of its answer
     gazes: list[tuple[int, int, int]] = field(default_factory=list)  # guide, a position, where it looks
 
 
@@ -159,7 +160,11 @@ def pack_record(
     grid = math.isqrt(processor.image_seq_length)
     visual = len(prefix) - prefix[::-1].index(processor.image_token_id) - grid**2  # where the whole picture begins
     for turn in record.turns:
-        spans = supervision.restrict(choose_spans(turn, rng, explicit))  # the same draws whatever is taught
+        spans = choose_spans(turn, rng, explicit)
+        alike = _are_alike(turn)
+        if alike:  # in use the one that stands out most comes first
+            spans = replace(spans, referents=tuple(int(referent) for referent in rng.permutation(spans.referents)))
+        spans = supervision.restrict(spans)  # the same draws whatever is taught
         if spans.has_depth and record.inverse_depth is None and record.codes is None:
             raise ValueError(f"record {record.key} asks for depth but has no depth map")
         written = _write_turn(turn, spans, processor, vocabulary, supervision.weights)
@@ -181,7 +186,13 @@ def pack_record(
         for word, said, in_answer in words_repeated(turn, written.offsets, written.asked):
             row.gazes.append((SAID, first + word, (first if in_answer else question) + said))
         row.masks.extend(_mask(record, referent, side) for referent in spans.referents)
+        row.alike.extend([alike] * len(spans.referents))
     return row
+
+
+def _are_alike(turn: Turn) -> bool:
+    """Whether one phrase names several objects, which then come in no order."""
+    return len(turn.referents) > 1 and len(extract_phrases(turn.answer)[1]) == 1
 
 
 def _depth(record: Record, size: int, vocabulary: SpatialVocabulary) -> tuple[np.ndarray, np.ndarray]:
@@ -323,6 +334,7 @@ def collate(rows: Sequence[PackedRow], padding: int) -> dict[str, Tensor]:
             dtype=torch.int64,
         ).reshape(-1, 4),
         "masks": torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, side, side, dtype=torch.bool),
+        "alike": torch.tensor([alike for row in rows for alike in row.alike], dtype=torch.bool),
         "depth_maps": torch.stack([torch.from_numpy(row.depth_map) for row in rows])[:, None],
         "codes": torch.from_numpy(np.stack([row.codes for row in rows])),
         "pixel_values": torch.cat([row.pixel_values for row in rows]),

@@ -4,13 +4,15 @@
 only once that token has been fed back, so the loop is our own: a prefill, then one forward pass a token, with the
 language-model head on the last position alone. The image is encoded in the prefill only, and once per distinct image.
 
+Masks are drawn as the loop goes: what one `[SEG]` has marked, the next one looks past.
+
 Shape legend: B rows, I distinct images, P prompt length (left-padded), D hidden size, V vocabulary, N codes in a span,
-W visual tokens of the whole picture.
+W visual tokens of the whole picture, M rows that have just written a `[SEG]`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +22,14 @@ from transformers import DynamicCache
 
 from perceptio.decoding.grammar import SpatialGrammar
 from perceptio.model.positions import positions_of_cells
+from perceptio.segmentation.bridge import MaskPrediction
 from perceptio.tokens import Mode, SpatialVocabulary
 
 if TYPE_CHECKING:
     from perceptio.model.modeling import PerceptioForConditionalGeneration
+
+# the rows (M,) int64 that have just written a [SEG], their states (M, D), the cells they point at (M, W) -> their masks
+Draw = Callable[[Tensor, Tensor, Tensor], MaskPrediction]
 
 TEXT_BUDGET = 192  # tokens of plain text that the default token budget leaves room for
 MAX_SEGMENTS = 16
@@ -87,6 +93,7 @@ class Step:
 
     tokens: tuple[int | None, ...]  # new id by row; None in rows that had ended before
     states: dict[int, Tensor]  # row -> (D,) state at the [SEG] it has just written
+    masks: dict[int, MaskPrediction]  # row -> its one mask, where masks are drawn
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,7 @@ class Generation:
 
     ids: tuple[int, ...]  # generated ids, the end of text included where it was reached
     states: Tensor  # (S, D) state at each [SEG], in order
+    masks: tuple[MaskPrediction, ...] = ()  # one each, where masks are drawn
 
 
 @torch.no_grad()
@@ -155,10 +163,18 @@ def _features_of_rows(
 
 
 @torch.no_grad()
-def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions) -> Iterator[Step]:
+def decode_steps(
+    model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions, draw: Draw | None = None
+) -> Iterator[Step]:
     """Continue `start` token by token until every row has ended or the budget is spent.
 
     A row ends with the end of text. `start` is used up: its cache grows in place.
+
+    Args:
+        model: of `start`.
+        start: the prompts.
+        options: how to decode.
+        draw: draws the masks; without, a `[SEG]` looks past the cells that those before it pointed at.
 
     Raises:
         ValueError: if options do not fit the batch or the model (number of modes, token budget, context length).
@@ -180,10 +196,11 @@ def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, optio
     generated = torch.empty(rows, 0, dtype=torch.long, device=device)
     carried = torch.zeros_like(hidden)  # what the input after a [SEG] carries
     is_seg = torch.zeros_like(ended)
+    marked = torch.zeros(start.visual.shape[:2], device=device)  # (B, W) how much of each cell masks cover
     for step in range(budget):
         scores = model.vlm.lm_head(hidden).float()
         if is_seg.any():
-            scores[is_seg, vocabulary.seg] += model.more(hidden[is_seg], start.visual_states[is_seg])
+            scores[is_seg, vocabulary.seg] += model.more(hidden[is_seg], start.visual_states[is_seg], marked[is_seg])
         if grammar is not None:
             scores = grammar(generated, scores)
         tokens = replacement(scores.argmax(-1)).masked_fill(ended, vocabulary.end_of_text)
@@ -202,30 +219,47 @@ def decode_steps(model: PerceptioForConditionalGeneration, start: Prefill, optio
                 use_cache=True,
             ).last_hidden_state[:, -1]
             carried = torch.zeros_like(hidden)
-            if is_seg.any():
-                carried[is_seg] = model.look(hidden[is_seg], start.visual_states[is_seg], start.visual[is_seg])
+        here = is_seg.nonzero().flatten()
+        masks: dict[int, MaskPrediction] = {}
+        if len(here):
+            cells = model.point(hidden[here], start.visual_states[here], marked[here])
+            carried[here] = model.look(cells, start.visual[here])
+            drawn = None if draw is None else draw(here, hidden[here], cells)
+            marked[here] = model.mark(marked[here], cells, drawn)
+            if drawn is not None:
+                masks = dict(zip(here.tolist(), drawn.apart(), strict=True))
         yield Step(
             tokens=tuple(token if alive else None for token, alive in zip(tokens.tolist(), live.tolist(), strict=True)),
-            states={row: hidden[row] for row in is_seg.nonzero().flatten().tolist()},
+            states={row: hidden[row] for row in here.tolist()},
+            masks=masks,
         )
         if done:
             return
 
 
-def decode(model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions) -> list[Generation]:
+def decode(
+    model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions, draw: Draw | None = None
+) -> list[Generation]:
     """Run `decode_steps` to its end and collect every row."""
     rows, width = start.hidden.shape
     ids: list[list[int]] = [[] for _ in range(rows)]
     states: list[list[Tensor]] = [[] for _ in range(rows)]
-    for step in decode_steps(model, start, options):
+    masks: list[list[MaskPrediction]] = [[] for _ in range(rows)]
+    for step in decode_steps(model, start, options, draw):
         for row, token in enumerate(step.tokens):
             if token is not None:
                 ids[row].append(token)
         for row, state in step.states.items():
             states[row].append(state)
+        for row, mask in step.masks.items():
+            masks[row].append(mask)
     return [
-        Generation(tuple(row_ids), torch.stack(row_states) if row_states else start.hidden.new_empty(0, width))
-        for row_ids, row_states in zip(ids, states, strict=True)
+        Generation(
+            tuple(row_ids),
+            torch.stack(row_states) if row_states else start.hidden.new_empty(0, width),
+            tuple(row_masks),
+        )
+        for row_ids, row_states, row_masks in zip(ids, states, masks, strict=True)
     ]
 
 

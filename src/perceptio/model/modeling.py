@@ -26,9 +26,10 @@ from perceptio.segmentation.bridge import (
     encode_image,
 )
 from perceptio.segmentation.cache import FeatureCache
-from perceptio.segmentation.guide import cell_shares, point_loss, presence_loss, prompt_loss
+from perceptio.segmentation.guide import point_loss, presence_loss, prompt_loss
 from perceptio.segmentation.losses import mask_loss
 from perceptio.segmentation.projector import SegmentationProjector, cell_clicks, sharpened
+from perceptio.segmentation.rounds import Rounds, as_shares, cell_cover, rounds
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class LossWeights:
     dice: float = 0.5  # mask, sampled points
     score: float = 0.05  # SAM2's own estimate of the mask's IoU
     object: float = 0.05  # SAM2's object score
-    point: float = 1.0  # the cells that the [SEG] state points at, against those that the object covers
+    point: float = 1.0  # the cells that the [SEG] state points at, against those that its objects cover
     presence: float = 1.0  # whether the best of those cells stands out, as it must where the object is there
-    next: float = 0.5  # the same two of the object that comes next: its cells, and whether there is one
+    next: float = 0.5  # the same two of what comes next: its cells, and whether there is anything
     prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
     gaze: float = 0.0  # where some attention heads look while the model reads something off
     marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
@@ -65,6 +66,7 @@ class PackedBatch:
     spans: Tensor  # (R, 2) int64, row and position of each <DEPTH_START>
     segments: Tensor  # (M, 2) int64, row and position of each [SEG]
     masks: Tensor  # (M, H, W) bool
+    alike: Tensor  # (M,) bool, whether one phrase names all objects of its answer
     gazes: Tensor  # (L, 4) int64, a guide, a row, a position, and the position that it is to look at
     depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
     codes: Tensor  # (B, N) int64, depth codes that take the map's place, -1 where the map is to be encoded
@@ -167,43 +169,77 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         vlm = self.config.vlm
         return visual_columns(input_ids_BT, vlm.image_token_id, vlm.image_seq_length)
 
-    def prompts(self, states_MD: Tensor, visual_MVD: Tensor) -> tuple[Tensor, Tensor]:
-        """Sparse prompts (M, C) for SAM2 and the logits (M, V) of the cells that the `[SEG]` states point at."""
-        clicks_VC = cell_clicks(self.sam, visual_MVD.shape[1])
-        return self.projector(states_MD.float(), visual_MVD.float(), clicks_VC)
+    def point(self, states_MD: Tensor, visual_MVD: Tensor, marked_MV: Tensor) -> Tensor:
+        """Logits (M, V) of the cells that the `[SEG]` states point at.
 
-    def look(self, states_MD: Tensor, visual_states_MVD: Tensor, visual_MVD: Tensor) -> Tensor:
-        """What the input after each `[SEG]` carries (M, D): the visual tokens where its state points.
+        Args:
+            states_MD: at each `[SEG]`.
+            visual_MVD: states at the visual tokens of each one's picture, see `visual_states`.
+            marked_MV: how much of each cell is covered by the masks before it in its answer, 0 to 1.
+        """
+        cells_MV: Tensor = self.projector(states_MD.float(), visual_MVD.float(), marked_MV)
+        return cells_MV
+
+    def look(self, cells_MV: Tensor, visual_MVD: Tensor) -> Tensor:
+        """What the input after each `[SEG]` carries (M, D): the visual tokens (M, V, D) where its state points.
 
         Words that follow find there what the object looks like and where it is, or that there is none, instead of
         having to search the picture once more. [ours], measured in docs/experiments.md.
         """
-        _, cells_MV = self.prompts(states_MD, visual_states_MVD)
         there_M = self.projector.presence_logits(cells_MV) > 0
         return self.projector.told(self.projector.attention(cells_MV) * there_M[:, None], visual_MVD)
 
-    def more(self, states_MD: Tensor, visual_states_MVD: Tensor) -> Tensor:
-        """What is added (M,) to the logit of `[SEG]` after each `[SEG]`: whether there is another object to mark."""
+    def more(self, states_MD: Tensor, visual_MVD: Tensor, marked_MV: Tensor) -> Tensor:
+        """What is added (M,) to the logit of `[SEG]` after each `[SEG]`: whether there is another object to mark.
+
+        Args:
+            states_MD: at each `[SEG]`.
+            visual_MVD: as in `point`.
+            marked_MV: as in `point`, its own mask included.
+        """
         if not self.config.pointing:
             return states_MD.new_zeros(len(states_MD), dtype=torch.float32)
-        cells_MV = self.projector.next_cells(states_MD.float(), visual_states_MVD.float())
+        cells_MV = self.projector.next_cells(states_MD.float(), visual_MVD.float(), marked_MV)
         return self.projector.more_logits(cells_MV)
 
     def segment(
-        self, states_MD: Tensor, visual_MVD: Tensor, image_index_M: Tensor, features: ImageFeatures
+        self, states_MD: Tensor, cells_MV: Tensor, image_index_M: Tensor, features: ImageFeatures
     ) -> MaskPrediction:
         """Masks of M objects.
 
         Args:
             states_MD: at each `[SEG]`.
-            visual_MVD: at the visual tokens of each one's picture, see `visual_states`.
+            cells_MV: where each points, see `point`.
             image_index_M: the image in `features` that each is in.
             features: of SAM2.
         """
-        prompts_MC, cells_MV = self.prompts(states_MD, visual_MVD)
+        prompts_MC = self._prompts(states_MD, cells_MV)
         prediction = decode_masks(self.sam, features, image_index_M, prompts_MC, self.config.sam_prompts)
         there_M = torch.minimum(prediction.object_logit, self.projector.presence_logits(cells_MV))
         return replace(prediction, object_logit=there_M)
+
+    def mark(self, marked_MV: Tensor, cells_MV: Tensor, prediction: MaskPrediction | None) -> Tensor:
+        """How much of each cell (M, V) is marked after a `[SEG]`: its mask, and the cell it points at, or a poor mask
+        would have the same object marked for ever. What is not there marks nothing.
+
+        Args:
+            marked_MV: as in `point`, before it.
+            cells_MV: where each points, see `point`.
+            prediction: its masks; None where none are drawn.
+        """
+        if not self.config.pointing:
+            return marked_MV
+        there_M = self.projector.presence_logits(cells_MV) > 0
+        own_MV = nn.functional.one_hot(cells_MV.argmax(-1), cells_MV.shape[1]).to(marked_MV.dtype)
+        if prediction is not None:
+            there_M = there_M & (prediction.object_logit > 0)
+            own_MV = torch.maximum(own_MV, cell_cover(prediction.logits > 0, cells_MV.shape[1]))
+        return torch.maximum(marked_MV, own_MV * there_M[:, None])
+
+    def _prompts(self, states_MD: Tensor, cells_MV: Tensor, others_MV: Tensor | None = None) -> Tensor:
+        """Sparse prompts (M, C) for SAM2; `others_MV` as in `SegmentationProjector.attention`."""
+        clicks_VC = cell_clicks(self.sam, cells_MV.shape[1])
+        return self.projector.prompts(states_MD.float(), self.projector.attention(cells_MV, others_MV), clicks_VC)
 
     def forward(self, **batch: Tensor) -> dict[str, Any]:
         """Losses of a packed batch.
@@ -266,7 +302,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         embeddings_BTD = self.embed(packed.input_ids, self._see(packed.pixel_values))
         visual_BVD = self.visual_states(embeddings_BTD, packed.input_ids)
         rows_M, positions_M = packed.segments.unbind(1)
-        shares_MV = sharpened(cell_shares(packed.masks, visual_BVD.shape[1]))
+        shares_MV = sharpened(as_shares(cell_cover(packed.masks, visual_BVD.shape[1])))
         told_MD = self.projector.told(shares_MV, visual_BVD[rows_M]).to(embeddings_BTD.dtype)
         branch_BT = nn.functional.pad(packed.branch_ids, (0, 1), value=-1)  # the last place has one after it too
         read_M = branch_BT[rows_M, positions_M + 1] == branch_BT[rows_M, positions_M]
@@ -319,18 +355,26 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         rows_M, positions_M = packed.segments.unbind(1)
         states_MD = states_BTD[rows_M, positions_M]
         visual_MVD = self.visual_states(states_BTD, packed.input_ids)[rows_M]
+        found = self._rounds(packed)
         if not self.config.pointing:
-            return self.more(states_MD, visual_MVD), {}
-        cells_MV = self.projector.next_cells(states_MD.float(), visual_MVD.float())
+            return self.more(states_MD, visual_MVD, found.marked_after), {}
+        cells_MV = self.projector.next_cells(states_MD.float(), visual_MVD.float(), found.marked_after)
         more_M = self.projector.more_logits(cells_MV)
         follows_M = packed.targets[rows_M, positions_M]
         due_M = follows_M != -100
         goes_on_M = follows_M == self.config.seg_token_id
-        next_masks = packed.masks.roll(-1, 0)[goes_on_M]
         whether = nn.functional.binary_cross_entropy_with_logits(
             more_M[due_M], goes_on_M[due_M].to(more_M.dtype), reduction="sum"
         )
-        return more_M, {"next": point_loss(cells_MV[goes_on_M], next_masks) + whether / max(int(due_M.sum()), 1)}
+        return more_M, {
+            "next": point_loss(cells_MV[goes_on_M], found.following[goes_on_M]) + whether / max(int(due_M.sum()), 1)
+        }
+
+    def _rounds(self, packed: PackedBatch) -> Rounds:
+        """What is marked and what is left at each `[SEG]`."""
+        rows_M, positions_M = packed.segments.unbind(1)
+        answers_M = rows_M * packed.branch_ids.shape[1] + packed.branch_ids[rows_M, positions_M]
+        return rounds(packed.masks, self.config.vlm.image_seq_length, answers_M, packed.alike)
 
     def _sequence_losses(
         self, packed: PackedBatch, states_BTD: Tensor, codes_RN: Tensor, more_M: Tensor
@@ -382,10 +426,13 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         taught_M = packed.targets[rows_M, positions_M - 1] != -100  # others are read, but nothing says they are right
         rows_M, positions_M, masks = rows_M[taught_M], positions_M[taught_M], packed.masks[taught_M]
         visual_BVD = self.visual_states(states_BTD, packed.input_ids)
-        prompts_MC, cells_MV = self.prompts(states_BTD[rows_M, positions_M], visual_BVD[rows_M])
+        found = self._rounds(packed).of(taught_M)
+        states_MD = states_BTD[rows_M, positions_M]
+        cells_MV = self.point(states_MD, visual_BVD[rows_M], found.marked)
+        prompts_MC = self._prompts(states_MD, cells_MV, found.others)
         losses = {}
         if self.config.pointing:
-            losses["point"] = point_loss(cells_MV, masks)
+            losses["point"] = point_loss(cells_MV, found.wanted)
             losses["presence"] = presence_loss(self.projector.presence_logits(cells_MV), masks)
         weights = self.loss_weights
         if weights.prompt:

@@ -43,6 +43,11 @@ class MaskPrediction:
     iou: Tensor  # (M,) float32 in [0, 1]: the decoder's estimate of its own IoU
     object_logit: Tensor  # (M,) float32: positive where the prompted object is in the image
 
+    def apart(self) -> list[MaskPrediction]:
+        """Each of the masks alone, M = 1."""
+        parts = (values.split(1) for values in (self.logits, self.iou, self.object_logit))
+        return [MaskPrediction(*part) for part in zip(*parts, strict=True)]
+
 
 def encode_image(
     sam: Sam2Model, pixels: Tensor, *, frozen: bool = True, cache: FeatureCache | None = None

@@ -1,4 +1,4 @@
-"""Guides for the `[SEG]` projector: the cells that the object covers, SAM 2's own embedding of a click on it, and
+"""Guides for the `[SEG]` projector: the cells that its object covers, SAM 2's own embedding of a click on it, and
 whether it is there at all.
 
 A mask decoder that was trained on clicks understands no other prompt, and a projector that starts at random gets little
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from transformers import Sam2Model
 
 from perceptio.segmentation.projector import click_embeddings
+from perceptio.segmentation.rounds import as_shares
 
 
 @torch.no_grad()
@@ -68,27 +69,18 @@ def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return losses / max(len(masks), 1)
 
 
-def cell_shares(masks: Tensor, cells: int) -> Tensor:
-    """The share of each mask (M, S, S) bool that lies in each of V cells, a square grid in raster order.
-
-    Returns:
-        (M, V) float32; each row sums to 1, that of an empty mask is 0.
-    """
-    covered = F.adaptive_avg_pool2d(masks[:, None].float(), round(cells**0.5)).flatten(1)
-    return covered / covered.sum(1, keepdim=True).clamp(min=1e-9)
-
-
-def point_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Cross-entropy of the cells that a `[SEG]` state points at with the cells that its object covers.
+def point_loss(logits: Tensor, covers: Tensor) -> Tensor:
+    """Cross-entropy of the cells that a `[SEG]` state points at with those where it may.
 
     Args:
         logits: (M, V), see `SegmentationProjector`.
-        masks: (M, S, S) bool; the targets are their `cell_shares`, and an empty one is left out.
+        covers: (M, V) how much of each cell is covered by what it may point at, see `rounds.Rounds`; the targets are
+            its shares, and a row of zeros is left out.
 
     Returns:
-        () float32, the mean over present masks; 0 (with a gradient path) where there is none.
+        () float32, the mean over rows; 0 (with a gradient path) where there is none.
     """
-    present = masks.flatten(1).any(1)
-    targets = cell_shares(masks[present], logits.shape[1])
+    present = covers.any(1)
+    targets = as_shares(covers[present])
     losses = -(targets * logits[present].float().log_softmax(-1)).sum(1)
     return losses.sum() / max(len(losses), 1)

@@ -11,6 +11,9 @@ has found nothing. [ours], measured in docs/experiments.md.
 Whether another `[SEG]` follows is asked of the picture in the same way: a second query looks for the next object, and
 how far its best cell stands out is added to the logit of the token. [ours], measured in docs/experiments.md.
 
+Both searches count what an answer has marked already for less, see `rounds`: one map of all that a phrase names serves
+every `[SEG]` of a list. How much less, each state says: one that looks for a part of what is marked can let it be.
+
 After a `[SEG]` the model is told what it pointed at: the visual tokens there, which say where they are, too, half as
 loud as in the picture. As loud as a word they would drown in what the first layer adds. Of an absent object it is told
 nothing. [ours], measured in docs/experiments.md.
@@ -27,9 +30,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import Sam2Model
 
-# In use attention is sharpened: a click between two objects is a click on neither. Training needs the gradient of all
-# cells. Measured in docs/experiments.md.
+# In use attention is sharpened, and keeps to the surroundings of its best cell: a click between two objects is a click
+# on neither. Training needs the gradient of all cells. Measured in docs/experiments.md.
 SHARPNESS = 4.0
+REACH = 3  # cells from the best one, in rows and in columns
+INHIBITION = 8.0  # at first, of a cell that is marked; logits of cells differ by as much
 
 
 class SegmentationProjector(nn.Module):
@@ -58,33 +63,62 @@ class SegmentationProjector(nn.Module):
         self.next_query = nn.Linear(input_size, output_size, bias=False)
         self.next_query.load_state_dict(self.query.state_dict())
         self.more = nn.Parameter(self.presence.detach().clone())  # likewise, of the object that comes next
+        # how much less marked cells count in the two searches
+        self.inhibition = nn.Linear(input_size, 2)
+        nn.init.zeros_(self.inhibition.weight)
+        nn.init.constant_(self.inhibition.bias, INHIBITION)
 
-    def forward(self, states: Tensor, visual: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
-        """Prompts (M, C) and the logits (M, V) of the cells that the states point at, all equal without pointing.
+    def forward(self, states: Tensor, visual: Tensor, marked: Tensor) -> Tensor:
+        """Logits (M, V) of the cells that the states point at, all equal without pointing.
 
         Args:
             states: (M, D) at `[SEG]`.
             visual: (M, V, D) at the visual tokens of each mask's picture.
-            clicks: (V, C) SAM's embeddings of a click at each cell, see `cell_clicks`.
+            marked: (M, V) how much of each cell the answer's masks before each `[SEG]` cover, 0 to 1.
         """
         if not self.pointing:
-            return self.layers(states), states.new_zeros(visual.shape[:2])
-        logits = self._search(self.query, states, visual)
-        return self.layers(states) + self.attention(logits) @ clicks.to(logits.dtype), logits
+            return states.new_zeros(visual.shape[:2])
+        return self._search(self.query, 0, states, visual, marked)
 
-    def next_cells(self, states: Tensor, visual: Tensor) -> Tensor:
-        """Logits (M, V) of the cells of the object that comes after each one's own; arguments as in `forward`."""
-        return self._search(self.next_query, states, visual)
+    def next_cells(self, states: Tensor, visual: Tensor, marked: Tensor) -> Tensor:
+        """Logits (M, V) of the cells of what may come after each `[SEG]`; as `forward`, its own mask `marked` too."""
+        return self._search(self.next_query, 1, states, visual, marked)
 
-    def _search(self, query: nn.Linear, states: Tensor, visual: Tensor) -> Tensor:
+    def _search(self, query: nn.Linear, number: int, states: Tensor, visual: Tensor, marked: Tensor) -> Tensor:
         width = states.shape[-1:]
-        asked = query(F.rms_norm(states, width))  # (M, C)
+        states = F.rms_norm(states, width)
         key = self.key(F.rms_norm(visual, width))  # (M, V, C)
-        return torch.einsum("mc,mvc->mv", asked, key) * key.shape[-1] ** -0.5
+        found = torch.einsum("mc,mvc->mv", query(states), key) * key.shape[-1] ** -0.5
+        return found - F.softplus(self.inhibition(states)[:, number, None]) * marked.to(found.dtype)
 
-    def attention(self, logits: Tensor) -> Tensor:
-        """Weights (M, V) of the cells, sharper in use than in training."""
-        return (logits if self.training else SHARPNESS * logits).softmax(-1)
+    def prompts(self, states: Tensor, weights: Tensor, clicks: Tensor) -> Tensor:
+        """Prompts (M, C).
+
+        Args:
+            states: (M, D) at `[SEG]`.
+            weights: (M, V) of the cells, see `attention`.
+            clicks: (V, C) SAM's embeddings of a click at each cell, see `cell_clicks`.
+        """
+        projected: Tensor = self.layers(states)
+        return projected + weights @ clicks.to(weights.dtype) if self.pointing else projected
+
+    def attention(self, logits: Tensor, others: Tensor | None = None) -> Tensor:
+        """Weights (M, V) of the cells: in training all, in use sharper and round the best one.
+
+        Args:
+            logits: (M, V).
+            others: (M, V) how much of each cell is covered by what a state may point at, but whose mask is not the one
+                that it is taught (`Rounds.others`); they are left out. None in use.
+        """
+        if others is not None:
+            logits = logits + (1 - others).clamp(min=1e-4).log()
+        if self.training:
+            return logits.softmax(-1)
+        grid = round(logits.shape[-1] ** 0.5)
+        cells = torch.arange(logits.shape[-1], device=logits.device)
+        best = logits.argmax(-1, keepdim=True)
+        rows, columns = (cells // grid - best // grid).abs(), (cells % grid - best % grid).abs()
+        return (SHARPNESS * logits).masked_fill(torch.maximum(rows, columns) > REACH, -torch.inf).softmax(-1)
 
     def presence_logits(self, logits: Tensor) -> Tensor:
         """Whether what each state points at is there, (M,): positive if the best of its cells (M, V) stands out.

@@ -1,0 +1,56 @@
+"""What is marked and what is left at each `[SEG]`, by hand and against a loop over single masks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from perceptio.segmentation.rounds import as_shares, cell_cover, rounds
+
+
+def strip(*columns: int) -> torch.Tensor:
+    """(8, 8) bool with some columns of the upper half filled; of four cells they cover parts of the upper two."""
+    mask = torch.zeros(8, 8, dtype=torch.bool)
+    mask[:4, list(columns)] = True
+    return mask
+
+
+def test_the_cover_of_cells_by_hand() -> None:
+    covers = cell_cover(torch.stack([strip(0), strip(2, 3, 4), strip()]), 4)
+    assert covers.tolist() == [[0.25, 0, 0, 0], [0.5, 0.25, 0, 0], [0, 0, 0, 0]]
+    assert cell_cover(torch.zeros(0, 8, 8, dtype=torch.bool), 4).shape == (0, 4)
+    torch.testing.assert_close(as_shares(covers), torch.tensor([[1.0, 0, 0, 0], [2 / 3, 1 / 3, 0, 0], [0, 0, 0, 0]]))
+
+
+def test_of_a_list_that_one_phrase_names_all_that_is_left_may_be_pointed_at() -> None:
+    masks = torch.stack([strip(0), strip(1, 2), strip(6)])
+    found = rounds(masks, 4, torch.tensor([5, 5, 5]), torch.tensor([True, True, True]))
+    assert found.own[:, :2].tolist() == [[0.25, 0], [0.5, 0], [0, 0.25]]
+    assert found.marked[:, :2].tolist() == [[0, 0], [0.25, 0], [0.75, 0]]
+    assert found.others[:, :2].tolist() == [[0.5, 0.25], [0, 0.25], [0, 0]]
+    assert found.following[:, :2].tolist() == [[0.5, 0.25], [0, 0.25], [0, 0]]
+    assert found.wanted[:, :2].tolist() == [[0.75, 0.25], [0.5, 0.25], [0, 0.25]]
+    assert found.marked_after[:, :2].tolist() == [[0.25, 0], [0.75, 0], [0.75, 0.25]]
+
+
+def test_with_phrases_of_their_own_each_has_its_object_and_the_next_one_comes_next() -> None:
+    masks = torch.stack([strip(0), strip(1, 2), strip(6)])
+    found = rounds(masks, 4, torch.tensor([5, 5, 5]), torch.tensor([False, False, False]))
+    assert found.marked[:, :2].tolist() == [[0, 0], [0.25, 0], [0.75, 0]]
+    assert not found.others.any()
+    assert found.following[:, :2].tolist() == [[0.5, 0], [0, 0.25], [0, 0]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_answers_know_nothing_of_one_another(seed: int) -> None:
+    torch.manual_seed(seed)
+    masks = torch.rand(9, 8, 8) < 0.2  # they overlap: what two cover counts twice at most up to the whole cell
+    answers = torch.tensor([0, 0, 1, 2, 2, 2, 3, 3, 3])
+    alike = torch.tensor([False, False, False, True, True, True, False, False, False])
+    together = rounds(masks, 16, answers, alike)
+    for answer in range(4):
+        which = answers == answer
+        alone = rounds(masks[which], 16, answers[which], alike[which])
+        for name in ("own", "marked", "others", "following", "wanted", "marked_after"):
+            assert torch.equal(getattr(together.of(which), name), getattr(alone, name)), name
+    assert all(float(value.max()) <= 1 for value in (together.marked, together.wanted, together.marked_after))
