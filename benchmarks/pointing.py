@@ -1,6 +1,6 @@
 """What pointing gives in use: referring expressions and questions in test scenes, where `[SEG]` states point more or
-less sharply, where nothing of what they point at is told to the words that follow, and where nothing looks for the next
-object.
+less sharply, or further from their best cell, where nothing of what they point at is told to the words that follow,
+where nothing looks for the next object, and where what is marked is not looked past.
 
 python benchmarks/pointing.py [--model nano] [--scenes FOLDER] [--count 48]
 """
@@ -23,18 +23,24 @@ from perceptio.scenes.storage import SceneStore
 from perceptio.segmentation import projector
 from perceptio.tokens import Mode
 
+VIEWS = ((4.0, 1), (4.0, 2), (4.0, 100))  # sharpness and reach; the last reaches everywhere
 TASKS = ("attribute", "counting", "comparison")
-SILENT = {"nothing told": "loudness", "no search for the next": "more"}  # variant -> what it sets to zero
+SILENT = {  # variant -> the parameter that it changes, and to what
+    "nothing told": ("loudness", 0.0),
+    "no search for the next": ("more", 0.0),
+    "what is marked is not looked past": ("inhibition.bias", -100.0),
+}
 
 
 def measure(model: Perceptio, store: SceneStore) -> str:
-    """cIoU of referring expressions, and how many answers of each of the tasks are right, as cells of a table."""
-    score = MaskScore()
+    """cIoU of referring expressions and of plurals, and how many answers of each of the tasks are right, as cells of a
+    table."""
+    scores = {"referring": MaskScore(), "plural": MaskScore()}
     right: dict[str, list[bool]] = {task: [] for task in TASKS}
     for unit in range(len(store)):
         stored = store[unit]
         turns = scene_test_turns(stored, np.random.default_rng((0, unit)))
-        asked = [(image, turn) for image, turn in turns if turn.task in ("referring", *TASKS)]
+        asked = [(image, turn) for image, turn in turns if turn.task in (*scores, *TASKS)]
         answers = model.ask_batch(
             [image for image, _ in asked], [turn.question for _, turn in asked], seg="on", depth=Mode.OFF
         )
@@ -46,8 +52,13 @@ def measure(model: Perceptio, store: SceneStore) -> str:
                 for mask in answer.masks:
                     found |= mask.array
                 overlap = Overlap.of(found, np.isin(stored.ids, turn.referents))
-                score.add(overlap.intersection, overlap.union)
-    return " | ".join([f"{score.ciou:.3f}", *(f"{np.mean(found):.1%} of {len(found)}" for found in right.values())])
+                scores[turn.task].add(overlap.intersection, overlap.union)
+    return " | ".join(
+        [
+            *(f"{score.ciou:.3f}" for score in scores.values()),
+            *(f"{np.mean(found):.1%} of {len(found)}" for found in right.values()),
+        ]
+    )
 
 
 def main() -> None:
@@ -58,18 +69,21 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=48, help="scenes")
     options = parser.parse_args()
     with open_split(options.scenes, Split.test, options.count) as store:
-        print(f"| variant | referring cIoU | {' | '.join(TASKS)} |\n|---|{'---:|' * (1 + len(TASKS))}")
-        for sharpness in (1.0, 2.0, 4.0, 8.0):
-            projector.SHARPNESS = sharpness
-            print(
-                f"| sharpness {sharpness:g} | {measure(Perceptio.from_pretrained(options.model), store)} |", flush=True
-            )
-        projector.SHARPNESS = 4.0
-        for variant, silent in SILENT.items():
+        print(f"| variant | referring cIoU | plural cIoU | {' | '.join(TASKS)} |\n|---|{'---:|' * (2 + len(TASKS))}")
+
+        def show(variant: str, model: Perceptio) -> None:
+            print(f"| {variant} | {measure(model, store)} |", flush=True)
+
+        own = projector.SHARPNESS, projector.REACH
+        for sharpness, reach in dict.fromkeys([own, *((one, own[1]) for one in (1.0, 2.0, 4.0, 8.0)), *VIEWS]):
+            projector.SHARPNESS, projector.REACH = sharpness, reach
+            show(f"sharpness {sharpness:g}, reach {reach}", Perceptio.from_pretrained(options.model))
+        projector.SHARPNESS, projector.REACH = own
+        for variant, (name, value) in SILENT.items():
             model = Perceptio.from_pretrained(options.model)
             with torch.no_grad():
-                model.model.projector.get_parameter(silent).zero_()
-            print(f"| sharpness 4, {variant} | {measure(model, store)} |", flush=True)
+                model.model.projector.get_parameter(name).fill_(value)
+            show(variant, model)
 
 
 if __name__ == "__main__":

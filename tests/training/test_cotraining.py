@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,9 @@ from perceptio.data.packing import collate, pack_record
 from perceptio.pipeline import Perceptio
 from perceptio.scenes.contact_sheet import fresh_scenes
 from perceptio.scenes.record import build_record
-from perceptio.training.cotraining import CotrainedPerceptio, with_targets
+from perceptio.training.cotraining import HEAD_FILE, CotrainedPerceptio, with_targets
 from perceptio.training.dense import DenseHead, dense_targets
+from perceptio.training.parts import save_part
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,17 @@ def test_marks_of_the_record_are_the_dense_targets(
     _, (marked, clean) = samples
     assert int((marked["letter"] > 0).sum()) > 0
     assert int((clean["letter"] > 0).sum()) == 0
+
+
+def test_a_head_that_was_left_goes_on(tiny: Perceptio, tmp_path: Path) -> None:
+    first = CotrainedPerceptio.around(tiny.model, 1.0)
+    save_part(first.head, tmp_path / HEAD_FILE)
+    fresh, second = (
+        CotrainedPerceptio.around(tiny.model, 1.0),
+        CotrainedPerceptio.around(tiny.model, 1.0, tmp_path / HEAD_FILE),
+    )
+    assert torch.equal(second.head[1].weight, first.head[1].weight)
+    assert not torch.equal(fresh.head[1].weight, first.head[1].weight)
 
 
 def test_the_head_is_left_behind(tiny: Perceptio) -> None:

@@ -88,6 +88,13 @@ def test_a_vision_tower_at_no_rate_is_frozen(finished: Path) -> None:
     assert any(moved for name, moved in changed.items() if "language_model" in name)
 
 
+def test_the_dense_head_goes_on_from_stage_to_stage(finished: Path) -> None:
+    first, second = (load_file(finished / stage / "head.safetensors") for stage in ("vision", "joint"))
+    change = (second["1.weight"] - first["1.weight"]).abs().max()
+    assert 0 < float(change) < 0.01  # two steps of it
+    assert not (finished / "finish" / "head.safetensors").exists()  # teaches the tower nothing
+
+
 def test_a_finished_stage_is_not_run_again(finished: Path) -> None:
     weights = finished / "sam" / "model.safetensors"
     before = weights.stat().st_mtime_ns

@@ -3,10 +3,13 @@
 Questions reach a small tower through six layers of language model, weakly: left to them it forgets much of what its own
 stage taught it. One linear layer over states that are computed anyway keeps the dense targets in force. [ours],
 docs/experiments.md. A tower that comes pre-trained on photographs needs none of this: the weight is 0 by default.
+
+The layer passes from stage to stage in a file: a fresh one would first teach the tower its own random values.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +18,9 @@ from torch import Tensor
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.modeling import LossWeights, PerceptioForConditionalGeneration
 from perceptio.training.dense import DenseHead
+from perceptio.training.parts import load_part
 
+HEAD_FILE = "head.safetensors"  # in a stage's folder
 _PREFIX = "dense_"  # of dense targets in a batch
 
 
@@ -37,10 +42,14 @@ class CotrainedPerceptio(PerceptioForConditionalGeneration):
         self._tower_states: Tensor | None = None
 
     @classmethod
-    def around(cls, model: PerceptioForConditionalGeneration, dense_weight: float) -> CotrainedPerceptio:
-        """The same weights and losses, with a fresh head."""
+    def around(
+        cls, model: PerceptioForConditionalGeneration, dense_weight: float, head: Path | None = None
+    ) -> CotrainedPerceptio:
+        """The same weights and losses, with the head in a file, or a fresh one."""
         whole = cls(model.config, model.loss_weights, dense_weight)
         whole.load_state_dict(model.state_dict() | {f"head.{k}": v for k, v in whole.head.state_dict().items()})
+        if head is not None:
+            load_part(whole.head, head)
         return whole
 
     def bare(self) -> PerceptioForConditionalGeneration:

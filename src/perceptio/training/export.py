@@ -86,8 +86,8 @@ def lost(config: PerceptioConfig) -> list[str]:
     ]
     if config.pointing:
         sentences.append(
-            "answers with [SEG] differ: after it this model is told what it pointed at, a plain InternVL is not "
-            "(init with --no-pointing avoids that)"
+            "answers with [SEG] differ: after it this model is told what it pointed at and whether there is more to "
+            "mark, a plain InternVL is not (init with --no-pointing avoids that)"
         )
     if config.depth_positions == "image":
         sentences.append(

@@ -18,8 +18,9 @@ from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.scenes.record import build_record
 from perceptio.scenes.storage import SceneStore
-from perceptio.training.cotraining import CotrainedPerceptio, with_targets
+from perceptio.training.cotraining import HEAD_FILE, CotrainedPerceptio, with_targets
 from perceptio.training.dense import dense_targets
+from perceptio.training.parts import save_part
 from perceptio.training.recipe import JointStage
 from perceptio.training.trainer import train_stage
 from perceptio.training.visits import Visits
@@ -36,6 +37,7 @@ def train_on_questions(
     folder: Path,
     *,
     seed: int,
+    head: Path | None = None,
 ) -> None:
     """Train a model, from the last checkpoint if there is one, and leave it with its processor in `folder/final`.
 
@@ -47,6 +49,7 @@ def train_on_questions(
         val: scenes for the validation losses.
         folder: of the stage.
         seed: of everything random.
+        head: file of the dense head that an earlier stage left, see `CotrainedPerceptio`.
 
     Raises:
         ValueError: if the vision tower is frozen, and yet to be taught dense targets.
@@ -55,7 +58,7 @@ def train_on_questions(
         raise ValueError(f"dense {stage.dense:g} teaches the vision tower, which tower_rate 0 freezes: set one of them")
     torch.manual_seed(seed)
     model.loss_weights = stage.losses
-    trained = CotrainedPerceptio.around(model, stage.dense) if stage.dense else model
+    trained = CotrainedPerceptio.around(model, stage.dense, head) if stage.dense else model
     if not stage.tower_rate:
         trained.vlm.model.vision_tower.requires_grad_(False)
     visits = stage.steps * stage.batch * stage.accumulate
@@ -75,8 +78,11 @@ def train_on_questions(
             **({} if model.config.tie_word_embeddings else {"vlm.lm_head": stage.head_rate}),
         },
     )
+    if isinstance(trained, CotrainedPerceptio):
+        save_part(trained.head, folder / HEAD_FILE)
+        trained = trained.bare()
     with replacing_folder(folder / "final") as beside:
-        (trained.bare() if isinstance(trained, CotrainedPerceptio) else trained).save_pretrained(beside)
+        trained.save_pretrained(beside)
         processor.save_pretrained(beside)
 
 

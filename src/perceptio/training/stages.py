@@ -12,15 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import default_collate
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import replacing, replacing_folder
+from perceptio.files import replacing_folder
 from perceptio.model.build import build_model, build_processor
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
@@ -33,7 +32,9 @@ from perceptio.segmentation.config import build_sam, nano_sam_config
 from perceptio.segmentation.pretraining import SamPretraining, collate
 from perceptio.segmentation.prompts import PromptedImage, draw_prompts
 from perceptio.training.alignment import WordAlignment
+from perceptio.training.cotraining import HEAD_FILE
 from perceptio.training.dense import VisionPretraining, dense_sample
+from perceptio.training.parts import load_part, save_part
 from perceptio.training.questions import train_on_questions
 from perceptio.training.recipe import JointStage, Recipe, Stage
 from perceptio.training.trainer import train_stage
@@ -110,7 +111,8 @@ class Run:
         train_stage(
             module, self.visits(make, len(store), stage), default_collate, stage, target.parent, seed=self.recipe.seed
         )
-        _save(module.tower, target)
+        save_part(module.head, target.with_name(HEAD_FILE))
+        save_part(module.tower, target)
 
     def _sam(self) -> None:
         target = self.folder / "sam" / _WEIGHTS
@@ -125,7 +127,7 @@ class Run:
         torch.manual_seed(self.recipe.seed)
         module = SamPretraining(build_sam(nano_sam_config(size)))
         train_stage(module, self.visits(make, len(store), stage), collate, stage, target.parent, seed=self.recipe.seed)
-        _save(module.sam, target)
+        save_part(module.sam, target)
 
     def _depth(self) -> None:
         target = self.folder / "depth" / "final"
@@ -164,9 +166,9 @@ class Run:
 
         torch.manual_seed(self.recipe.seed)
         model = self.fresh_model()
-        _load(model.vlm.model.vision_tower, self.folder / "vision" / _WEIGHTS)
-        _load(model.sam, self.folder / "sam" / _WEIGHTS)
-        _load(model.depth_tokenizer, self.folder / "depth" / "final" / _WEIGHTS)
+        load_part(model.vlm.model.vision_tower, self.folder / "vision" / _WEIGHTS)
+        load_part(model.sam, self.folder / "sam" / _WEIGHTS)
+        load_part(model.depth_tokenizer, self.folder / "depth" / "final" / _WEIGHTS)
         train_stage(
             WordAlignment(model.vlm.model, self._tokenizer_files()),
             self.visits(make, len(store), stage),
@@ -197,7 +199,9 @@ class Run:
             raise ValueError(f"{start} is missing: run the stage `{after}` first")
         model = PerceptioForConditionalGeneration.from_pretrained(start)
         stores = self.store("train"), self.store("val")
-        train_on_questions(model, self.processor(), stage, *stores, target.parent, seed=self.recipe.seed)
+        earlier = [self.folder / stage / HEAD_FILE for stage in STAGES[: STAGES.index(name)]]
+        head = next((path for path in reversed(earlier) if path.is_file()), None)
+        train_on_questions(model, self.processor(), stage, *stores, target.parent, seed=self.recipe.seed, head=head)
 
     def _export(self) -> None:
         """The folder to ship: bfloat16 weights, configuration, processor."""
@@ -227,21 +231,3 @@ class Run:
 
 def _stack_maps(maps: Sequence[Tensor]) -> dict[str, Tensor]:
     return {"maps": torch.stack(list(maps))[:, None]}
-
-
-def _load(module: nn.Module, path: Path) -> None:
-    """Read weights strictly.
-
-    Raises:
-        ValueError: if the file is missing: an earlier stage has not run.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path} is missing: run the stage `{path.parent.name}` first")
-    module.load_state_dict(load_file(path))
-
-
-def _save(module: nn.Module, path: Path) -> None:
-    """Write weights as safetensors."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    with replacing(path) as beside:
-        save_file(weights, beside)
