@@ -23,9 +23,10 @@ from perceptio.scenes.storage import SceneStore
 from perceptio.segmentation import projector
 from perceptio.tokens import Mode
 
-VIEWS = ((4.0, 1), (4.0, 2), (4.0, 100))  # sharpness and reach; the last reaches everywhere
+SHARPNESSES = (1.0, 2.0, 4.0, 8.0)
+REACHES = (1, 2, 3, 100)  # cells; the last reaches everywhere
 TASKS = ("attribute", "counting", "comparison")
-SILENT = {  # variant -> the parameter that it changes, and to what
+CHANGES = {  # variant -> the parameter that it changes, and to what
     "nothing told": ("loudness", 0.0),
     "no search for the next": ("more", 0.0),
     "what is marked is not looked past": ("inhibition.bias", -100.0),
@@ -75,11 +76,12 @@ def main() -> None:
             print(f"| {variant} | {measure(model, store)} |", flush=True)
 
         own = projector.SHARPNESS, projector.REACH
-        for sharpness, reach in dict.fromkeys([own, *((one, own[1]) for one in (1.0, 2.0, 4.0, 8.0)), *VIEWS]):
+        views = [*((sharpness, own[1]) for sharpness in SHARPNESSES), *((own[0], reach) for reach in REACHES)]
+        for sharpness, reach in dict.fromkeys([own, *views]):
             projector.SHARPNESS, projector.REACH = sharpness, reach
             show(f"sharpness {sharpness:g}, reach {reach}", Perceptio.from_pretrained(options.model))
         projector.SHARPNESS, projector.REACH = own
-        for variant, (name, value) in SILENT.items():
+        for variant, (name, value) in CHANGES.items():
             model = Perceptio.from_pretrained(options.model)
             with torch.no_grad():
                 model.model.projector.get_parameter(name).fill_(value)

@@ -53,6 +53,8 @@ def test_ask_batch_and_stream_agree(tiny: Perceptio, portrait: Image.Image, seg:
             assert answer.text == expected.text
             assert answer.trace.malformed == expected.trace.malformed
             assert len(answer.masks) == len(expected.masks)
+            for mask, other in zip(answer.masks, expected.masks, strict=True):
+                assert (mask.array != other.array).mean() < 1e-3
             assert answer.trace.no_target == expected.trace.no_target
             assert (answer.depth is None) == (expected.depth is None)
         assert "".join(event.text for event in events if isinstance(event, TextDelta)) == expected.text

@@ -135,6 +135,8 @@ def test_what_one_phrase_names_comes_in_any_order_and_is_said_to_be_alike(tiny: 
     one = Turn("Segment the cube.", "Here is <p>the cube</p>.", "referring", referents=(2,))
     rows = [pack(tiny, record((listed, apart, one)), seed=seed) for seed in range(8)]
     assert all(row.alike == [True, True, False, False, False] for row in rows)
+    partly = Turn("More cubes?", "There are <p>2 cubes and 0 cones</p>.", "comparison", referents=(1, 2, ABSENT))
+    assert pack(tiny, record((partly,))).alike == [False] * 3  # what is not there has its place
     orders = [[bool(mask[0, 0]) for mask in row.masks] for row in rows]  # whether each is the first object's
     assert {tuple(order[:2]) for order in orders} == {(True, False), (False, True)}
     assert all(order[2:] == [True, False, False] for order in orders)

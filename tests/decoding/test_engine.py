@@ -237,7 +237,7 @@ def test_what_a_mask_covers_is_not_pointed_at_again(tiny: Perceptio) -> None:
     torch.testing.assert_close(found.states[0], plain.states[0])
     tokens, (pixels, _) = tiny.processor.tokens(PROMPTS[:1], (FORCED,), (OFF,)), tiny.processor.pixels([picture(0)])
     visual = prefill(model, tokens["input_ids"], tokens["attention_mask"], pixels).visual_states
-    marks = [torch.zeros(8, 8), *(torch.ones(8, 8) for _ in range(3))]  # all after the second; the third marks nothing
+    marks = [torch.zeros(8, 8), *(torch.ones(8, 8) for _ in range(3))]  # all after the second
     marks[1][:, 4:] = 0
     marks[1].view(-1)[asked[0].argmax()] = 1
     for state, cells, marked in zip(found.states, asked, marks, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from perceptio.data.packing import collate, pack_record
 from perceptio.data.record import IdMap, Record, Turn
 from perceptio.model.modeling import PackedBatch
 from perceptio.pipeline import Perceptio
+from perceptio.segmentation.bridge import MaskPrediction
 
 
 @pytest.fixture
@@ -37,14 +39,20 @@ def packed(tiny: Perceptio) -> PackedBatch:
 @torch.no_grad()
 def test_the_loss_is_that_of_pointing_at_the_next_and_of_its_presence(tiny: Perceptio, packed: PackedBatch) -> None:
     states = tiny.model._read(packed)
-    more, losses = tiny.model._next_losses(packed, states)
+    more, losses = tiny.model._next_losses(packed, states, tiny.model._rounds(packed))
     places = packed.segments[:, 1]
     follows = (packed.targets[0, places] == tiny.model.config.seg_token_id).tolist()
     assert follows == [False, True, False, True, True, False]
     visual = tiny.model.visual_states(states, packed.input_ids)[0]
     # of each that is followed: what is marked by then, and what may come next
     points = [
-        point_by_hand(tiny, states[0, places[which]], visual, packed.masks[marked].any(0), packed.masks[wanted].any(0))
+        point_by_hand(
+            lambda *arguments: tiny.model.projector.next_cells(*arguments)[0],
+            states[0, places[which]],
+            visual,
+            packed.masks[marked].any(0),
+            packed.masks[wanted].any(0),
+        )
         for which, marked, wanted in ((1, [1], [2]), (3, [3], [4, 5]), (4, [3, 4], [5]))
     ]
     signs = [-1 if goes_on else 1 for goes_on in follows]
@@ -52,19 +60,57 @@ def test_the_loss_is_that_of_pointing_at_the_next_and_of_its_presence(tiny: Perc
     assert math.isclose(float(losses["next"]), sum(points) / 3 + sum(whether) / 6, rel_tol=1e-4)
 
 
-def point_by_hand(tiny: Perceptio, state: Tensor, visual: Tensor, marked: Tensor, wanted: Tensor) -> float:
-    """Cross-entropy of what a state looks for next, past a mask, with what it may point at."""
+def point_by_hand(
+    search: Callable[..., Tensor], state: Tensor, visual: Tensor, marked: Tensor, wanted: Tensor
+) -> float:
+    """Cross-entropy of what a state looks for, past a mask, with what it may point at."""
     side = marked.shape[0] // 8  # of a cell, px
     covers = [mask.double().reshape(8, side, 8, side).mean((1, 3)).flatten() for mask in (marked, wanted)]
-    cells = tiny.model.projector.next_cells(state[None], visual[None], torch.zeros(1, 64))[0].double()
+    cells = search(state[None], visual[None], torch.zeros(1, 64)).double()
     log_shares = (cells - math.log1p(math.exp(8)) * covers[0]).log_softmax(0)
     return -float((covers[1] / covers[1].sum() * log_shares).sum())
 
 
 @torch.no_grad()
+def test_of_a_list_each_may_point_at_all_that_is_left(tiny: Perceptio, packed: PackedBatch) -> None:
+    states = tiny.model._read(packed)
+    losses = tiny.model._mask_losses(packed, states, tiny.model._rounds(packed))
+    visual = tiny.model.visual_states(states, packed.input_ids)[0]
+    cases = (([], [0]), ([], [1]), ([1], [2]), ([], [3, 4, 5]), ([3], [4, 5]), ([3, 4], [5]))  # marked, wanted
+    points = [
+        point_by_hand(
+            lambda *arguments: tiny.model.point(*arguments)[0],
+            states[0, place],
+            visual,
+            packed.masks[marked].any(0),
+            packed.masks[wanted].any(0),
+        )
+        for place, (marked, wanted) in zip(packed.segments[:, 1], cases, strict=True)
+    ]
+    assert math.isclose(float(losses["point"]), sum(points) / 6, rel_tol=1e-4)
+
+
+@torch.no_grad()
+def test_what_is_drawn_is_marked_and_so_is_the_cell_that_is_pointed_at(tiny: Perceptio) -> None:
+    cells = torch.zeros(3, 64)
+    cells[:, 9] = 5
+    drawn = torch.full((3, 32, 32), -1.0)
+    drawn[:, :2, :4] = 1  # half of the first cell
+    sure = torch.tensor([1.0, -1.0, 1.0])  # SAM2 refuses the second
+    before = torch.zeros(3, 64)
+    before[2, 0] = 0.75
+    marked = tiny.model.mark(before, cells, MaskPrediction(drawn, torch.ones(3), sure))
+    expected = torch.zeros(3, 64)
+    expected[:, 9] = 1
+    expected[:, 0] = torch.tensor([0.5, 0.0, 1.0])
+    torch.testing.assert_close(marked, expected)
+    assert torch.equal(tiny.model.mark(before, torch.zeros(3, 64), None), before)  # nothing stands out
+
+
+@torch.no_grad()
 def test_what_is_not_taught_to_follow_is_not_asked(tiny: Perceptio, packed: PackedBatch) -> None:
     packed.targets[:] = -100
-    _, losses = tiny.model._next_losses(packed, tiny.model._read(packed))
+    _, losses = tiny.model._next_losses(packed, tiny.model._read(packed), tiny.model._rounds(packed))
     assert float(losses["next"]) == 0
 
 
@@ -72,7 +118,7 @@ def test_what_is_not_taught_to_follow_is_not_asked(tiny: Perceptio, packed: Pack
 def test_it_is_a_term_of_the_text_loss_after_each_segment(tiny: Perceptio, packed: PackedBatch) -> None:
     codes = tiny.model._write_codes(packed)
     states = tiny.model._read(packed)
-    more, _ = tiny.model._next_losses(packed, states)
+    more, _ = tiny.model._next_losses(packed, states, tiny.model._rounds(packed))
     found = tiny.model._sequence_losses(packed, states, codes, more)["text"]
     logits = tiny.model.vlm.lm_head(states).double()
     logits[0, packed.segments[:, 1], tiny.model.config.seg_token_id] += more.double()

@@ -1,4 +1,4 @@
-"""What is marked and what is left at each `[SEG]`, by hand and against a loop over single masks."""
+"""What is marked and what is left at each `[SEG]`, by hand and against a loop."""
 
 from __future__ import annotations
 
@@ -41,16 +41,28 @@ def test_with_phrases_of_their_own_each_has_its_object_and_the_next_one_comes_ne
     assert found.following[:, :2].tolist() == [[0.5, 0], [0, 0.25], [0, 0]]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_answers_know_nothing_of_one_another(seed: int) -> None:
-    torch.manual_seed(seed)
-    masks = torch.rand(9, 8, 8) < 0.2  # they overlap: what two cover counts twice at most up to the whole cell
+@pytest.mark.parametrize("autocast", [False, True])
+def test_several_answers_equal_a_loop_over_their_masks(autocast: bool) -> None:
+    torch.manual_seed(0)
+    masks = torch.rand(9, 8, 8) < 0.2  # they overlap: what two cover counts twice, up to the whole cell
     answers = torch.tensor([0, 0, 1, 2, 2, 2, 3, 3, 3])
     alike = torch.tensor([False, False, False, True, True, True, False, False, False])
-    together = rounds(masks, 16, answers, alike)
-    for answer in range(4):
-        which = answers == answer
-        alone = rounds(masks[which], 16, answers[which], alike[which])
-        for name in ("own", "marked", "others", "following", "wanted", "marked_after"):
-            assert torch.equal(getattr(together.of(which), name), getattr(alone, name)), name
-    assert all(float(value.max()) <= 1 for value in (together.marked, together.wanted, together.marked_after))
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = rounds(masks, 16, answers, alike)
+    own = masks.float().reshape(9, 4, 2, 4, 2).mean((2, 4)).flatten(1)
+    nothing = torch.zeros(16)
+    for one in range(9):
+        before = [own[k] for k in range(one) if answers[k] == answers[one]]
+        after = [own[k] for k in range(one + 1, 9) if answers[k] == answers[one]]
+        others = after if alike[one] else []
+        expected = {
+            "own": own[one],
+            "marked": sum(before, nothing).clamp(max=1),
+            "others": sum(others, nothing).clamp(max=1),
+            "following": sum(others or after[:1], nothing).clamp(max=1),
+            "wanted": sum(others, own[one]).clamp(max=1),
+            "marked_after": sum(before, own[one]).clamp(max=1),
+        }
+        for name, value in expected.items():
+            torch.testing.assert_close(getattr(found, name)[one], value)
+        assert torch.equal(found.of(torch.tensor([one])).marked[0], found.marked[one])

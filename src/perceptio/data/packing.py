@@ -191,8 +191,9 @@ def pack_record(
 
 
 def _are_alike(turn: Turn) -> bool:
-    """Whether one phrase names several objects, which then come in no order."""
-    return len(turn.referents) > 1 and len(extract_phrases(turn.answer)[1]) == 1
+    """Whether one phrase names several objects, all of them there, which then come in no order."""
+    several = len(turn.referents) > 1 and ABSENT not in turn.referents
+    return several and len(extract_phrases(turn.answer)[1]) == 1
 
 
 def _depth(record: Record, size: int, vocabulary: SpatialVocabulary) -> tuple[np.ndarray, np.ndarray]:

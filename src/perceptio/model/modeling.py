@@ -230,11 +230,11 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         if not self.config.pointing:
             return marked_MV
         there_M = self.projector.presence_logits(cells_MV) > 0
-        own_MV = nn.functional.one_hot(cells_MV.argmax(-1), cells_MV.shape[1]).to(marked_MV.dtype)
+        own_MV = nn.functional.one_hot(cells_MV.argmax(-1), cells_MV.shape[1]) * there_M[:, None]
         if prediction is not None:
-            there_M = there_M & (prediction.object_logit > 0)
-            own_MV = torch.maximum(own_MV, cell_cover(prediction.logits > 0, cells_MV.shape[1]))
-        return torch.maximum(marked_MV, own_MV * there_M[:, None])
+            drawn_MHW = (prediction.logits > 0) & (prediction.object_logit > 0)[:, None, None]
+            own_MV = own_MV + cell_cover(drawn_MHW, cells_MV.shape[1])
+        return (marked_MV + own_MV).clamp(max=1)
 
     def _prompts(self, states_MD: Tensor, cells_MV: Tensor, others_MV: Tensor | None = None) -> Tensor:
         """Sparse prompts (M, C) for SAM2; `others_MV` as in `SegmentationProjector.attention`."""
@@ -253,9 +253,10 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         packed = PackedBatch(**batch)
         codes_RN = self._write_codes(packed)
         states_BTD, losses = self._read_guided(packed)
-        more_M, next_losses = self._next_losses(packed, states_BTD)
+        found = self._rounds(packed)
+        more_M, next_losses = self._next_losses(packed, states_BTD, found)
         losses |= self._sequence_losses(packed, states_BTD, codes_RN, more_M) | next_losses
-        losses |= self._mask_losses(packed, states_BTD)
+        losses |= self._mask_losses(packed, states_BTD, found)
         weights = asdict(self.loss_weights)
         total = sum((weights[name] * value for name, value in losses.items() if weights[name]), states_BTD.sum() * 0.0)
         return {"loss": total, "losses": {name: value.detach() for name, value in losses.items()}}
@@ -350,12 +351,11 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         positions_BT[rows_R[:, None], places_RN] = cells_BN[rows_R]
         return positions_BT
 
-    def _next_losses(self, packed: PackedBatch, states_BTD: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _next_losses(self, packed: PackedBatch, states_BTD: Tensor, found: Rounds) -> tuple[Tensor, dict[str, Tensor]]:
         """What `more` adds (M,) after each `[SEG]`, and its loss."""
         rows_M, positions_M = packed.segments.unbind(1)
         states_MD = states_BTD[rows_M, positions_M]
         visual_MVD = self.visual_states(states_BTD, packed.input_ids)[rows_M]
-        found = self._rounds(packed)
         if not self.config.pointing:
             return self.more(states_MD, visual_MVD, found.marked_after), {}
         cells_MV = self.projector.next_cells(states_MD.float(), visual_MVD.float(), found.marked_after)
@@ -421,12 +421,12 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
             packed.depth_maps[rows_R],
         )
 
-    def _mask_losses(self, packed: PackedBatch, states_BTD: Tensor) -> dict[str, Tensor]:
+    def _mask_losses(self, packed: PackedBatch, states_BTD: Tensor, found: Rounds) -> dict[str, Tensor]:
         rows_M, positions_M = packed.segments.unbind(1)
         taught_M = packed.targets[rows_M, positions_M - 1] != -100  # others are read, but nothing says they are right
         rows_M, positions_M, masks = rows_M[taught_M], positions_M[taught_M], packed.masks[taught_M]
         visual_BVD = self.visual_states(states_BTD, packed.input_ids)
-        found = self._rounds(packed).of(taught_M)
+        found = found.of(taught_M)
         states_MD = states_BTD[rows_M, positions_M]
         cells_MV = self.point(states_MD, visual_BVD[rows_M], found.marked)
         prompts_MC = self._prompts(states_MD, cells_MV, found.others)

@@ -8,8 +8,8 @@ click at each cell are averaged. The projection is added, and refines. [ours], m
 How far the best cell stands out says whether the object is there at all: a search that ends with nothing in particular
 has found nothing. [ours], measured in docs/experiments.md.
 
-Whether another `[SEG]` follows is asked of the picture in the same way: a second query looks for the next object, and
-how far its best cell stands out is added to the logit of the token. [ours], measured in docs/experiments.md.
+Whether another `[SEG]` follows is asked of the picture in the same way: a second query looks for what may come next,
+and how far its best cell stands out is added to the logit of the token. [ours], measured in docs/experiments.md.
 
 Both searches count what an answer has marked already for less, see `rounds`: one map of all that a phrase names serves
 every `[SEG]` of a list. How much less, each state says: one that looks for a part of what is marked can let it be.
@@ -34,6 +34,7 @@ from transformers import Sam2Model
 # on neither. Training needs the gradient of all cells. Measured in docs/experiments.md.
 SHARPNESS = 4.0
 REACH = 3  # cells from the best one, in rows and in columns
+SEARCHES = OWN, NEXT = range(2)  # for what a [SEG] marks itself, and for what may come after it
 INHIBITION = 8.0  # at first, of a cell that is marked; logits of cells differ by as much
 
 
@@ -62,9 +63,9 @@ class SegmentationProjector(nn.Module):
         self.presence = nn.Parameter(torch.tensor([1.0, output_size**0.5 / 2]))
         self.next_query = nn.Linear(input_size, output_size, bias=False)
         self.next_query.load_state_dict(self.query.state_dict())
-        self.more = nn.Parameter(self.presence.detach().clone())  # likewise, of the object that comes next
+        self.more = nn.Parameter(self.presence.detach().clone())  # likewise, of what may come next
         # how much less marked cells count in the two searches
-        self.inhibition = nn.Linear(input_size, 2)
+        self.inhibition = nn.Linear(input_size, len(SEARCHES))
         nn.init.zeros_(self.inhibition.weight)
         nn.init.constant_(self.inhibition.bias, INHIBITION)
 
@@ -78,18 +79,18 @@ class SegmentationProjector(nn.Module):
         """
         if not self.pointing:
             return states.new_zeros(visual.shape[:2])
-        return self._search(self.query, 0, states, visual, marked)
+        return self._search(self.query, OWN, states, visual, marked)
 
     def next_cells(self, states: Tensor, visual: Tensor, marked: Tensor) -> Tensor:
         """Logits (M, V) of the cells of what may come after each `[SEG]`; as `forward`, its own mask `marked` too."""
-        return self._search(self.next_query, 1, states, visual, marked)
+        return self._search(self.next_query, NEXT, states, visual, marked)
 
-    def _search(self, query: nn.Linear, number: int, states: Tensor, visual: Tensor, marked: Tensor) -> Tensor:
+    def _search(self, query: nn.Linear, which: int, states: Tensor, visual: Tensor, marked: Tensor) -> Tensor:
         width = states.shape[-1:]
         states = F.rms_norm(states, width)
         key = self.key(F.rms_norm(visual, width))  # (M, V, C)
         found = torch.einsum("mc,mvc->mv", query(states), key) * key.shape[-1] ** -0.5
-        return found - F.softplus(self.inhibition(states)[:, number, None]) * marked.to(found.dtype)
+        return found - F.softplus(self.inhibition(states)[:, which, None]) * marked.to(found.dtype)
 
     def prompts(self, states: Tensor, weights: Tensor, clicks: Tensor) -> Tensor:
         """Prompts (M, C).
@@ -115,6 +116,7 @@ class SegmentationProjector(nn.Module):
         if self.training:
             return logits.softmax(-1)
         grid = round(logits.shape[-1] ** 0.5)
+        assert grid**2 == logits.shape[-1], "visual tokens form a square grid"
         cells = torch.arange(logits.shape[-1], device=logits.device)
         best = logits.argmax(-1, keepdim=True)
         rows, columns = (cells // grid - best // grid).abs(), (cells % grid - best % grid).abs()
@@ -156,8 +158,8 @@ def _standing_out(logits: Tensor, scale_and_threshold: Tensor) -> Tensor:
 
 
 def sharpened(shares: Tensor) -> Tensor:
-    """The attention (M, V) in use of a state that points at its object perfectly: shares (M, V) to the power SHARPNESS,
-    normalised; rows of zeros stay."""
+    """The attention (M, V) in use of a state that points at its object perfectly, except that it knows no REACH: shares
+    (M, V) to the power SHARPNESS, normalised; rows of zeros stay."""
     powers = shares**SHARPNESS
     return powers / powers.sum(-1, keepdim=True).clamp(min=1e-12)
 

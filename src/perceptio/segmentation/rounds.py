@@ -65,7 +65,8 @@ def rounds(masks: Tensor, cells: int, answers: Tensor, alike: Tensor) -> Rounds:
 
 def _union(which: Tensor, covers: Tensor) -> Tensor:
     """What masks cover together, (M, V): those of each row of (M, M) bool."""
-    return (which.to(covers.dtype) @ covers).clamp(max=1)
+    with torch.autocast(covers.device.type, enabled=False):  # bfloat16 would round the shares
+        return (which.to(covers.dtype) @ covers).clamp(max=1)
 
 
 def cell_cover(masks: Tensor, cells: int) -> Tensor:

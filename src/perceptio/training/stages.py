@@ -199,8 +199,10 @@ class Run:
             raise ValueError(f"{start} is missing: run the stage `{after}` first")
         model = PerceptioForConditionalGeneration.from_pretrained(start)
         stores = self.store("train"), self.store("val")
-        earlier = [self.folder / stage / HEAD_FILE for stage in STAGES[: STAGES.index(name)]]
-        head = next((path for path in reversed(earlier) if path.is_file()), None)
+        heads = [self.folder / earlier / HEAD_FILE for earlier in STAGES[: STAGES.index(name)]]
+        head = next((path for path in reversed(heads) if path.is_file()), None)
+        if stage.dense and head is None:
+            logger.warning("no earlier stage left a dense head (%s): it starts afresh", HEAD_FILE)
         train_on_questions(model, self.processor(), stage, *stores, target.parent, seed=self.recipe.seed, head=head)
 
     def _export(self) -> None:

@@ -57,7 +57,7 @@ def _one(thing: Thing, text: str | None, rng: np.random.Generator) -> Turn | Non
 
 
 def plural(facts: Facts, rng: np.random.Generator) -> Turn | None:
-    """All objects of a kind, two or more, from left to right."""
+    """All objects of a kind, two or more."""
     if not facts.clear:
         return None
     kind = kind_of(any_of(facts.clear, rng), _GROUPS[rng.integers(len(_GROUPS))])
