@@ -1,6 +1,6 @@
-"""What pointing gives in use: referring expressions and questions in test scenes, where `[SEG]` states point more or
-less sharply, or further from their best cell, where nothing of what they point at is told to the words that follow,
-where nothing looks for the next object, and where what is marked is not looked past.
+"""What pointing gives in use: referring expressions and questions in test scenes, where `[SEG]` states point at more or
+less of the surroundings of their best cell, where nothing of what they point at is told to the words that follow, where
+nothing looks for the next object, and where what is marked is not looked past.
 
 python benchmarks/pointing.py [--model nano] [--scenes FOLDER] [--count 48]
 """
@@ -23,8 +23,7 @@ from perceptio.scenes.storage import SceneStore
 from perceptio.segmentation import projector
 from perceptio.tokens import Mode
 
-SHARPNESSES = (1.0, 2.0, 4.0, 8.0)
-REACHES = (1, 2, 3, 100)  # cells; the last reaches everywhere
+REACHES = (0, 1, 2, 3, 100)  # cells; the last reaches everywhere
 TASKS = ("attribute", "counting", "comparison")
 CHANGES = {  # variant -> the parameter that it changes, and to what
     "nothing told": ("loudness", 0.0),
@@ -75,12 +74,11 @@ def main() -> None:
         def show(variant: str, model: Perceptio) -> None:
             print(f"| {variant} | {measure(model, store)} |", flush=True)
 
-        own = projector.SHARPNESS, projector.REACH
-        views = [*((sharpness, own[1]) for sharpness in SHARPNESSES), *((own[0], reach) for reach in REACHES)]
-        for sharpness, reach in dict.fromkeys([own, *views]):
-            projector.SHARPNESS, projector.REACH = sharpness, reach
-            show(f"sharpness {sharpness:g}, reach {reach}", Perceptio.from_pretrained(options.model))
-        projector.SHARPNESS, projector.REACH = own
+        own = projector.REACH
+        for reach in REACHES:
+            projector.REACH = reach
+            show(f"reach {reach}", Perceptio.from_pretrained(options.model))
+        projector.REACH = own
         for variant, (name, value) in CHANGES.items():
             model = Perceptio.from_pretrained(options.model)
             with torch.no_grad():

@@ -86,8 +86,8 @@ def whole_forward(tiny: Perceptio, ids: Tensor, pixels: Tensor, places: Tensor |
         if place + 1 < ids.shape[1]:
             row, column = divmod(int(cells.argmax()), 8)
             near = torch.zeros(8, 8)
-            near[max(row - 3, 0) : row + 4, max(column - 3, 0) : column + 4] = 1
-            weights = near.flatten() * (4 * cells).exp()
+            near[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3] = 1
+            weights = near.flatten() * cells.exp()
             told = weights / weights.sum() @ seen[0]
             loudness = model.projector.loudness * seen[0].square().mean().sqrt()
             embeddings[0, place + 1] += loudness * told / told.square().mean().sqrt()

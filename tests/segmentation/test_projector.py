@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from perceptio.segmentation.config import build_sam, nano_sam_config
-from perceptio.segmentation.projector import SegmentationProjector, cell_clicks, click_embeddings, sharpened
+from perceptio.segmentation.projector import SegmentationProjector, cell_clicks, click_embeddings
 
 SIDE = 32
 
@@ -55,14 +55,14 @@ def test_at_first_what_is_marked_counts_less_by_eight() -> None:
     torch.testing.assert_close(less, 8 * marked, rtol=1e-3, atol=1e-3)
 
 
-def test_in_use_it_points_more_sharply_and_near_its_best_cell() -> None:
+def test_in_use_it_keeps_near_its_best_cell() -> None:
     projector = SegmentationProjector(6, 4)
     logits = torch.randn(2, 36)
     logits[0, 2 * 6 + 1], logits[1, 5 * 6 + 5] = 9, 9  # row 2 and column 1 of six; the last corner
     torch.testing.assert_close(projector.attention(logits), logits.softmax(-1))
-    expected = (4 * logits).exp().double().reshape(2, 6, 6)
-    expected[0, :, 5:] = 0
-    expected[1, :2] = expected[1, :, :2] = 0
+    expected = logits.exp().double().reshape(2, 6, 6)
+    expected[0, 5:] = expected[0, :, 4:] = 0
+    expected[1, :3] = expected[1, :, :3] = 0
     expected = (expected.flatten(1) / expected.sum((1, 2))[:, None]).float()
     torch.testing.assert_close(projector.eval().attention(logits), expected)
 
@@ -92,12 +92,6 @@ def test_what_stands_out_from_the_cells_is_there() -> None:
     logits = torch.tensor([[0.0, 8.0, 1.0], [5.0, 5.0, 5.0]])
     torch.testing.assert_close(projector.presence_logits(logits), torch.tensor([2 * (8 - 3.0 - 3), 2 * (0 - 3.0)]))
     assert SegmentationProjector(6, 4, pointing=False).presence_logits(logits).tolist() == [torch.inf, torch.inf]
-
-
-def test_sharpened_shares_are_the_attention_in_use_of_a_perfect_pointer() -> None:
-    shares = torch.tensor([[0.2, 0.5, 0.3, 0.0], [0.0, 0.0, 0.0, 0.0]])
-    attention = SegmentationProjector(6, 4).eval().attention(shares[:1].log())  # within reach of one another
-    torch.testing.assert_close(sharpened(shares), torch.cat([attention, torch.zeros(1, 4)]))
 
 
 def test_a_fresh_projector_points_at_what_is_like_the_state() -> None:

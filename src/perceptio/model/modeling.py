@@ -28,7 +28,7 @@ from perceptio.segmentation.bridge import (
 from perceptio.segmentation.cache import FeatureCache
 from perceptio.segmentation.guide import point_loss, presence_loss, prompt_loss
 from perceptio.segmentation.losses import mask_loss
-from perceptio.segmentation.projector import SegmentationProjector, cell_clicks, sharpened
+from perceptio.segmentation.projector import SegmentationProjector, cell_clicks
 from perceptio.segmentation.rounds import Rounds, as_shares, cell_cover, rounds
 
 
@@ -303,7 +303,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         embeddings_BTD = self.embed(packed.input_ids, self._see(packed.pixel_values))
         visual_BVD = self.visual_states(embeddings_BTD, packed.input_ids)
         rows_M, positions_M = packed.segments.unbind(1)
-        shares_MV = sharpened(as_shares(cell_cover(packed.masks, visual_BVD.shape[1])))
+        shares_MV = as_shares(cell_cover(packed.masks, visual_BVD.shape[1]))
         told_MD = self.projector.told(shares_MV, visual_BVD[rows_M]).to(embeddings_BTD.dtype)
         branch_BT = nn.functional.pad(packed.branch_ids, (0, 1), value=-1)  # the last place has one after it too
         read_M = branch_BT[rows_M, positions_M + 1] == branch_BT[rows_M, positions_M]

@@ -30,10 +30,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import Sam2Model
 
-# In use attention is sharpened, and keeps to the surroundings of its best cell: a click between two objects is a click
-# on neither. Training needs the gradient of all cells. Measured in docs/experiments.md.
-SHARPNESS = 4.0
-REACH = 3  # cells from the best one, in rows and in columns
+# In use attention keeps to the surroundings of its best cell: a click between two objects is a click on neither.
+# Training needs the gradient of all cells. Measured in docs/experiments.md.
+REACH = 2  # cells from the best one, in rows and in columns
 SEARCHES = OWN, NEXT = range(2)  # for what a [SEG] marks itself, and for what may come after it
 INHIBITION = 8.0  # at first, of a cell that is marked; logits of cells differ by as much
 
@@ -104,7 +103,7 @@ class SegmentationProjector(nn.Module):
         return projected + weights @ clicks.to(weights.dtype) if self.pointing else projected
 
     def attention(self, logits: Tensor, others: Tensor | None = None) -> Tensor:
-        """Weights (M, V) of the cells: in training all, in use sharper and round the best one.
+        """Weights (M, V) of the cells: in training of all, in use of those round the best one.
 
         Args:
             logits: (M, V).
@@ -120,7 +119,7 @@ class SegmentationProjector(nn.Module):
         cells = torch.arange(logits.shape[-1], device=logits.device)
         best = logits.argmax(-1, keepdim=True)
         rows, columns = (cells // grid - best // grid).abs(), (cells % grid - best % grid).abs()
-        return (SHARPNESS * logits).masked_fill(torch.maximum(rows, columns) > REACH, -torch.inf).softmax(-1)
+        return logits.masked_fill(torch.maximum(rows, columns) > REACH, -torch.inf).softmax(-1)
 
     def presence_logits(self, logits: Tensor) -> Tensor:
         """Whether what each state points at is there, (M,): positive if the best of its cells (M, V) stands out.
@@ -155,13 +154,6 @@ def _standing_out(logits: Tensor, scale_and_threshold: Tensor) -> Tensor:
     scale, threshold = scale_and_threshold
     logits = logits.float()  # autocast's bfloat16 has steps of 0.1 where thresholds come to lie
     return scale * (logits.amax(-1) - logits.mean(-1) - threshold)
-
-
-def sharpened(shares: Tensor) -> Tensor:
-    """The attention (M, V) in use of a state that points at its object perfectly, except that it knows no REACH: shares
-    (M, V) to the power SHARPNESS, normalised; rows of zeros stay."""
-    powers = shares**SHARPNESS
-    return powers / powers.sum(-1, keepdim=True).clamp(min=1e-12)
 
 
 @torch.no_grad()
