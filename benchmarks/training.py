@@ -98,7 +98,7 @@ class Plain(nn.Module):
             output_hidden_states=True,
             use_cache=False,
         )
-        masks = self.model._mask_losses(packed, outputs.hidden_states[-1])
+        masks = self.model._mask_losses(packed, outputs.hidden_states[-1], self.model._rounds(packed))
         return {"loss": outputs.loss + LOSSES.bce * masks["bce"] + LOSSES.dice * masks["dice"]}
 
 
