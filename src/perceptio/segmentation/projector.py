@@ -12,7 +12,8 @@ Whether another `[SEG]` follows is asked of the picture in the same way: a secon
 and how far its best cell stands out is added to the logit of the token. [ours], measured in docs/experiments.md.
 
 Both searches count what an answer has marked already for less, see `rounds`: one map of all that a phrase names serves
-every `[SEG]` of a list. How much less, each state says: one that looks for a part of what is marked can let it be.
+every `[SEG]` of a list. How much less, each state says: one that looks for a part of what is marked may learn to let it
+be.
 
 After a `[SEG]` the model is told what it pointed at: the visual tokens there, which say where they are, too, half as
 loud as in the picture. As loud as a word they would drown in what the first layer adds. Of an absent object it is told
@@ -34,7 +35,7 @@ from transformers import Sam2Model
 # Training needs the gradient of all cells. Measured in docs/experiments.md.
 REACH = 2  # cells from the best one, in rows and in columns
 SEARCHES = OWN, NEXT = range(2)  # for what a [SEG] marks itself, and for what may come after it
-INHIBITION = 8.0  # at first, of a cell that is marked; logits of cells differ by as much
+INHIBITION = 8.0  # at first: what the logit of a cell loses that is marked
 
 
 class SegmentationProjector(nn.Module):
