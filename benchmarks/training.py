@@ -34,7 +34,9 @@ from perceptio.data.record import IdMap, Record, Turn
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.build import Sizes, build_model, build_processor
 from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.modeling import LossWeights, PackedBatch, PerceptioForConditionalGeneration
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.objectives import LossWeights
+from perceptio.model.packed import PackedBatch
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.sizes import internvl_config, sam_config
 from perceptio.model.text_tokenizer import TURN_END, train_tokenizer

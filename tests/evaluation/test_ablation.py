@@ -18,7 +18,7 @@ from perceptio.evaluation.ablation_page import publish, rendered, summarize
 from perceptio.evaluation.ablation_plan import AblationPlan, Judging, Seeds
 from perceptio.evaluation.runner import EvaluationError, load_samples
 from perceptio.loading import load
-from perceptio.model.modeling import LossWeights
+from perceptio.model.objectives import LossWeights
 from perceptio.training.recipe import JointStage, ScenePlan
 
 PAGE = "# Page\n\n<!-- results: here -->\nold\n<!-- end of results -->\n\nThe end.\n"

@@ -15,7 +15,9 @@ from perceptio.data.packing import collate, pack_record
 from perceptio.data.record import IdMap, Mark, Record, Turn
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.modeling import LossWeights, PackedBatch, PerceptioForConditionalGeneration
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.objectives import LossWeights
+from perceptio.model.packed import PackedBatch
 from perceptio.pipeline import Perceptio
 
 TURNS = (

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from perceptio.data.packing import collate, pack_record
 from perceptio.data.record import IdMap, Record, Turn
-from perceptio.model.modeling import PackedBatch
+from perceptio.model.packed import PackedBatch
 from perceptio.pipeline import Perceptio
 from perceptio.segmentation.bridge import MaskPrediction
 

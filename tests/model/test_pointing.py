@@ -15,7 +15,8 @@ from perceptio.data.record import IdMap, Record, Turn
 from perceptio.decoding.engine import DecodingOptions, decode, prefill
 from perceptio.loading import find
 from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.modeling import PackedBatch, PerceptioForConditionalGeneration
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.packed import PackedBatch
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.pipeline import Perceptio
 from perceptio.tokens import Mode

@@ -14,7 +14,7 @@ from transformers import GotOcr2ImageProcessorPil
 from perceptio.data.packing import collate, pack_record
 from perceptio.data.record import IdMap, Record, Turn
 from perceptio.decoding.engine import DecodingOptions, decode, prefill
-from perceptio.model.modeling import PackedBatch
+from perceptio.model.packed import PackedBatch
 from perceptio.model.positions import covering_tokens
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.pipeline import Perceptio

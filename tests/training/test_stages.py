@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from perceptio.model.build import Sizes
-from perceptio.model.modeling import LossWeights
+from perceptio.model.objectives import LossWeights
 from perceptio.pipeline import Perceptio
 from perceptio.scenes.storage import SceneStore
 from perceptio.training.questions import train_on_questions

@@ -6,7 +6,7 @@ A answers, S side of a depth map, V visual tokens of the whole picture.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -18,6 +18,8 @@ from perceptio.model import objectives
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.guidance import guided_layers, guides_loss, overheard
 from perceptio.model.misfits import refuse_misfits
+from perceptio.model.objectives import LossWeights
+from perceptio.model.packed import PackedBatch
 from perceptio.model.positions import positions_of_cells, visual_columns
 from perceptio.segmentation.bridge import (
     ImageFeatures,
@@ -30,48 +32,6 @@ from perceptio.segmentation.guide import point_loss, presence_loss, prompt_loss
 from perceptio.segmentation.losses import mask_loss
 from perceptio.segmentation.projector import SegmentationProjector, cell_clicks
 from perceptio.segmentation.rounds import Rounds, as_shares, cell_cover, rounds
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weight of each loss; 0 switches it off."""
-
-    text: float = 1.0  # cross-entropy of [SEG], words and the end token
-    bce: float = 2.0  # mask, sampled points
-    dice: float = 0.5  # mask, sampled points
-    score: float = 0.05  # SAM2's own estimate of the mask's IoU
-    object: float = 0.05  # SAM2's object score
-    point: float = 1.0  # the cells that the [SEG] state points at, against those that its objects cover
-    presence: float = 1.0  # whether the best of those cells stands out, as it must where the object is there
-    next: float = 0.5  # the same two of what comes next: its cells, and whether there is anything
-    prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
-    gaze: float = 0.0  # where some attention heads look while the model reads something off
-    marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
-    token: float = 1.0  # depth codes
-    count: float = 0.1  # expected number of codes
-    reconstruction: float = 1.0  # soft-merged depth map
-
-
-@dataclass
-class PackedBatch:
-    """Several questions an image in one sequence: a shared image prefix and a branch for each question."""
-
-    input_ids: Tensor  # (B, T) int64; code positions are filled in by the model
-    targets: Tensor  # (B, T) int64, the token that each position must predict, -100 where none
-    weights: Tensor  # (B, T) float32, weight of each target in the text loss
-    branch_ids: Tensor  # (B, T) int64, 0 the shared prefix, 1... the branches, -1 padding
-    position_ids: Tensor  # (B, T) int64, restarting after the prefix in each branch
-    answer_ids: Tensor  # (B, T) int64, index of the answer that owns a target position, -1 elsewhere
-    answer_has_span: Tensor  # (A,) bool
-    spans: Tensor  # (R, 2) int64, row and position of each <DEPTH_START>
-    segments: Tensor  # (M, 2) int64, row and position of each [SEG]
-    masks: Tensor  # (M, H, W) bool
-    alike: Tensor  # (M,) bool, whether one phrase names all objects of its answer
-    gazes: Tensor  # (L, 4) int64, a guide, a row, a position, and the position that it is to look at
-    depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
-    codes: Tensor  # (B, N) int64, depth codes that take the map's place, -1 where the map is to be encoded
-    pixel_values: Tensor  # (tiles, 3, side, side) of all pictures in order, for the vision tower
-    sam_pixel_values: Tensor  # (B, 3, side', side') for SAM2
 
 
 class PerceptioForConditionalGeneration(PreTrainedModel):

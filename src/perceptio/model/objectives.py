@@ -1,4 +1,4 @@
-"""Losses of the token sequence and soft merging, each a pure function.
+"""The weight of every loss, and the losses of the token sequence and soft merging, each a pure function.
 
 Shapes: B sequences, T positions, V vocabulary, K codes, N codes in one span, D code width, S side of a depth map.
 Sources: the paper names marker, token and count losses and soft merging; these formulas are ours (docs/method.md).
@@ -7,10 +7,31 @@ Sources: the paper names marker, token and count losses and soft merging; these 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each loss; 0 switches it off."""
+
+    text: float = 1.0  # cross-entropy of [SEG], words and the end token
+    bce: float = 2.0  # mask, sampled points
+    dice: float = 0.5  # mask, sampled points
+    score: float = 0.05  # SAM2's own estimate of the mask's IoU
+    object: float = 0.05  # SAM2's object score
+    point: float = 1.0  # the cells that the [SEG] state points at, against those that its objects cover
+    presence: float = 1.0  # whether the best of those cells stands out, as it must where the object is there
+    next: float = 0.5  # the same two of what comes next: its cells, and whether there is anything
+    prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
+    gaze: float = 0.0  # where some attention heads look while the model reads something off
+    marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
+    token: float = 1.0  # depth codes
+    count: float = 0.1  # expected number of codes
+    reconstruction: float = 1.0  # soft-merged depth map
 
 
 def text_loss(logits_PV: Tensor, targets_P: Tensor, weights_P: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.modeling import LossWeights, PerceptioForConditionalGeneration
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.objectives import LossWeights
 from perceptio.training.dense import DenseHead
 from perceptio.training.parts import load_part
 

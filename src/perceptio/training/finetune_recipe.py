@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from perceptio.model.modeling import LossWeights
+from perceptio.model.objectives import LossWeights
 from perceptio.training.lora import LoraPlan
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from perceptio.data.packing import Supervision
 from perceptio.model.build import Sizes
-from perceptio.model.modeling import LossWeights
+from perceptio.model.objectives import LossWeights
 from perceptio.scenes.record import Mixture
 from perceptio.training.finetune_recipe import FinetuneRecipe
 

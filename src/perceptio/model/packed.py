@@ -1,0 +1,32 @@
+"""What one training step reads: packed sequences of several images.
+
+Legend as in `modeling`: B images, T packed positions, M referred objects, R depth spans, N codes a span, A answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass
+class PackedBatch:
+    """Several questions an image in one sequence: a shared image prefix and a branch for each question."""
+
+    input_ids: Tensor  # (B, T) int64; code positions are filled in by the model
+    targets: Tensor  # (B, T) int64, the token that each position must predict, -100 where none
+    weights: Tensor  # (B, T) float32, weight of each target in the text loss
+    branch_ids: Tensor  # (B, T) int64, 0 the shared prefix, 1... the branches, -1 padding
+    position_ids: Tensor  # (B, T) int64, restarting after the prefix in each branch
+    answer_ids: Tensor  # (B, T) int64, index of the answer that owns a target position, -1 elsewhere
+    answer_has_span: Tensor  # (A,) bool
+    spans: Tensor  # (R, 2) int64, row and position of each <DEPTH_START>
+    segments: Tensor  # (M, 2) int64, row and position of each [SEG]
+    masks: Tensor  # (M, H, W) bool
+    alike: Tensor  # (M,) bool, whether one phrase names all objects of its answer
+    gazes: Tensor  # (L, 4) int64, a guide, a row, a position, and the position that it is to look at
+    depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
+    codes: Tensor  # (B, N) int64, depth codes that take the map's place, -1 where the map is to be encoded
+    pixel_values: Tensor  # (tiles, 3, side, side) of all pictures in order, for the vision tower
+    sam_pixel_values: Tensor  # (B, 3, side', side') for SAM2
