@@ -13,9 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
+from perceptio.decoding.engine import DecodingOptions
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, SegmentFound, TextDelta
 from perceptio.images import ImageError
-from perceptio.pipeline import Perceptio
+from perceptio.pipeline import Perceptio, _Batch
 from perceptio.tokens import Mode
 
 PROMPTS = ("hello", "Segment the small green cone.", "Where is the cube?", "Which point is nearer, A or B?")
@@ -261,3 +262,12 @@ def test_loading_twice_gives_the_same_answer(tiny: Perceptio, tiny_folder: Path,
     again = Perceptio.from_pretrained(str(tiny_folder), device="cpu")
     assert again.ask(portrait, PROMPTS[1]).trace.raw == tiny.ask(portrait, PROMPTS[1]).trace.raw
     assert not again.model.training
+
+
+def test_the_time_of_a_stage_inside_another_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 1.0, 3.0, 10.0])
+    monkeypatch.setattr("perceptio.pipeline.time.perf_counter", lambda: next(ticks))
+    batch = _Batch([], [], None, torch.zeros(0), DecodingOptions((), ()))
+    with batch.timed("generate"), batch.timed("masks"):
+        pass
+    assert batch.seconds == {"masks": 2.0, "generate": 8.0}

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from perceptio.data.opening import inspect_sample, open_sample
-from perceptio.data.schema import Point, Sample, SampleError, SampleTurn
+from perceptio.data.schema import ABSENT, Point, Sample, SampleError, SampleTurn
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.scenes.marks import draw_marks
 
@@ -41,6 +41,12 @@ def test_a_record_has_what_the_sample_says(sample: Sample, home: Path) -> None:
         np.testing.assert_array_equal(record.masks.resized(number, 64), resize_nearest(mask, 64))
     metres = np.array(Image.open(home / "a-depth.png")) / 1000
     np.testing.assert_array_equal(record.inverse_depth, inverse_depth_from_metric(metres))
+
+
+def test_an_object_that_is_not_there_needs_no_mask(sample: Sample, home: Path) -> None:
+    turn = SampleTurn("Segment the dog.", "There is no <p>dog</p>.", masks=(ABSENT,))
+    record = open_sample(replace(sample, turns=(turn,)), home, WHERE)
+    assert record.turns[0].referents == (ABSENT,)
 
 
 def test_points_are_drawn_as_marks_of_the_picture_they_are_in(sample: Sample, home: Path) -> None:

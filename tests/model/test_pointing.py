@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.packed import PackedBatch
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.pipeline import Perceptio
+from perceptio.segmentation.bridge import MaskPrediction
 from perceptio.tokens import Mode
 
 TURN = Turn("Where?", "Here are <p>both</p>.", "plural", referents=(1, 2))
@@ -87,6 +89,22 @@ def test_training_and_decoding_see_the_same_states_at_every_segment(plain: Perce
     places = packed.segments[:, 1]
     written = list(free.ids).count(plain.model.config.vocabulary.seg)
     torch.testing.assert_close(free.states, states[places[:written]], rtol=1e-3, atol=1e-4)
+
+
+def test_masks_are_drawn_from_the_projection_and_mark_nothing(
+    plain: Perceptio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    segment = plain.model.segment
+
+    def spy(states: torch.Tensor, cells: torch.Tensor, *rest: Any) -> MaskPrediction:
+        seen.append(cells)
+        return segment(states, cells, *rest)
+
+    monkeypatch.setattr(plain.model, "segment", spy)
+    answer = plain.ask(picture(), TURN.question, seg="on", depth="off")
+    assert len(seen) == answer.trace.raw.count("[SEG]") > 0
+    assert all(torch.equal(cells, torch.zeros(1, 64)) for cells in seen)
 
 
 def test_there_is_no_loss_for_pointing_and_the_others_train(plain: Perceptio) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -53,3 +55,22 @@ def test_a_parameter_without_a_gradient_stays() -> None:
     assert torch.equal(still, torch.ones(2, 2))
     assert not torch.equal(moved, torch.ones(2, 2))
     assert still not in optimizer.state
+
+
+def test_a_run_may_go_on_from_torchs_state() -> None:
+    torch.manual_seed(0)
+    parameters = [torch.nn.Parameter(torch.randn(4, 6)) for _ in range(2)]
+    torchs = torch.optim.Muon(parameters, **SETTINGS)
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter)
+    torchs.step()
+    others = [torch.nn.Parameter(parameter.detach().clone()) for parameter in parameters]
+    ours = StackedMuon(others, **SETTINGS)
+    ours.load_state_dict(copy.deepcopy(torchs.state_dict()))  # or the two would share it
+    for parameter, other in zip(parameters, others, strict=True):
+        parameter.grad = torch.randn_like(parameter)
+        other.grad = parameter.grad.clone()
+    torchs.step()
+    ours.step()
+    for parameter, other in zip(parameters, others, strict=True):
+        torch.testing.assert_close(other, parameter, rtol=0, atol=0.02 * 6**0.5 * 0.2 * 0.02)
