@@ -14,7 +14,7 @@ def test_perfect_map_has_no_error():
     depth = np.random.default_rng(0).uniform(0.5, 12, (20, 30)).astype(np.float32)
     inverse = 1 / depth.astype(np.float64)
     truth = (0.9 * (inverse - inverse.mean())).astype(np.float32)  # any scale and shift
-    found = depth_errors(truth, truth, depth)
+    found = depth_errors(truth, truth, depth, 12)
     assert found.mae == 0
     assert found.abs_rel == pytest.approx(0, abs=1e-5)
     assert found.delta == 1
@@ -23,7 +23,7 @@ def test_perfect_map_has_no_error():
 def test_errors_by_hand():
     depth = np.array([[1.0, 2.0], [4.0, 4.0]], np.float32)  # mean of 1 / z is 0.5: a flat map says 2 m everywhere
     flat, truth = np.zeros((2, 2), np.float32), np.array([[1.0, -0.5], [-1.0, 0.5]], np.float32)
-    found = depth_errors(flat, truth, depth)
+    found = depth_errors(flat, truth, depth, 4)
     assert found.mae == pytest.approx(0.75)
     assert found.abs_rel == pytest.approx((1 + 0 + 0.5 + 0.5) / 4)
     assert found.delta == 0.25
@@ -33,19 +33,19 @@ def test_delta_counts_what_is_too_far_and_too_near_alike():
     # a flat map says 2 m everywhere: 1 / z has the mean 0.5
     inverse = np.array([[0.5 * 1.2, 0.5 * 0.8 + 0.01, 0.5 * 1.3, 0.5 * 0.7 - 0.01]])
     assert inverse.mean() == 0.5
-    found = depth_errors(np.zeros((1, 4), np.float32), np.zeros((1, 4), np.float32), 1 / inverse)
+    found = depth_errors(np.zeros((1, 4), np.float32), np.zeros((1, 4), np.float32), 1 / inverse, 3)
     # ratios 1.2, 1 / 0.82, 1.3 and 1 / 0.68
     assert found.delta == 0.5
 
 
-def test_points_beyond_a_kilometre_are_clipped():
+def test_points_beyond_the_farthest_are_clipped():
     prediction = np.array([[0.0, 1.0, 2.0, 3.0]], np.float32)
     inverse = np.array([[0.01, 0.01, 0.01, 1.0]])
     slope, offset = np.polyfit(prediction[0], inverse[0], 1)
     assert offset < 0  # the straight line would put the first point behind the camera
-    distances = [1000.0, *(1 / (slope * x + offset) for x in (1, 2, 3))]
+    distances = [150.0, *(1 / (slope * x + offset) for x in (1, 2, 3))]
     expected = np.mean([abs(z - truth) / truth for z, truth in zip(distances, 1 / inverse[0], strict=True)])
-    found = depth_errors(prediction, prediction, 1 / inverse)
+    found = depth_errors(prediction, prediction, 1 / inverse, 150.0)
     assert found.abs_rel == pytest.approx(expected, rel=1e-6)
     assert found.mae == 0
 

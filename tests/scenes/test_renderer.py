@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from perceptio.scenes.geometry import scene_triangles
+from perceptio.scenes.layout import FARTHEST
 from perceptio.scenes.renderer import RenderedScene, Renderer, RendererError
 from perceptio.scenes.world import Scene, sample_scene
 
@@ -79,7 +80,7 @@ def test_every_scene_has_finite_depth_and_labels_in_range(renderer):
             assert np.isfinite(rendered.depth).all()
             diagonal = np.linalg.norm([scene.room.width, scene.room.length, scene.room.height])
             assert rendered.depth.min() > 0.05
-            assert rendered.depth.max() < diagonal
+            assert rendered.depth.max() < diagonal <= FARTHEST
             assert rendered.ids.max() <= len(scene.objects)
             assert len(rendered.visible) == len(scene.objects)
             assert all(0 <= share <= 1 for share in rendered.visible)

@@ -78,8 +78,10 @@ def test_the_presence_loss_by_hand() -> None:
     masks = torch.zeros(3, 4, 4, dtype=torch.bool)
     masks[0, 1, 1] = True
     logits = torch.tensor([0.75, 1.5, -2.0])
-    expected = sum(math.log1p(math.exp(value)) for value in (-0.75, 1.5, -2.0)) / 3
-    assert float(presence_loss(logits, masks)) == pytest.approx(expected)
+    there, no_target, refused = (math.log1p(math.exp(value)) for value in (-0.75, 1.5, -2.0))
+    assert float(presence_loss(logits, masks)) == pytest.approx(0.75 * there + 0.25 * (no_target + refused) / 2)
+    assert float(presence_loss(logits[:1], masks[:1])) == pytest.approx(there)
+    assert float(presence_loss(logits[1:], masks[1:])) == pytest.approx((no_target + refused) / 2)
     nothing = torch.zeros(0, requires_grad=True)
     presence_loss(nothing, masks[:0]).backward()
     assert nothing.grad is not None

@@ -9,8 +9,6 @@ import numpy as np
 
 from perceptio.depth.alignment import aligned_errors
 
-_FARTHEST = 1000.0  # m; what alignment puts farther away is put here
-
 
 @dataclass(frozen=True)
 class DepthErrors:
@@ -21,15 +19,16 @@ class DepthErrors:
     delta: float  # share of pixels with max(d / z, z / d) < 1.25
 
 
-def depth_errors(prediction: np.ndarray, truth: np.ndarray, depth: np.ndarray) -> DepthErrors:
+def depth_errors(prediction: np.ndarray, truth: np.ndarray, depth: np.ndarray, farthest: float) -> DepthErrors:
     """Compare a predicted map with the truth.
 
     Args:
         prediction: (H, W) relative inverse depth in [-1, 1].
         truth: (H, W) the same of the teacher.
         depth: (H, W) exact z in metres.
+        farthest: in metres, that nothing in such pictures lies beyond; what alignment puts there is put at it.
     """
-    errors = aligned_errors(prediction, depth, _FARTHEST)
+    errors = aligned_errors(prediction, depth, farthest)
     return DepthErrors(mae=float(np.abs(prediction - truth).mean()), abs_rel=errors.abs_rel, delta=errors.deltas[0])
 
 

@@ -18,6 +18,7 @@ from perceptio.evaluation.samples import Outcome, Overlap, Sample, figures
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 from perceptio.scenes.language.scoring import is_correct
+from perceptio.scenes.layout import FARTHEST
 from perceptio.scenes.marks import MARKED_SIZE, choose_points
 from perceptio.scenes.record import scene_test_turns
 from perceptio.scenes.storage import SceneStore, StoredScene
@@ -51,7 +52,7 @@ class ScenesBenchmark:
         seed: of the questions: the same seed asks the same.
     """
 
-    protocol = "1"
+    protocol = "2"
 
     def __init__(
         self,
@@ -148,7 +149,7 @@ class ScenesBenchmark:
         outcomes: dict[str, Outcome] = {"depth map written": answer.depth is not None}
         predicted = answer.depth.array if answer.depth is not None else np.zeros_like(truth)
         if answer.depth is not None:
-            errors = depth_errors(predicted, truth, stored.depth)
+            errors = depth_errors(predicted, truth, stored.depth, FARTHEST)
             outcomes |= {
                 "depth MAE, normalised": float(errors.mae),
                 "depth AbsRel": float(errors.abs_rel),

@@ -13,6 +13,7 @@ from perceptio.depth.normalization import inverse_depth_from_metric, resize_near
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.evaluation.metrics import Mean, Share
 from perceptio.evaluation.report import Report
+from perceptio.scenes.layout import FARTHEST
 from perceptio.scenes.marks import MARKED_SIZE, choose_points
 from perceptio.scenes.storage import SceneStore
 
@@ -45,7 +46,7 @@ def report_tokenizer(
         counts += np.bincount(codes.cpu().numpy().ravel(), minlength=config.codes)
         decoded = torch.nn.functional.interpolate(tokenizer.decode(codes).float(), truth.shape, mode="bilinear")
         predicted = decoded[0, 0].clamp(-1, 1).cpu().numpy()
-        measured = depth_errors(predicted, truth, depth)
+        measured = depth_errors(predicted, truth, depth, FARTHEST)
         for name in ("mae", "abs_rel", "delta"):
             errors[name].add(getattr(measured, name))
         rng = np.random.default_rng((seed, index))

@@ -15,6 +15,8 @@ from .space import Space, View
 from .world import FLOORS, SPLITS, Camera, Light, Room, Scene, Vector
 
 FEWEST = 3  # objects a scene has at least
+_WIDTHS, _LENGTHS, _HEIGHTS = (5.0, 8.5), (5.5, 9.0), (2.7, 4.0)  # of rooms, in metres
+FARTHEST = math.hypot(_WIDTHS[1], _LENGTHS[1], _HEIGHTS[1])  # metres from one corner of the largest room to the other
 
 
 def draw_scene(seed: int, split: str) -> Scene:
@@ -47,9 +49,9 @@ def _draw_room(rng: random.Random) -> Room:
     else:
         floor_rgb = _tone(rng, 0.42, 0.80, 0.06)
     return Room(
-        width=rng.uniform(5.0, 8.5),
-        length=rng.uniform(5.5, 9.0),
-        height=rng.uniform(2.7, 4.0),
+        width=rng.uniform(*_WIDTHS),
+        length=rng.uniform(*_LENGTHS),
+        height=rng.uniform(*_HEIGHTS),
         floor=floor,
         floor_rgb=floor_rgb,
         wall_rgb=_tone(rng, 0.50, 0.80, 0.09),

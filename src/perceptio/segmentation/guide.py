@@ -18,6 +18,8 @@ from transformers import Sam2Model
 from perceptio.segmentation.projector import click_embeddings
 from perceptio.segmentation.rounds import as_shares
 
+ABSENT_SHARE = 0.25  # of the loss that says what is there
+
 
 @torch.no_grad()
 def click_points(masks: Tensor) -> Tensor:
@@ -57,16 +59,22 @@ def prompt_loss(sam: Sam2Model, prompts: Tensor, masks: Tensor) -> Tensor:
 def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Cross-entropy of whether objects are there, see `SegmentationProjector.presence_logits`.
 
+    Absent objects make up `ABSENT_SHARE` of it however few of them the questions name: counted alike, a dozen present
+    ones for each of them would set the threshold where hardly anything is refused.
+
     Args:
         logits: (M,).
         masks: (M, S, S) bool; an empty one is an absent object.
 
     Returns:
-        () float32, the mean over masks; 0 (with a gradient path) where M = 0.
+        () float32, the weighted mean of the mean over present and that over absent objects, one of them alone where
+        the other has none; 0 (with a gradient path) where M = 0.
     """
-    present = masks.flatten(1).any(1).to(logits.dtype)
-    losses = F.binary_cross_entropy_with_logits(logits, present, reduction="sum")
-    return losses / max(len(masks), 1)
+    present = masks.flatten(1).any(1)
+    losses = F.binary_cross_entropy_with_logits(logits, present.to(logits.dtype), reduction="none")
+    counts = torch.stack([(~present).sum(), present.sum()]).clamp(min=1)
+    weights = losses.new_tensor([ABSENT_SHARE, 1 - ABSENT_SHARE])[present.long()] / counts[present.long()]
+    return (weights * losses).sum() / weights.sum().clamp(min=1e-9)
 
 
 def point_loss(logits: Tensor, covers: Tensor) -> Tensor:
