@@ -79,7 +79,7 @@ def test_the_presence_loss_by_hand() -> None:
     masks[0, 1, 1] = True
     logits = torch.tensor([0.75, 1.5, -2.0])
     there, no_target, refused = (math.log1p(math.exp(value)) for value in (-0.75, 1.5, -2.0))
-    assert float(presence_loss(logits, masks)) == pytest.approx(0.75 * there + 0.25 * (no_target + refused) / 2)
+    assert float(presence_loss(logits, masks)) == pytest.approx(5 / 6 * there + 1 / 6 * (no_target + refused) / 2)
     assert float(presence_loss(logits[:1], masks[:1])) == pytest.approx(there)
     assert float(presence_loss(logits[1:], masks[1:])) == pytest.approx((no_target + refused) / 2)
     nothing = torch.zeros(0, requires_grad=True)

@@ -18,7 +18,7 @@ from transformers import Sam2Model
 from perceptio.segmentation.projector import click_embeddings
 from perceptio.segmentation.rounds import as_shares
 
-ABSENT_SHARE = 0.25  # of the loss that says what is there
+ABSENT_SHARE = 1 / 6  # of the loss that says what is there
 
 
 @torch.no_grad()
