@@ -91,9 +91,7 @@ def test_training_and_decoding_see_the_same_states_at_every_segment(plain: Perce
     torch.testing.assert_close(free.states, states[places[:written]], rtol=1e-3, atol=1e-4)
 
 
-def test_masks_are_drawn_from_the_projection_and_mark_nothing(
-    plain: Perceptio, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_masks_are_drawn_without_pointing_anywhere(plain: Perceptio, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.Tensor] = []
     segment = plain.model.segment
 

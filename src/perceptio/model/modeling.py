@@ -21,12 +21,7 @@ from perceptio.model.misfits import refuse_misfits
 from perceptio.model.objectives import LossWeights
 from perceptio.model.packed import PackedBatch
 from perceptio.model.positions import positions_of_cells, visual_columns
-from perceptio.segmentation.bridge import (
-    ImageFeatures,
-    MaskPrediction,
-    decode_masks,
-    encode_image,
-)
+from perceptio.segmentation.bridge import ImageFeatures, MaskPrediction, decode_masks, encode_image
 from perceptio.segmentation.cache import FeatureCache
 from perceptio.segmentation.guide import point_loss, presence_loss, prompt_loss
 from perceptio.segmentation.losses import mask_loss

@@ -60,7 +60,7 @@ def presence_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Cross-entropy of whether objects are there, see `SegmentationProjector.presence_logits`.
 
     Absent objects make up `ABSENT_SHARE` of it however few of them the questions name: counted alike, a dozen present
-    ones for each of them would set the threshold where hardly anything is refused.
+    ones for each of them set the threshold where a third of what is absent is found (docs/experiments.md).
 
     Args:
         logits: (M,).
