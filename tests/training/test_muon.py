@@ -57,7 +57,8 @@ def test_a_parameter_without_a_gradient_stays() -> None:
     assert still not in optimizer.state
 
 
-def test_a_run_may_go_on_from_torchs_state() -> None:
+def test_a_run_may_go_on_from_torchs_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perceptio.training.muon.computes_bfloat16", lambda: True)  # as torch's does
     torch.manual_seed(0)
     parameters = [torch.nn.Parameter(torch.randn(4, 6)) for _ in range(2)]
     torchs = torch.optim.Muon(parameters, **SETTINGS)
@@ -73,4 +74,4 @@ def test_a_run_may_go_on_from_torchs_state() -> None:
     torchs.step()
     ours.step()
     for parameter, other in zip(parameters, others, strict=True):
-        torch.testing.assert_close(other, parameter, rtol=0, atol=0.02 * 6**0.5 * 0.2 * 0.02)
+        torch.testing.assert_close(other, parameter, rtol=0, atol=0.02 * 6**0.5 * 0.2 * 0.05)
