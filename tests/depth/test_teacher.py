@@ -53,6 +53,20 @@ def test_network_s_map_is_what_transformers_predicts(teacher, folder):
     assert np.corrcoef(raw.ravel(), found.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.parametrize(("width", "height"), [(2000, 10), (7, 600), (1, 1), (100, 1)])
+def test_strip_of_a_picture_is_read_as_a_square(teacher, folder, width, height):
+    """Kept to its shape it would be less than a patch wide, or tens of thousands of pixels long."""
+    image = picture(width, height)
+    found = teacher.inverse_depth(Picture(image=image))
+    assert found.shape == (height, width)
+    side = DPTImageProcessorPil.from_pretrained(folder).size["height"]
+    square = image.resize((side, side), Image.Resampling.BICUBIC)
+    expected = teacher.model(teacher._pixels(square)[None]).predicted_depth
+    torch.testing.assert_close(
+        teacher.model(teacher._pixels(image)[None]).predicted_depth, expected, atol=1e-3, rtol=0.01
+    )
+
+
 def test_network_is_repeatable_and_looks_at_the_picture(teacher):
     first, again, other = (teacher.inverse_depth(Picture(image=picture(60, 60, seed))) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)

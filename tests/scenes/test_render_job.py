@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -96,17 +95,20 @@ def test_damaged_meta_is_mended_without_rendering(whole, copy, content):
     assert times(copy / "shard-00000") == before
 
 
-def test_fewer_scenes_and_more_again(whole, copy):
-    fewer = job(copy, SHARD_SIZE)
-    assert len(fewer) == SHARD_SIZE
-    assert not (copy / "shard-00001").exists()
-    first = (whole.folder / "shard-00000" / "hash.txt").read_bytes()
-    assert fewer.meta.content_hash == hashlib.sha256(first).hexdigest()
-    one_more = job(copy, SHARD_SIZE + 1)
-    assert one_more[-1].scene == whole[SHARD_SIZE].scene
-    before = times(copy / "shard-00000")
-    assert job(copy).meta == whole.meta  # the short shard is drawn again in full
-    assert times(copy / "shard-00000") == before
+@pytest.mark.parametrize("count", [1, SHARD_SIZE - 1, SHARD_SIZE])
+def test_fewer_scenes_than_there_are_throw_nothing_away(whole, copy, count):
+    before = times(copy)
+    with pytest.raises(SceneStoreError, match=f"up to number {len(whole) - 1}, more than the {count} asked for"):
+        job(copy, count)
+    assert times(copy) == before
+
+
+def test_short_last_shard_of_a_smaller_job_is_drawn_in_full(whole, tmp_path):
+    short = job(tmp_path / "split", SHARD_SIZE - 1)
+    assert len(short) == SHARD_SIZE - 1
+    grown = job(tmp_path / "split")
+    assert grown.meta == whole.meta
+    assert grown.actual_hash == whole.meta.content_hash
 
 
 def test_other_settings_never_mix(copy):

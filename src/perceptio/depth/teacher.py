@@ -10,11 +10,13 @@ from typing import Protocol
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.nn import functional as F
 
 from perceptio.depth.normalization import inverse_depth_from_metric, normalize_inverse_depth
 from perceptio.files import reading_weights
 
+_LONGEST = 8  # times as long as wide, and a picture is stretched to a square: its short side would shrink to no patch
 _UNUSED = "neck.fusion_stage.layers.0.residual_layer1."  # the first fusion has nothing to add: weights may be absent
 
 
@@ -102,7 +104,7 @@ class DepthAnything:
         for number, picture in enumerate(pictures):
             if picture.image is None:
                 raise ValueError("a depth network needs the picture itself, not only its depth")
-            pixels.append(self.processor(images=picture.image, return_tensors="pt")["pixel_values"][0])
+            pixels.append(self._pixels(picture.image))
             sizes.append(picture.image.size)
             alike.setdefault(pixels[-1].shape, []).append(number)
         found: dict[int, np.ndarray] = {}
@@ -114,3 +116,9 @@ class DepthAnything:
                 resized = F.interpolate(each[None, None], (height, width), mode="bilinear")[0, 0]
                 found[number] = normalize_inverse_depth(resized.cpu().numpy())
         return [found[number] for number in range(len(pictures))]
+
+    def _pixels(self, image: Image.Image) -> Tensor:
+        """(3, h, w), what the network reads."""
+        keep = self.processor.keep_aspect_ratio and max(image.size) <= _LONGEST * min(image.size)
+        pixels: Tensor = self.processor(images=image, keep_aspect_ratio=keep, return_tensors="pt")["pixel_values"][0]
+        return pixels

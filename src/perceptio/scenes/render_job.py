@@ -52,7 +52,7 @@ def render_split(
 
     Raises:
         ValueError: for an unknown split, a size that cannot be, or fewer than one scene or worker.
-        SceneStoreError: if the folder holds scenes of other settings.
+        SceneStoreError: if the folder holds scenes of other settings, or more of them: they are not thrown away.
         OutputError: if the folder cannot be written.
         RendererError: where OpenGL is missing.
     """
@@ -71,7 +71,6 @@ def render_split(
         store = SceneStore(folder)
         if store.meta.count == count:
             return store
-    # a last shard that an earlier, smaller job left short is drawn again
     shards = range(-(-count // SHARD_SIZE))
     done = _full_shards(folder, count)
     (folder / META_FILE).unlink(missing_ok=True)
@@ -122,15 +121,24 @@ def _shard_length(shard: int, count: int) -> int:
 
 
 def _full_shards(folder: Path, count: int) -> set[int]:
-    """Shards that need not be rendered again; those of another length or beyond the count are removed."""
-    full = set()
+    """Shards that need not be rendered again; a last one that a smaller job left short is removed, to be drawn in full.
+
+    Raises:
+        SceneStoreError: if there are scenes beyond the count.
+    """
+    lengths = {}
     for shard in finished_shards(folder):
         with (shard_folder(folder, shard) / "scenes.jsonl").open() as lines:
-            length = sum(1 for _ in lines)
-        if length == _shard_length(shard, count):
-            full.add(shard)
-        else:
-            shutil.rmtree(shard_folder(folder, shard))
+            lengths[shard] = sum(1 for _ in lines)
+    held = max((shard * SHARD_SIZE + length for shard, length in lengths.items()), default=0)
+    if held > count:
+        raise SceneStoreError(
+            f"{folder} holds scenes up to number {held - 1}, more than the {count} asked for: "
+            "choose another folder, or ask for as many"
+        )
+    full = {shard for shard, length in lengths.items() if length == _shard_length(shard, count)}
+    for shard in lengths.keys() - full:
+        shutil.rmtree(shard_folder(folder, shard))
     return full
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from perceptio.data.adapters.registry import ADAPTERS, convert
 from perceptio.data.errors import DataError
@@ -73,3 +74,20 @@ def test_a_folder_of_somebody_else_is_not_replaced(tmp_path, data) -> None:
     with pytest.raises(DataError, match="no earlier conversion made it: give another name for the samples"):
         convert("depth", data, tmp_path / "out.jsonl")
     assert theirs.is_file()
+
+
+def test_made_files_of_another_name_are_not_replaced(tmp_path, data) -> None:
+    """out.jsonl and out.parquet would share a folder, and one of them would name files that are gone."""
+    pytest.importorskip("pyarrow")
+    (data / "depth" / "a.npy").unlink()
+    (data / "depth").rename(data / "inverse")
+    grey = np.linspace(1, 255, 600).reshape(20, 30).astype(np.uint8)
+    Image.fromarray(np.repeat(grey[..., None], 3, -1)).save(data / "inverse" / "a.png")
+    convert("depth", data, tmp_path / "out.jsonl")
+    made = sorted((tmp_path / "out-files").rglob("*"))
+    assert len(made) > 1
+    with pytest.raises(DataError, match=r"out-files holds what out\.jsonl names: give another name for the samples"):
+        convert("depth", data, tmp_path / "out.parquet")
+    assert sorted((tmp_path / "out-files").rglob("*")) == made
+    assert not (tmp_path / "out.parquet").exists()
+    convert("depth", data, tmp_path / "out.jsonl")  # its own it may replace

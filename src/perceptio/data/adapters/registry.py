@@ -14,7 +14,7 @@ from perceptio.data.refer import COLLECTIONS as REFER_COLLECTIONS
 from perceptio.data.schema import Sample, write_samples
 from perceptio.files import replacing_folder
 
-MARKER = ".made-by-perceptio"  # in a folder of made files, which the next conversion may replace
+MARKER = ".made-by-perceptio"  # in a folder of made files: whose they are; that one's next conversion may replace them
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def convert(
         scale: values of 16-bit metric depth per metre.
 
     Raises:
-        DataError: if there is no such data set, split or folder, files are missing or damaged, or nothing is left.
+        DataError: if there is no such data set, split or folder, files are missing or damaged, nothing is left, or
+            OUT-files is not this file's to replace.
         OutputError: if the system refuses to write.
     """
     if name not in ADAPTERS:
@@ -96,8 +97,12 @@ def convert(
     if out.is_dir():
         raise DataError(f"{out} is a folder: give the name of a file for the samples")
     files = out.with_name(f"{out.stem}-files")
-    if files.is_dir() and not (files / MARKER).is_file():
-        raise DataError(f"{files} is there, and no earlier conversion made it: give another name for the samples")
+    if files.is_dir():
+        if not (files / MARKER).is_file():
+            raise DataError(f"{files} is there, and no earlier conversion made it: give another name for the samples")
+        owner = (files / MARKER).read_text() or out.name
+        if owner != out.name:
+            raise DataError(f"{files} holds what {owner} names: give another name for the samples")
     totals = Conversion(0, 0, 0, {}, {}, files)
     with replacing_folder(files) as made:
         source = Source(
@@ -116,7 +121,7 @@ def convert(
             raise DataError(f"no sample of {name} is left: {reasons}")
     os.replace(files / out.name, out)
     if any(files.iterdir()):
-        (files / MARKER).touch()
+        (files / MARKER).write_text(out.name)
     else:
         files.rmdir()
         totals.files = None
