@@ -10,15 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from perceptio.data.packing import collate, pack_record
+from perceptio.data.packing import PackedRow, collate, pack_record
 from perceptio.data.record import IdMap, Record, Turn
 from perceptio.model.packed import PackedBatch
 from perceptio.pipeline import Perceptio
 from perceptio.segmentation.bridge import MaskPrediction
+from perceptio.segmentation.rounds import cell_cover
 
 
 @pytest.fixture
-def packed(tiny: Perceptio) -> PackedBatch:
+def row(tiny: Perceptio) -> PackedRow:
     """One `[SEG]` and words, then two and a depth span, then three of one phrase."""
     ids = np.zeros((64, 64), np.uint8)
     ids[8:30, 8:30] = 1
@@ -32,8 +33,16 @@ def packed(tiny: Perceptio) -> PackedBatch:
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
     item = Record("test/0", picture, turns, IdMap(ids), np.linspace(-1, 1, 4096, dtype=np.float32).reshape(64, 64))
-    row = pack_record(item, tiny.processor, tiny.model.config.vocabulary, rng, depth_size=32)
-    return PackedBatch(**collate([row], tiny.processor.tokenizer.pad_token_id))
+    return pack_record(item, tiny.processor, tiny.model.config.vocabulary, rng, depth_size=32)
+
+
+@pytest.fixture
+def packed(tiny: Perceptio, row: PackedRow) -> PackedBatch:
+    return batch_of(tiny, row)
+
+
+def batch_of(tiny: Perceptio, *rows: PackedRow) -> PackedBatch:
+    return PackedBatch(**collate(rows, tiny.processor.tokenizer.pad_token_id))
 
 
 @torch.no_grad()
@@ -105,6 +114,41 @@ def test_what_is_drawn_is_marked_and_so_is_the_cell_that_is_pointed_at(tiny: Per
     expected[:, 0] = torch.tensor([0.5, 0.0, 1.0])
     torch.testing.assert_close(marked, expected)
     assert torch.equal(tiny.model.mark(before, torch.zeros(3, 64), None), before)  # nothing stands out
+
+
+@torch.no_grad()
+def test_a_list_that_is_drawn_rightly_marks_what_training_marks(tiny: Perceptio, packed: PackedBatch) -> None:
+    found = tiny.model._rounds(packed)
+    marked = torch.zeros(1, 64)
+    for which in (3, 4, 5):
+        torch.testing.assert_close(found.marked[which], marked[0])
+        mask = packed.masks[which, None].float()
+        inside = torch.nn.functional.one_hot(cell_cover(mask, 64).argmax(-1), 64) * 50.0
+        marked = tiny.model.mark(marked, inside, MaskPrediction(mask * 2 - 1, torch.ones(1), torch.ones(1)))
+        torch.testing.assert_close(found.marked_after[which], marked[0])
+    assert int((marked == 1).sum()) > 6
+
+
+@torch.no_grad()
+def test_rows_of_a_batch_know_nothing_of_each_other(tiny: Perceptio, row: PackedRow) -> None:
+    rng = np.random.default_rng(1)
+    ids = np.zeros((64, 64), np.uint8)
+    ids[30:60, 4:30], ids[2:20, 10:50] = 1, 2
+    picture = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    depth = np.linspace(1, -1, 4096, dtype=np.float32).reshape(64, 64)
+    turns = (Turn("Segment both balls.", "Here are <p>both balls</p>.", "plural", referents=(1, 2)),)
+    item = Record("test/1", picture, turns, IdMap(ids), depth)
+    other = pack_record(item, tiny.processor, tiny.model.config.vocabulary, rng, depth_size=32)
+
+    def looked_for(*rows: PackedRow) -> tuple[Tensor, Tensor]:
+        batch = batch_of(tiny, *rows)
+        found = tiny.model._rounds(batch)
+        return tiny.model._next_losses(batch, tiny.model._read(batch), found)[0], found.marked_after
+
+    alone = [looked_for(row), looked_for(other)]
+    assert [len(more) for more, _ in alone] == [6, 2]
+    for together, apart in zip(looked_for(row, other), zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(together, torch.cat(apart), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
