@@ -8,7 +8,7 @@ export HF_HUB_OFFLINE := 1
 .PHONY: demo test test-all lint clean gl
 
 DEMO_IMAGE := src/perceptio/assets/sample.png
-DEMO_PROMPT := Which is nearer, the yellow cylinder or the green pyramid?
+DEMO_PROMPT := Which is nearer, the brown pyramid or the green pyramid?
 
 # Image and question in; the answer, its masks and its depth map out, from the shipped nano model.
 demo: $(STAMP)

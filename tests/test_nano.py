@@ -32,7 +32,7 @@ def test_it_ships_within_25_megabytes_in_bfloat16() -> None:
 
 def test_it_writes_masks_depth_and_an_answer_about_the_sample(nano: Perceptio) -> None:
     answer = nano.ask(
-        ASSETS / "sample.png", "Which is nearer, the yellow cylinder or the green pyramid?", seg="on", depth="on"
+        ASSETS / "sample.png", "Which is nearer, the brown pyramid or the green pyramid?", seg="on", depth="on"
     )
     assert answer.text
     assert answer.masks
