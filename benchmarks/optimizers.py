@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from perceptio.training.dense import VisionPretraining, dense_sample
 from perceptio.training.optimizer import MatrixOptimizer
-from perceptio.training.recipe import Recipe, load_recipe
+from perceptio.training.recipe import Recipe, read_recipe
 from perceptio.training.stages import Run
 
 MEAN_OVER = 50  # last steps whose figures are averaged
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--muon", type=float, nargs="+", default=[2e-3, 5e-3], help="rates to try")
     options = parser.parse_args()
-    recipe = load_recipe(options.recipe)
+    recipe = read_recipe(options.recipe, Recipe)
     run = Run(recipe, options.run, options.scenes)
     print("| optimiser | " + " | ".join(SHOWN) + " | seconds |")
     print("|---|" + "---:|" * (len(SHOWN) + 1))

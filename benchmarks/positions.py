@@ -18,7 +18,7 @@ import torch
 
 from perceptio.model.configuration import DepthPositions
 from perceptio.scenes.record import Mixture
-from perceptio.training.recipe import Recipe, load_recipe
+from perceptio.training.recipe import Recipe, read_recipe
 from perceptio.training.stages import Run
 
 EARLIER = ("tokenizer", "words")
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     options = parser.parse_args()
 
-    recipe = load_recipe(options.recipe)
+    recipe = read_recipe(options.recipe, Recipe)
     depth_alone = Mixture(**{name: float(name == "depth") for name in asdict(Mixture())})
     stage = replace(
         recipe.joint,

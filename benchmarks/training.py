@@ -219,9 +219,9 @@ def train_plain(
     model: PerceptioForConditionalGeneration, rows: Rows, padding: int, recipe: FinetuneRecipe, folder: Path
 ) -> None:
     """As somebody would who has Trainer and peft."""
-    for part in model.modules():
-        if isinstance(part, BaseTunerLayer):
-            part.cast_input_dtype_enabled = True  # peft's default
+    tuned: list[Any] = [part for part in model.modules() if isinstance(part, BaseTunerLayer)]
+    for layer in tuned:
+        layer.cast_input_dtype_enabled = True  # peft's default
     plan, stage = recipe.tuning, as_stage(recipe.tuning, 1, 1)
 
     def stack(items: Sequence[tuple[int, PackedRow]]) -> dict[str, Tensor]:
