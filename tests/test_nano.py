@@ -42,6 +42,13 @@ def test_it_writes_masks_depth_and_an_answer_about_the_sample(nano: Perceptio) -
     assert not answer.trace.malformed
 
 
+def test_the_line_that_ends_before_its_words_is_no_part_of_the_answer(nano: Perceptio) -> None:
+    answer = nano.ask(ASSETS / "sample.png", "Segment the brown pyramid.", seg="on", depth="off")
+    assert "[SEG]\n" in answer.trace.raw
+    assert answer.text
+    assert answer.text == answer.text.strip()
+
+
 def test_its_depth_is_better_than_none(nano: Perceptio) -> None:
     """The generated map must agree with the exact one in tendency, on scenes it never saw."""
     from perceptio.depth.normalization import inverse_depth_from_metric
