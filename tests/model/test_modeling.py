@@ -288,6 +288,22 @@ def test_rows_with_maps_and_rows_with_codes_share_a_batch(tiny: Perceptio) -> No
     assert written[1].tolist() == list(codes)
 
 
+def test_codes_that_the_model_wrote_are_read_and_the_true_ones_taught(tiny: Perceptio) -> None:
+    true, own = ((code,) * tiny.model.config.vocabulary.tokens_per_map for code in (3, 5))
+    kinds = {"mixed": (true, own), "true": (true, None), "own": (own, None)}
+    batches = {
+        name: PackedBatch(**batch_of(tiny, replace(record(), codes=taught, own_codes=read), record()))
+        for name, (taught, read) in kinds.items()
+    }
+    with torch.no_grad():
+        codes = {name: tiny.model._write_codes(packed) for name, packed in batches.items()}
+    assert torch.equal(codes["mixed"], codes["true"])
+    assert torch.equal(batches["mixed"].targets, batches["true"].targets)
+    assert torch.equal(batches["mixed"].input_ids, batches["own"].input_ids)
+    assert not torch.equal(batches["own"].input_ids, batches["true"].input_ids)
+    assert torch.equal(batches["own"].input_ids[1], batches["true"].input_ids[1])  # the row beside it reads its map
+
+
 def test_spans_that_are_not_supervised_have_no_loss(tiny: Perceptio) -> None:
     turn = replace(TURNS[1], supervise=("text",))
     losses = tiny.model(**batch_of(tiny, record((turn,))))["losses"]

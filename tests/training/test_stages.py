@@ -39,7 +39,8 @@ RECIPE = Recipe(
         losses=LossWeights(bce=0, dice=0, score=0, object=0),
     ),
     joint=JointStage(
-        steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3, dense=0.5
+        steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3, dense=0.5,
+        own_depth=0.5,
     ),
     finish=JointStage(
         steps=2, batch=2, warmup=0, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3, tower_rate=0.0
@@ -60,6 +61,22 @@ def test_a_frozen_tower_is_not_taught(finished: Path, tiny: Perceptio, tmp_path:
     with pytest.raises(ValueError, match=r"dense 0\.5 teaches the vision tower, which tower_rate 0 freezes"):
         train_on_questions(tiny.model, tiny.processor, stage, store, store, tmp_path, seed=0)
     assert not list(tmp_path.iterdir())
+
+
+def test_own_depth_is_a_share(finished: Path, tiny: Perceptio, tmp_path: Path) -> None:
+    store = SceneStore(finished / "scenes" / "val")
+    with pytest.raises(ValueError, match=r"own_depth is a share of the scenes, from 0 to 1, not 1\.5"):
+        train_on_questions(
+            tiny.model, tiny.processor, replace(RECIPE.joint, own_depth=1.5), store, store, tmp_path, seed=0
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_half_of_the_scenes_have_depth_codes_of_the_models_own(finished: Path) -> None:
+    (path,) = (finished / "joint" / "own-depth").iterdir()
+    stored = load_file(path)
+    assert stored["scenes"].shape == (2,)  # of the four that two steps of two visit
+    assert stored["codes"].shape == (2, 16)
 
 
 def test_the_exported_folder_is_a_model_that_answers(finished: Path) -> None:

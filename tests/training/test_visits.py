@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perceptio.training.visits import Visits
+from perceptio.training.visits import Visits, pass_order
 
 
 def sample(index: int, rng: np.random.Generator) -> tuple[int, int]:
@@ -34,3 +34,9 @@ def test_an_item_is_drawn_afresh_in_each_pass_and_for_each_seed() -> None:
 def test_no_items_is_an_error() -> None:
     with pytest.raises(ValueError, match="empty"):
         Visits(sample, 0, 10, 0)
+
+
+def test_the_order_of_a_pass_is_known_before_it_starts() -> None:
+    visits = Visits(sample, items=10, visits=17, seed=4)
+    seen = [visits[k][0] for k in range(17)]
+    assert seen == [*pass_order(10, 4, 0), *pass_order(10, 4, 1)[:7]]

@@ -78,6 +78,7 @@ class PackedRow:
 
     depth_map: np.ndarray  # (S, S) float32; zeros where the record has none
     codes: np.ndarray  # (N,) int64; -1 where the model is to encode the map
+    own_codes: np.ndarray  # (N,) int64 read in their place; -1 where the taught codes are read
     pixel_values: Tensor  # (tiles, 3, side, side)
     sam_pixel_values: Tensor  # (3, S', S')
     input_ids: list[int] = field(default_factory=list)
@@ -153,7 +154,7 @@ def pack_record(
     image = Image.fromarray(record.image)
     tiles = processor.tiles(image)
     values, sam_values = processor.pixels([image])
-    row = PackedRow(*_depth(record, depth_size, vocabulary), values, sam_values[0])
+    row = PackedRow(*_depth(record, depth_size, vocabulary), _own_codes(record, vocabulary), values, sam_values[0])
     prefix = processor.prefix_ids(tiles)
     _extend(row, prefix, branch=0, start=0)
     side = processor.sam_image_size
@@ -207,6 +208,14 @@ def _depth(record: Record, size: int, vocabulary: SpatialVocabulary) -> tuple[np
     if record.inverse_depth is None:
         return np.zeros((size, size), np.float32), codes
     return resize_nearest(record.inverse_depth, size), codes
+
+
+def _own_codes(record: Record, vocabulary: SpatialVocabulary) -> np.ndarray:
+    """(N,) int64, as in `PackedRow`."""
+    count = vocabulary.tokens_per_map
+    codes = np.full(count, -1) if record.own_codes is None else np.array(record.own_codes, np.int64)
+    assert len(codes) == count
+    return codes
 
 
 def _mask(record: Record, referent: int, side: int) -> np.ndarray:
@@ -338,6 +347,7 @@ def collate(rows: Sequence[PackedRow], padding: int) -> dict[str, Tensor]:
         "alike": torch.tensor([alike for row in rows for alike in row.alike], dtype=torch.bool),
         "depth_maps": torch.stack([torch.from_numpy(row.depth_map) for row in rows])[:, None],
         "codes": torch.from_numpy(np.stack([row.codes for row in rows])),
+        "own_codes": torch.from_numpy(np.stack([row.own_codes for row in rows])),
         "pixel_values": torch.cat([row.pixel_values for row in rows]),
         "sam_pixel_values": torch.stack([row.sam_pixel_values for row in rows]),
     }

@@ -82,3 +82,4 @@ class Record:
     inverse_depth: np.ndarray | None = None  # (h, w) float32 in [-1, 1], larger is nearer
     marks: tuple[Mark, ...] = ()  # points drawn into the picture
     codes: tuple[int, ...] | None = None  # the depth map in the tokenizer's codes, where they take its place
+    own_codes: tuple[int, ...] | None = None  # what the model wrote, where answers read that and not the truth

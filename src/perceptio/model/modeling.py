@@ -219,7 +219,8 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
     def _write_codes(self, packed: PackedBatch) -> Tensor:
         """Fill the code positions of inputs and taught targets with the given codes, or with those of the maps.
 
-        Where codes are given, the map becomes what they decode to. Returns (R, N).
+        Where codes are given, the map becomes what they decode to. Where the model's own codes are given, they are the
+        inputs: what comes after a mistake is taught too (Ross et al., DAgger, AISTATS 2011). Returns (R, N).
         """
         rows_R, starts_R = packed.spans.unbind(1)
         length = self.config.depth.tokens_per_map
@@ -239,7 +240,8 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         positions_RN = starts_R[:, None] + torch.arange(length, device=starts_R.device)
         packed.input_ids = packed.input_ids.clone()
         packed.targets = packed.targets.clone()
-        packed.input_ids[rows_R[:, None], positions_RN + 1] = ids_K[codes_RN]
+        own_RN = packed.own_codes[rows_R]
+        packed.input_ids[rows_R[:, None], positions_RN + 1] = ids_K[torch.where(own_RN >= 0, own_RN, codes_RN)]
         taught_R = packed.targets[rows_R, starts_R] != -100
         packed.targets[rows_R[taught_R, None], positions_RN[taught_R]] = ids_K[codes_RN[taught_R]]
         return codes_RN

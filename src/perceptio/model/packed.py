@@ -28,5 +28,6 @@ class PackedBatch:
     gazes: Tensor  # (L, 4) int64, a guide, a row, a position, and the position that it is to look at
     depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
     codes: Tensor  # (B, N) int64, depth codes that take the map's place, -1 where the map is to be encoded
+    own_codes: Tensor  # (B, N) int64, codes that are read in place of the taught ones, -1 where those are read
     pixel_values: Tensor  # (tiles, 3, side, side) of all pictures in order, for the vision tower
     sam_pixel_values: Tensor  # (B, 3, side', side') for SAM2

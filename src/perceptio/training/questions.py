@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from perceptio.scenes.record import build_record
 from perceptio.scenes.storage import SceneStore
 from perceptio.training.cotraining import HEAD_FILE, CotrainedPerceptio, with_targets
 from perceptio.training.dense import dense_targets
+from perceptio.training.own_depth import OwnDepth, write_own_depth
 from perceptio.training.parts import save_part
 from perceptio.training.recipe import JointStage
 from perceptio.training.trainer import train_stage
-from perceptio.training.visits import Visits
+from perceptio.training.visits import Visits, pass_order
 
 Sample = tuple[PackedRow, dict[str, Tensor]]
 
@@ -52,24 +54,31 @@ def train_on_questions(
         head: file of the dense head that an earlier stage left, see `CotrainedPerceptio`.
 
     Raises:
-        ValueError: if the vision tower is frozen, and yet to be taught dense targets.
+        ValueError: if the vision tower is frozen, and yet to be taught dense targets, or `own_depth` is no share.
     """
     if stage.dense and not stage.tower_rate:
         raise ValueError(f"dense {stage.dense:g} teaches the vision tower, which tower_rate 0 freezes: set one of them")
+    if not 0 <= stage.own_depth <= 1:
+        raise ValueError(f"own_depth is a share of the scenes, from 0 to 1, not {stage.own_depth:g}")
     torch.manual_seed(seed)
     model.loss_weights = stage.losses
     trained = CotrainedPerceptio.around(model, stage.dense, head) if stage.dense else model
     if not stage.tower_rate:
         trained.vlm.model.vision_tower.requires_grad_(False)
     visits = stage.steps * stage.batch * stage.accumulate
+    own: OwnDepth = {}
+    if stage.own_depth:
+        seen = pass_order(len(train), seed, 0)[:visits]
+        chosen = np.random.default_rng(seed).permutation(seen)[: round(stage.own_depth * len(seen))]
+        own = write_own_depth(model, processor, train, chosen.tolist(), folder / "own-depth", seed)
     train_stage(
         trained,
-        Visits(_packer(train, stage, model, processor), len(train), visits, seed),
+        Visits(_packer(train, stage, model, processor, own), len(train), visits, seed),
         partial(_collate, padding=processor.tokenizer.pad_token_id),
         stage,
         folder,
         seed=seed,
-        validation=Visits(_packer(val, stage, model, processor), len(val), len(val), seed),
+        validation=Visits(_packer(val, stage, model, processor, {}), len(val), len(val), seed),
         evaluate_every=stage.evaluate_every,
         scales={
             "sam": stage.decoder_rate,
@@ -87,9 +96,21 @@ def train_on_questions(
 
 
 def _packer(
-    store: SceneStore, stage: JointStage, model: PerceptioForConditionalGeneration, processor: PerceptioProcessor
+    store: SceneStore,
+    stage: JointStage,
+    model: PerceptioForConditionalGeneration,
+    processor: PerceptioProcessor,
+    own: OwnDepth,
 ) -> Callable[[int, np.random.Generator], Sample]:
-    """What makes a sample: a packed sequence, and its picture's dense targets if they are wanted."""
+    """What makes a sample: a packed sequence, and its picture's dense targets if they are wanted.
+
+    Args:
+        store: scenes to ask about.
+        stage: how.
+        model: to be taught.
+        processor: of the model.
+        own: depth codes that the model wrote, of some of the scenes.
+    """
     config = model.config
     grid = 2 * math.isqrt(config.vlm.image_seq_length)  # patches along a side: pixel shuffle merges 2 x 2
 
@@ -97,7 +118,7 @@ def _packer(
         stored = store[index]
         record = build_record(stored, rng, questions=stage.questions, mixture=stage.mixture)
         row = pack_record(
-            record,
+            replace(record, own_codes=own.get(index)),
             processor,
             config.vocabulary,
             rng,

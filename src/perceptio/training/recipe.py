@@ -78,6 +78,7 @@ class JointStage(Stage):
     length: int = 0  # tokens of a sequence: questions that do not fit any more are not asked; 0: no limit
     dense: float = 0.0  # weight of the vision tower's dense targets, see `training.cotraining`
     explicit: float = 0.3  # share of questions that say which spans they want
+    own_depth: float = 0.0  # share of scenes whose answers read the depth codes that the model itself wrote
     mixture: Mixture = field(default_factory=Mixture)
     supervision: Supervision = field(default_factory=Supervision)
     losses: LossWeights = field(default_factory=LossWeights)

@@ -36,6 +36,11 @@ class Visits(Dataset[Item], Generic[Item]):
     def __getitem__(self, visit: int) -> Item:
         turn, place = divmod(visit, self.items)
         if self._order is None or self._order[0] != turn:
-            self._order = (turn, np.random.default_rng((self.seed, turn)).permutation(self.items))
+            self._order = (turn, pass_order(self.items, self.seed, turn))
         index = int(self._order[1][place])
         return self.make(index, np.random.default_rng((self.seed, turn, index)))
+
+
+def pass_order(items: int, seed: int, turn: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The order (items,) in which a pass goes through all items."""
+    return np.random.default_rng((seed, turn)).permutation(items)
