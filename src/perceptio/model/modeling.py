@@ -219,8 +219,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
     def _write_codes(self, packed: PackedBatch) -> Tensor:
         """Fill the code positions of inputs and taught targets with the given codes, or with those of the maps.
 
-        Where codes are given, the map becomes what they decode to. Where the model's own codes are given, they are the
-        inputs: what comes after a mistake is taught too (Ross et al., DAgger, AISTATS 2011). Returns (R, N).
+        Where codes are given, the map becomes what they decode to; the model's own are inputs only. Returns (R, N).
         """
         rows_R, starts_R = packed.spans.unbind(1)
         length = self.config.depth.tokens_per_map
