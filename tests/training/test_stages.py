@@ -63,15 +63,6 @@ def test_a_frozen_tower_is_not_taught(finished: Path, tiny: Perceptio, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
-def test_own_depth_is_a_share(finished: Path, tiny: Perceptio, tmp_path: Path) -> None:
-    store = SceneStore(finished / "scenes" / "val")
-    with pytest.raises(ValueError, match=r"own_depth is a share of the scenes, from 0 to 1, not 1\.5"):
-        train_on_questions(
-            tiny.model, tiny.processor, replace(RECIPE.joint, own_depth=1.5), store, store, tmp_path, seed=0
-        )
-    assert not list(tmp_path.iterdir())
-
-
 def test_half_of_the_scenes_have_depth_codes_of_the_models_own(finished: Path) -> None:
     (path,) = (finished / "joint" / "own-depth").iterdir()
     stored = load_file(path)

@@ -54,12 +54,10 @@ def train_on_questions(
         head: file of the dense head that an earlier stage left, see `CotrainedPerceptio`.
 
     Raises:
-        ValueError: if the vision tower is frozen, and yet to be taught dense targets, or `own_depth` is no share.
+        ValueError: if the vision tower is frozen, and yet to be taught dense targets, or a file of own depth codes is damaged.
     """
     if stage.dense and not stage.tower_rate:
         raise ValueError(f"dense {stage.dense:g} teaches the vision tower, which tower_rate 0 freezes: set one of them")
-    if not 0 <= stage.own_depth <= 1:
-        raise ValueError(f"own_depth is a share of the scenes, from 0 to 1, not {stage.own_depth:g}")
     torch.manual_seed(seed)
     model.loss_weights = stage.losses
     trained = CotrainedPerceptio.around(model, stage.dense, head) if stage.dense else model

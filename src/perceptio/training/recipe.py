@@ -88,6 +88,10 @@ class JointStage(Stage):
     head_rate: float = 1.0  # likewise for the language model's head, where it is not the embeddings
     evaluate_every: int = 400  # steps between losses on the val split
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.own_depth <= 1:
+            raise ValueError(f"own_depth is a share of the scenes, from 0 to 1, not {self.own_depth:g}")
+
 
 @dataclass(frozen=True)
 class Recipe:
