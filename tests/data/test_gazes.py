@@ -130,6 +130,15 @@ def test_a_conclusion_looks_at_the_end_of_its_clause_then_at_its_words() -> None
     assert repeated("?", phrases, "A", "choice") == [("A", "7")]
 
 
+def test_a_total_looks_at_the_last_number_of_its_list() -> None:
+    answer = "There are <p>cube 1</p>, <p>cube 2</p>, <p>ring 1</p>; 2 cubes and 1 ring, so yes."
+    turn = Turn("?", answer, "comparison")
+    here = [(index + 1, source) for index, source, _ in words_repeated(turn, letters(answer), letters("?"))]
+    assert here == [(answer.index("2 cubes"), answer.index("2</p>")), (answer.index("1 ring"), answer.rindex("1</p>"))]
+    assert repeated("?", "<p>cube 1</p>, <p>cube 2</p>; 3 cubes, 2 cubesters and 2.", "") == []
+    assert repeated("?", "<p>Cube 12</p>; so 12 cube.", "") == [("12", "12")]
+
+
 def test_an_article_is_no_letter() -> None:
     assert repeated("Which?\nA. cat\nB. dog", "A cat is here. Option A.", "A") == [("A", "t")]
 

@@ -129,18 +129,27 @@ def test_segments_spans_and_masks_are_where_they_say(tiny: Perceptio, order: Ord
     assert shares == pytest.approx([(34 / 64) ** 2, (20 / 64) ** 2], abs=0.02)
 
 
-def test_what_one_phrase_names_comes_in_any_order_and_is_said_to_be_alike(tiny: Perceptio) -> None:
+def test_what_one_phrase_names_comes_in_any_order_and_is_one_group(tiny: Perceptio) -> None:
     listed = Turn("Segment all.", "Here are <p>all cubes</p>.", "plural", referents=(1, 2))
     apart = Turn("Segment both.", "Here are <p>a cube</p> and <p>a cone</p>.", "caption", referents=(1, 2))
     one = Turn("Segment the cube.", "Here is <p>the cube</p>.", "referring", referents=(2,))
     rows = [pack(tiny, record((listed, apart, one)), seed=seed) for seed in range(8)]
-    assert all(row.alike == [True, True, False, False, False] for row in rows)
+    assert all(row.groups == [0, 0, 0, 1, 0] for row in rows)
     partly = Turn("More cubes?", "There are <p>2 cubes and 0 cones</p>.", "comparison", referents=(1, 2, ABSENT))
-    assert pack(tiny, record((partly,))).alike == [False] * 3  # what is not there has its place
+    assert pack(tiny, record((partly,))).groups == [0, 1, 2]  # what is not there has its place
     orders = [[bool(mask[0, 0]) for mask in row.masks] for row in rows]  # whether each is the first object's
     assert {tuple(order[:2]) for order in orders} == {(True, False), (False, True)}
     assert all(order[2:] == [True, False, False] for order in orders)
-    assert collate(rows[:2], padding=0)["alike"].tolist() == [True, True, False, False, False] * 2
+    assert collate(rows[:2], padding=0)["groups"].tolist() == [0, 0, 0, 1, 0] * 2
+
+
+def test_what_numbers_alone_tell_apart_comes_in_any_order_within_its_kind(tiny: Perceptio) -> None:
+    answer = "<p>cone 1</p>, <p>cube 1</p>, <p>cube 2</p>."
+    item = record((Turn("More?", answer, "comparison", referents=(2, 1, 2)),))
+    rows = [pack(tiny, item, seed=seed) for seed in range(8)]
+    assert all(row.groups == [0, 1, 1] for row in rows)
+    orders = {tuple(bool(mask[0, 0]) for mask in row.masks) for row in rows}
+    assert orders == {(False, True, False), (False, False, True)}
 
 
 def test_collating_pads_and_counts_answers_through_the_batch(tiny: Perceptio) -> None:

@@ -255,15 +255,21 @@ def test_existence_is_right_and_balanced(scenes):
 def test_comparisons_are_true_and_balanced(scenes):
     answers, counts = Counter(), 0
     for stored, turn in draw(scenes, questions.comparison):
-        text, phrases = extract_phrases(turn.answer)
+        text = extract_phrases(turn.answer)[0]
         pairs = pairs_of(stored)
         answers[turn.target] += 1
         assert text.endswith(f", so {turn.target}.")
-        if found := re.match(r"There (?:is|are) (\d) (.+) and (\d) (.+),", text):
-            groups = [sorted(select(found[k], pairs), key=lambda pair: pair[1].center[0]) for k in (2, 4)]
-            assert [len(group) for group in groups] == [int(found[1]), int(found[3])]
-            assert len(phrases) == 1
+        if found := re.fullmatch(r"There are (.+); (\d) (.+) and (\d) (.+), so (?:yes|no)\.", text):
+            groups = [sorted(select(found[k], pairs), key=lambda pair: pair[1].center[0]) for k in (3, 5)]
+            assert [len(group) for group in groups] == [int(found[2]), int(found[4])]
             assert (len(groups[0]) > len(groups[1])) == (turn.target == "yes")
+            kinds = [words.removesuffix("s") for words in (found[3], found[5])]
+            listed = [
+                item
+                for kind, group in zip(kinds, groups, strict=True)
+                for item in ([f"{kind} {number + 1}" for number in range(len(group))] or [f"no {kind}"])
+            ]
+            assert found[1] == ", ".join(listed)
             assert turn.referents == tuple(
                 index for group in groups for index in ([thing.index for thing, _ in group] or [ABSENT])
             )

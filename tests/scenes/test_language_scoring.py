@@ -84,4 +84,5 @@ def test_every_generated_answer_scores_as_right(scenes):
             if turn.task not in OPEN:
                 tasks.add(turn.task)
                 assert is_correct(turn, extract_phrases(turn.answer)[0]), turn
-    assert tasks == {"marks", "marks3", "marks4", "marks5", "marks_cell", *(set(TASKS) - OPEN)}
+    scored = set(TASKS) - OPEN - {"more"}  # a comparison
+    assert tasks == {"marks", "marks3", "marks4", "marks5", "marks_cell", *scored}

@@ -50,6 +50,10 @@ def test_a_base_makes_it_a_fine_tune(tmp_path: Path) -> None:
         ("name: x\njoint:\n  steps: many\n", "steps must be of type int, not 'many'"),
         ("name: x\njoint:\n  steps: 1.5\n", "steps must be of type int"),
         ("name: x\njoint:\n  bf16: 1\n", "bf16 must be of type bool"),
+        (
+            "name: x\njoint:\n  dense: 0.5\n  tower_rate: 0.0\n",
+            "joint: dense 0.5 teaches the vision tower, which tower_rate 0 freezes: set one of them",
+        ),
         ("name: x\njoint:\n  own_depth: 1.5\n", "joint: own_depth is a share of the scenes, from 0 to 1, not 1.5"),
         ("seed: 1\n", "name"),
         ("name: x\nbase: nano\n", "data"),

@@ -14,8 +14,6 @@ from safetensors.torch import load_file
 from perceptio.model.build import Sizes
 from perceptio.model.objectives import LossWeights
 from perceptio.pipeline import Perceptio
-from perceptio.scenes.storage import SceneStore
-from perceptio.training.questions import train_on_questions
 from perceptio.training.recipe import AlignStage, DepthPlan, JointStage, Recipe, ScenePlan, Stage
 from perceptio.training.stages import STAGES, Run
 
@@ -53,14 +51,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     Run(RECIPE, folder).run()
     return folder
-
-
-def test_a_frozen_tower_is_not_taught(finished: Path, tiny: Perceptio, tmp_path: Path) -> None:
-    stage = replace(RECIPE.finish, dense=0.5)
-    store = SceneStore(finished / "scenes" / "val")
-    with pytest.raises(ValueError, match=r"dense 0\.5 teaches the vision tower, which tower_rate 0 freezes"):
-        train_on_questions(tiny.model, tiny.processor, stage, store, store, tmp_path, seed=0)
-    assert not list(tmp_path.iterdir())
 
 
 def test_half_of_the_scenes_have_depth_codes_of_the_models_own(finished: Path) -> None:

@@ -25,6 +25,7 @@ Offsets = Sequence[tuple[int, int]]  # begin and end in a text of each token
 _SAID_OF_PHRASE = re.compile(r"<p>.*?</p>(?:[^<;,.]|(?<=\d),(?=\d))*")
 _PHRASE = re.compile(r"(?<=<p>).*?(?=</p>)")
 _CLAUSE = re.compile(r".*?\S(?=\s*[;.](?:\s|$))", re.DOTALL)  # from a word on
+_NUMBERED = re.compile(r"<p>([^<]*\S) (\d+)</p>")  # one of a list: "<p>cube 2</p>"
 _NEARNESS = re.compile(r"(?<!\d)(\d),(\d) (nearness \d)\d")
 
 
@@ -95,7 +96,8 @@ def depth_looked_at(turn: Turn, offsets: Offsets, tokens_per_map: int) -> Iterat
 
 
 def words_repeated(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tuple[int, int, bool]]:
-    """Words that were said before look there: phrases at the question, a conclusion at what it settles on.
+    """Words that were said before look there: phrases at the question, a total at the last number of its list, a
+    conclusion at what it settles on.
 
     The first word of a conclusion looks at the end of the clause that it comes from, be it of the answer or an option
     of the question: only there is known what the clause says of it. What is said twice in one place is left out: it is
@@ -113,7 +115,11 @@ def words_repeated(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tup
     if "text" not in turn.supervise:
         return
     taken: set[int] = set()
-    for index, source, in_answer in (*_phrases(turn, offsets, asked), *_conclusion(turn, offsets, asked)):
+    for index, source, in_answer in (
+        *_phrases(turn, offsets, asked),
+        *_totals(turn, offsets),
+        *_conclusion(turn, offsets, asked),
+    ):
         if index not in taken and not (in_answer and source >= index):  # what is predicted cannot be looked at
             taken.add(index)
             yield index - 1, source, in_answer
@@ -125,6 +131,15 @@ def _phrases(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tuple[int
         places = _places(phrase[0], turn.question, re.IGNORECASE)
         if len(places) == 1:
             yield from ((*pair, False) for pair in _aligned(offsets, phrase.span(), asked, places[0]))
+
+
+def _totals(turn: Turn, offsets: Offsets) -> Iterator[tuple[int, int, bool]]:
+    """Tokens of "2 cubes", and those of the number in "<p>cube 2</p>", the last of its kind."""
+    last = {found[1].lower(): found for found in _NUMBERED.finditer(turn.answer)}
+    for name, found in last.items():
+        said = re.compile(rf"(?<!\w){found[2]}(?= {re.escape(name)}s?(?!\w))").search(turn.answer, found.end())
+        if said:
+            yield from ((*pair, True) for pair in _aligned(offsets, said.span(), offsets, found.start(2)))
 
 
 def _conclusion(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tuple[int, int, bool]]:

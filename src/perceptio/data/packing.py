@@ -17,12 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 from perceptio.data.gazes import NOWHERE, depth_looked_at, marks_looked_at, objects_looked_at, words_repeated
+from perceptio.data.groups import groups_of, shuffled
 from perceptio.data.record import Record, Turn, telling
 from perceptio.data.schema import ABSENT, SPANS
 from perceptio.depth.normalization import resize_nearest
 from perceptio.model.guidance import DEPTH, SAID, SEEN
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.tokens import Mode, SpatialVocabulary, arrange, extract_phrases
+from perceptio.tokens import Mode, SpatialVocabulary, arrange
 
 IGNORED = -100
 
@@ -92,7 +93,7 @@ class PackedRow:
     segments: list[int] = field(default_factory=list)  # positions of [SEG]
     left_out: int = 0  # turns that did not fit
     masks: list[np.ndarray] = field(default_factory=list)  # by [SEG], (S', S') bool
-    alike: list[bool] = field(default_factory=list)  # by [SEG], whether one phrase names all objects of its answer
+    groups: list[int] = field(default_factory=list)  # by [SEG], equal within an answer for objects in no order
     gazes: list[tuple[int, int, int]] = field(default_factory=list)  # guide, a position, where it looks
 
 
@@ -162,9 +163,8 @@ def pack_record(
     visual = len(prefix) - prefix[::-1].index(processor.image_token_id) - grid**2  # where the whole picture begins
     for turn in record.turns:
         spans = choose_spans(turn, rng, explicit)
-        alike = _are_alike(turn)
-        if alike:  # in use the one that stands out most comes first
-            spans = replace(spans, referents=tuple(int(referent) for referent in rng.permutation(spans.referents)))
+        groups = groups_of(turn)[: len(spans.referents)]
+        spans = replace(spans, referents=shuffled(spans.referents, groups, rng))
         spans = supervision.restrict(spans)  # the same draws whatever is taught
         if spans.has_depth and record.inverse_depth is None and record.codes is None:
             raise ValueError(f"record {record.key} asks for depth but has no depth map")
@@ -187,14 +187,8 @@ def pack_record(
         for word, said, in_answer in words_repeated(turn, written.offsets, written.asked):
             row.gazes.append((SAID, first + word, (first if in_answer else question) + said))
         row.masks.extend(_mask(record, referent, side) for referent in spans.referents)
-        row.alike.extend([alike] * len(spans.referents))
+        row.groups.extend(groups[: len(spans.referents)])
     return row
-
-
-def _are_alike(turn: Turn) -> bool:
-    """Whether one phrase names several objects, all of them there, which then come in no order."""
-    several = len(turn.referents) > 1 and ABSENT not in turn.referents
-    return several and len(extract_phrases(turn.answer)[1]) == 1
 
 
 def _depth(record: Record, size: int, vocabulary: SpatialVocabulary) -> tuple[np.ndarray, np.ndarray]:
@@ -344,7 +338,7 @@ def collate(rows: Sequence[PackedRow], padding: int) -> dict[str, Tensor]:
             dtype=torch.int64,
         ).reshape(-1, 4),
         "masks": torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, side, side, dtype=torch.bool),
-        "alike": torch.tensor([alike for row in rows for alike in row.alike], dtype=torch.bool),
+        "groups": torch.tensor([group for row in rows for group in row.groups], dtype=torch.int64),
         "depth_maps": torch.stack([torch.from_numpy(row.depth_map) for row in rows])[:, None],
         "codes": torch.from_numpy(np.stack([row.codes for row in rows])),
         "own_codes": torch.from_numpy(np.stack([row.own_codes for row in rows])),

@@ -330,7 +330,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         """What is marked and what is left at each `[SEG]`."""
         rows_M, positions_M = packed.segments.unbind(1)
         answers_M = rows_M * packed.branch_ids.shape[1] + packed.branch_ids[rows_M, positions_M]
-        return rounds(packed.masks, self.config.vlm.image_seq_length, answers_M, packed.alike)
+        return rounds(packed.masks, self.config.vlm.image_seq_length, answers_M, packed.groups)
 
     def _sequence_losses(
         self, packed: PackedBatch, states_BTD: Tensor, codes_RN: Tensor, more_M: Tensor

@@ -24,7 +24,7 @@ class PackedBatch:
     spans: Tensor  # (R, 2) int64, row and position of each <DEPTH_START>
     segments: Tensor  # (M, 2) int64, row and position of each [SEG]
     masks: Tensor  # (M, H, W) bool
-    alike: Tensor  # (M,) bool, whether one phrase names all objects of its answer
+    groups: Tensor  # (M,) int64, equal within an answer for objects that come in no order
     gazes: Tensor  # (L, 4) int64, a guide, a row, a position, and the position that it is to look at
     depth_maps: Tensor  # (B, 1, S, S) float32 in [-1, 1]
     codes: Tensor  # (B, N) int64, depth codes that take the map's place, -1 where the map is to be encoded

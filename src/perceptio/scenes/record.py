@@ -31,9 +31,10 @@ TASKS: dict[str, Ask] = {
     "attribute": questions.attribute,
     "existence": questions.existence,
     "comparison": questions.comparison,
+    "more": questions.is_more,
     "choice": questions.choice,
 }
-UNSCORED = ("naming", "reading", "caption", "inventory")  # not in the test: part of others, no one answer, too long
+UNSCORED = ("naming", "reading", "caption", "inventory", "more")  # not in the test: part of others, or no one answer
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Mixture:
     attribute: float = 1.5
     existence: float = 1.0
     comparison: float = 1.5
+    more: float = 0.3
     choice: float = 1.5
 
 

@@ -2,8 +2,9 @@
 
 One phrase may name several objects ("<p>all cubes</p>"), each with a `[SEG]` of its own. To find the third of them is
 hard for a state, to find all of them is not: every one may point at any that is not marked yet, and cells that are
-marked count less (inhibition of return, as in visual search). Where each object has a phrase of its own, so has each
-`[SEG]`. [ours], measured in docs/experiments.md.
+marked count less (inhibition of return, as in visual search). So with objects that a list tells apart by number alone
+("<p>cube 1</p>, <p>cube 2</p>"). Where each object has a phrase of its own, so has each `[SEG]`. [ours], measured in
+docs/experiments.md.
 
 Shapes: M masks of (H, W), V visual tokens.
 """
@@ -23,7 +24,7 @@ class Rounds:
 
     own: Tensor  # by its own mask
     marked: Tensor  # by those before it in its answer
-    others: Tensor  # by those after it that its phrase names too: it might as well have pointed there
+    others: Tensor  # by those after it in its group: it might as well have pointed there
     following: Tensor  # by what the next may point at; nothing after the last
 
     def of(self, which: Tensor) -> Rounds:
@@ -41,25 +42,25 @@ class Rounds:
         return (self.own + self.marked).clamp(max=1)
 
 
-def rounds(masks: Tensor, cells: int, answers: Tensor, alike: Tensor) -> Rounds:
+def rounds(masks: Tensor, cells: int, answers: Tensor, groups: Tensor) -> Rounds:
     """What is marked and what is left at each `[SEG]`.
 
     Args:
         masks: (M, S, S) bool, those of an answer in the order of their `[SEG]`.
         cells: V, a square grid in raster order.
         answers: (M,) int64, the answer of each.
-        alike: (M,) bool, whether one phrase names all objects of the answer.
+        groups: (M,) int64, equal within an answer for objects that come in no order.
     """
     own = cell_cover(masks, cells)
     order = torch.arange(len(own), device=own.device)
     together = answers[:, None] == answers
     before, after = (together & (sign * order > sign * order[:, None]) for sign in (-1, 1))
-    next_one = after & (order == order[:, None] + 1)
+    follows = torch.cat([groups[1:], groups[-1:]])  # the group of the next; of an answer's last, nothing is after it
     return Rounds(
         own,
         marked=_union(before, own),
-        others=_union(after & alike[:, None], own),
-        following=_union(torch.where(alike[:, None], after, next_one), own),
+        others=_union(after & (groups == groups[:, None]), own),
+        following=_union(after & (groups == follows[:, None]), own),
     )
 
 

@@ -54,10 +54,8 @@ def train_on_questions(
         head: file of the dense head that an earlier stage left, see `CotrainedPerceptio`.
 
     Raises:
-        ValueError: if the vision tower is frozen, and yet to be taught dense targets; see also `write_own_depth`.
+        ValueError: see `write_own_depth`.
     """
-    if stage.dense and not stage.tower_rate:
-        raise ValueError(f"dense {stage.dense:g} teaches the vision tower, which tower_rate 0 freezes: set one of them")
     torch.manual_seed(seed)
     model.loss_weights = stage.losses
     trained = CotrainedPerceptio.around(model, stage.dense, head) if stage.dense else model

@@ -91,6 +91,10 @@ class JointStage(Stage):
     def __post_init__(self) -> None:
         if not 0 <= self.own_depth <= 1:
             raise ValueError(f"own_depth is a share of the scenes, from 0 to 1, not {self.own_depth:g}")
+        if self.dense and not self.tower_rate:
+            raise ValueError(
+                f"dense {self.dense:g} teaches the vision tower, which tower_rate 0 freezes: set one of them"
+            )
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def existence(facts: Facts, rng: np.random.Generator) -> Turn | None:
 def comparison(facts: Facts, rng: np.random.Generator) -> Turn | None:
     """Whether one object is left of, in front of or larger than another, or one kind more numerous than another."""
     if rng.random() < _MORE:
-        return _is_more(facts, rng)
+        return is_more(facts, rng)
     pair = _pair(facts, rng)
     if pair is None:
         return None
@@ -164,7 +164,8 @@ def comparison(facts: Facts, rng: np.random.Generator) -> Turn | None:
     )
 
 
-def _is_more(facts: Facts, rng: np.random.Generator) -> Turn | None:
+def is_more(facts: Facts, rng: np.random.Generator) -> Turn | None:
+    """Whether there are more objects of one kind than of another: they are named one by one, then both numbers."""
     name = ("shape", "color")[rng.integers(2)]
     kinds = [Kind(**{name: value}) for value in (SHAPES if name == "shape" else COLORS)]
     groups = [(kind, group) for kind in kinds if (group := facts.matches(kind)) is not None]
@@ -177,15 +178,21 @@ def _is_more(facts: Facts, rng: np.random.Generator) -> Turn | None:
     if len(many) == len(others):  # also when both are the same kind
         return None
     target = "yes" if len(many) > len(others) else "no"
-    verb = "is" if len(many) == 1 else "are"
     said = f"{len(many)} {first.words(len(many) != 1)} and {len(others)} {second.words(len(others) != 1)}"
     return Turn(
         question=wording.pick(wording.MORE, rng, x=first.words(plural=True), y=second.words(plural=True)),
-        answer=f"There {verb} <p>{said}</p>, so {target}.",
+        answer=f"There are {_one_by_one(first, many)}, {_one_by_one(second, others)}; {said}, so {target}.",
         task="comparison",
         referents=(*_indices(many), *_indices(others)),
         target=target,
     )
+
+
+def _one_by_one(kind: Kind, group: list[Thing]) -> str:
+    """Objects of a kind, told apart by number alone: which of them is the first does not matter."""
+    if not group:
+        return f"no <p>{kind.words()}</p>"
+    return ", ".join(f"<p>{kind.words()} {number}</p>" for number in range(1, len(group) + 1))
 
 
 def choice(facts: Facts, rng: np.random.Generator) -> Turn | None:
