@@ -21,7 +21,12 @@ from perceptio.data.schema import ABSENT
         ("There are <p>cube 1</p>, <p>cube 2</p>; 2 cubes.", (1, 2), [0, 0]),
         ("<p>cube 1</p>, <p>cube 2</p>, and <p>cube 3</p>, no <p>cone</p>.", (1, 2, 3, ABSENT), [0, 0, 0, 3]),
         ("<p>cube 1</p>, <p>cone 1</p>, <p>cone 2</p>.", (1, 2, 3), [0, 1, 1]),
-        ("<p>Cube 1</p> and <p>cube 2</p>.", (1, 2), [0, 1]),  # another word
+        ("<p>Cube 1</p> and <p>cube 2</p>.", (1, 2), [0, 0]),
+        ("<p>cube 1</p>, <p>cube 2</p>, <p>cube 1</p>, <p>cube 2</p>.", (1, 2, 3, 4), [0, 0, 2, 2]),
+        ("<p>player 10</p> and <p>player 7</p>.", (1, 2), [0, 1]),  # numbers that can be seen
+        ("<p>gate 3</p> and <p>gate 4</p>.", (1, 2), [0, 1]),
+        ("<p>1</p>, <p>2</p>.", (1, 2), [0, 1]),
+        ("<p>cube 1</p>, <p>cube 2</p>.", (1, ABSENT), [0, 1]),
         ("<p>cube 1</p> is left of <p>cube 2</p>.", (1, 2), [0, 1]),  # something is said of each
         ("<p>cube 1</p>, <p>cube 2</p> and <p>a cone</p>.", (1, 2), [0, 1]),  # it is not known which phrase is whose
     ],

@@ -228,6 +228,7 @@ def test_a_batch_without_masks_still_has_the_field(tiny: Perceptio) -> None:
     batch = collate([pack(tiny, record(TURNS[2:]))], padding=0)
     assert batch["masks"].shape[0] == 0
     assert batch["segments"].shape == (0, 2)
+    assert (batch["groups"].shape, batch["groups"].dtype) == ((0,), torch.int64)
 
 
 def test_the_telling_word_weighs_most_and_the_end_least(tiny: Perceptio) -> None:
@@ -246,7 +247,7 @@ def test_what_is_not_taught_is_not_written_and_the_questions_say_so(tiny: Percep
     full = pack(tiny, record(), explicit=0.5)
     for seg, depth in ((True, False), (False, True), (False, False)):
         row = pack(tiny, record(), explicit=0.5, supervision=Supervision(seg, depth))
-        assert len(row.segments) == len(row.masks) == (len(full.segments) if seg else 0)
+        assert len(row.segments) == len(row.masks) == len(row.groups) == (len(full.segments) if seg else 0)
         assert row.answer_has_span == ([has and depth for has in full.answer_has_span])
         said = tiny.processor.tokenizer.decode(row.input_ids)
         assert said.count("depth=off]") == len(TURNS) or depth

@@ -44,7 +44,7 @@ def test_letters(text, expected):
         ("existence", "Yes, there is a red cube.", "yes"),
         ("comparison", "no", "no"),
         ("comparison", "The cube at 3,4; the ring at 3,7. The first is to the left, so yes.", "yes"),
-        ("comparison", "There is 1 cube and 2 rings, so no.", "no"),
+        ("comparison", "There are cube 1, ring 1, ring 2; 1 cube and 2 rings, so no.", "no"),
         ("comparison", "Nothing like it", None),
         ("comparison", "There is so no cube", None),
         ("counting", "There are 3 red objects.", "3"),

@@ -90,7 +90,7 @@ SNAPSHOT = {
     "existence": ("Is an orange cube in the scene?", "No, there is no <p>orange cube</p>.", (ABSENT,), False, "no"),
     "comparison": (
         "Is the number of cubes larger than that of spheres?",
-        "There is <p>1 cube and 2 spheres</p>, so no.",
+        "There are <p>cube 1</p>, <p>sphere 1</p>, <p>sphere 2</p>; 1 cube and 2 spheres, so no.",
         (1, 2, 3),
         False,
         "no",

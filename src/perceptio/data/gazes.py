@@ -134,10 +134,11 @@ def _phrases(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tuple[int
 
 
 def _totals(turn: Turn, offsets: Offsets) -> Iterator[tuple[int, int, bool]]:
-    """Tokens of "2 cubes", and those of the number in "<p>cube 2</p>", the last of its kind."""
+    """Tokens of the number in "2 cubes", and those of that in "<p>cube 2</p>", the last of its kind."""
     last = {found[1].lower(): found for found in _NUMBERED.finditer(turn.answer)}
     for name, found in last.items():
-        said = re.compile(rf"(?<!\w){found[2]}(?= {re.escape(name)}s?(?!\w))").search(turn.answer, found.end())
+        total = re.compile(rf"(?<!\w){found[2]}(?= {re.escape(name)}s?(?!\w))", re.IGNORECASE)
+        said = total.search(turn.answer, found.end())
         if said:
             yield from ((*pair, True) for pair in _aligned(offsets, said.span(), offsets, found.start(2)))
 

@@ -163,7 +163,7 @@ def pack_record(
     visual = len(prefix) - prefix[::-1].index(processor.image_token_id) - grid**2  # where the whole picture begins
     for turn in record.turns:
         spans = choose_spans(turn, rng, explicit)
-        groups = groups_of(turn)[: len(spans.referents)]
+        groups = groups_of(turn) if spans.referents else []
         spans = replace(spans, referents=shuffled(spans.referents, groups, rng))
         spans = supervision.restrict(spans)  # the same draws whatever is taught
         if spans.has_depth and record.inverse_depth is None and record.codes is None:
@@ -187,7 +187,7 @@ def pack_record(
         for word, said, in_answer in words_repeated(turn, written.offsets, written.asked):
             row.gazes.append((SAID, first + word, (first if in_answer else question) + said))
         row.masks.extend(_mask(record, referent, side) for referent in spans.referents)
-        row.groups.extend(groups[: len(spans.referents)])
+        row.groups.extend(groups if spans.referents else [])
     return row
 
 

@@ -11,9 +11,9 @@ has found nothing. [ours], measured in docs/experiments.md.
 Whether another `[SEG]` follows is asked of the picture in the same way: a second query looks for what may come next,
 and how far its best cell stands out is added to the logit of the token. [ours], measured in docs/experiments.md.
 
-Both searches count what an answer has marked already for less, see `rounds`: one map of all that a phrase names serves
-every `[SEG]` of a list. How much less, each state says: one that looks for a part of what is marked may learn to let it
-be.
+Both searches count what an answer has marked already for less, see `rounds`: one map of all that a phrase names, or a
+numbered list holds, serves every `[SEG]` of it. How much less, each state says: one that looks for a part of what is
+marked may learn to let it be.
 
 After a `[SEG]` the model is told what it pointed at: the visual tokens there, which say where they are, too, half as
 loud as in the picture. As loud as a word they would drown in what the first layer adds. Of an absent object it is told
