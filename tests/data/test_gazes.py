@@ -130,13 +130,23 @@ def test_a_conclusion_looks_at_the_end_of_its_clause_then_at_its_words() -> None
     assert repeated("?", phrases, "A", "choice") == [("A", "7")]
 
 
-def test_a_total_looks_at_the_last_number_of_its_list() -> None:
-    answer = "There are <p>cube 1</p>, <p>cube 2</p>, <p>ring 1</p>; 2 cubes and 1 ring, so yes."
-    turn = Turn("?", answer, "comparison")
-    here = [(index + 1, source) for index, source, _ in words_repeated(turn, letters(answer), letters("?"))]
-    assert here == [(answer.index("2 cubes"), answer.index("2</p>")), (answer.index("1 ring"), answer.rindex("1</p>"))]
-    assert repeated("?", "<p>cube 1</p>, <p>cube 2</p>; 3 cubes, 2 cubesters and 2.", "") == []
-    assert repeated("?", "<p>Cube 12</p>; so 12 cube.", "") == [("12", "12")]
+def test_numbers_of_a_list_look_at_the_one_before_and_its_total_at_the_last() -> None:
+    answer = "There are <p>cube 1</p>, <p>cube 2</p>, <p>ring 1</p>, no <p>cone</p>; 2 cubes and 1 ring, so no."
+    turn = Turn("?", answer, "comparison", target="no")
+    here = {index + 1: source for index, source, _ in words_repeated(turn, letters(answer), letters("?"))}
+    first, second, ring = answer.index("1</p>"), answer.index("2</p>"), answer.rindex("1</p>")
+    assert here == {
+        first: first - 2,  # the end of its name
+        second: first,
+        ring: ring - 2,
+        answer.index("2 cubes"): second,
+        answer.index("1 ring"): ring,
+    }
+    assert repeated("?", "<p>Cube 12</p>; 3 cubes, 12 cubesters and 12 cubes.", "") == [("12", "12")]
+
+
+def test_a_yes_or_no_settles_on_nothing_that_was_said() -> None:
+    assert repeated("?", "It has no cube. So no.", "no") == []
 
 
 def test_an_article_is_no_letter() -> None:

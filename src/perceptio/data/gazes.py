@@ -96,8 +96,8 @@ def depth_looked_at(turn: Turn, offsets: Offsets, tokens_per_map: int) -> Iterat
 
 
 def words_repeated(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tuple[int, int, bool]]:
-    """Words that were said before look there: phrases at the question, a total at the last number of its list, a
-    conclusion at what it settles on.
+    """Words that were said before look there: phrases at the question, the numbers of a list at those before them, its
+    total at the last, a conclusion at what it settles on.
 
     The first word of a conclusion looks at the end of the clause that it comes from, be it of the answer or an option
     of the question: only there is known what the clause says of it. What is said twice in one place is left out: it is
@@ -117,6 +117,7 @@ def words_repeated(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tup
     taken: set[int] = set()
     for index, source, in_answer in (
         *_phrases(turn, offsets, asked),
+        *_numbers(turn, offsets),
         *_totals(turn, offsets),
         *_conclusion(turn, offsets, asked),
     ):
@@ -133,6 +134,18 @@ def _phrases(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tuple[int
             yield from ((*pair, False) for pair in _aligned(offsets, phrase.span(), asked, places[0]))
 
 
+def _numbers(turn: Turn, offsets: Offsets) -> Iterator[tuple[int, int, bool]]:
+    """The number in "<p>cube 2</p>", and that in "<p>cube 1</p>" before it; of a first one, the end of its name."""
+    before: dict[str, int] = {}
+    for found in _NUMBERED.finditer(turn.answer):
+        name, begin = found[1].lower(), found.start(2)
+        (index, *_) = _within(offsets, begin, found.end(2))
+        source = before.get(name) if int(found[2]) > 1 else next(_within(offsets, found.end(1) - 1, found.end(1)), None)
+        if source is not None:
+            yield index, source, True
+        before[name] = index
+
+
 def _totals(turn: Turn, offsets: Offsets) -> Iterator[tuple[int, int, bool]]:
     """Tokens of the number in "2 cubes", and those of that in "<p>cube 2</p>", the last of its kind."""
     last = {found[1].lower(): found for found in _NUMBERED.finditer(turn.answer)}
@@ -146,7 +159,7 @@ def _totals(turn: Turn, offsets: Offsets) -> Iterator[tuple[int, int, bool]]:
 def _conclusion(turn: Turn, offsets: Offsets, asked: Offsets) -> Iterator[tuple[int, int, bool]]:
     """Tokens of the word that scoring looks for, and those of the clause or option that it comes from."""
     concluded = telling(turn.answer, turn.target)
-    if concluded is None:
+    if concluded is None or turn.target in ("yes", "no"):  # which settle on nothing that was said
         return
     before = turn.answer[: concluded[0]]
     if len(turn.target) > 1:
