@@ -187,7 +187,7 @@ def pack_record(
         for word, said, in_answer in words_repeated(turn, written.offsets, written.asked):
             row.gazes.append((SAID, first + word, (first if in_answer else question) + said))
         row.masks.extend(_mask(record, referent, side) for referent in spans.referents)
-        row.groups.extend(groups if spans.referents else [])
+        row.groups.extend(groups if spans.referents else [])  # none where [SEG] is not taught
     return row
 
 
