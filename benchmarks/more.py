@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from perceptio import Perceptio
+from perceptio.cli.errors import reporting
 from perceptio.cli.options import Split, open_split
 from perceptio.data.record import Turn
 from perceptio.scenes.language.facts import Facts
@@ -43,6 +44,7 @@ def measure(model: Perceptio, store: SceneStore, count: int) -> list[tuple[bool,
     return rows
 
 
+@reporting()
 def main() -> None:
     """Print the shares of all questions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -17,6 +17,7 @@ import torch
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader, default_collate
 
+from perceptio.cli.errors import reporting
 from perceptio.training.dense import VisionPretraining, dense_sample
 from perceptio.training.optimizer import MatrixOptimizer
 from perceptio.training.recipe import Recipe, read_recipe
@@ -58,6 +59,7 @@ def train(run: Run, recipe: Recipe, steps: int, muon: float) -> tuple[dict[str, 
     return sums, time.perf_counter() - start
 
 
+@reporting()
 def main() -> None:
     """Print one row an optimiser."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from perceptio import Perceptio
+from perceptio.cli.errors import reporting
 from perceptio.data.packing import collate, pack_record
 from perceptio.data.record import Record
 from perceptio.model.packed import PackedBatch
@@ -61,6 +62,7 @@ def maps(model: Perceptio, store: SceneStore) -> dict[str, tuple[Tensor, Tensor]
     }
 
 
+@reporting()
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

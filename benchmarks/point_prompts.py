@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import Sam2Model
 
+from perceptio.cli.errors import reporting
 from perceptio.loading import load
 from perceptio.scenes.storage import SceneStore
 from perceptio.segmentation.config import build_sam, nano_sam_config
@@ -32,6 +33,7 @@ def sam_of(name: str) -> Sam2Model:
     return sam
 
 
+@reporting()
 def main() -> None:
     """Print the mean IoU of points and of boxes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from perceptio import Perceptio
+from perceptio.cli.errors import reporting
 from perceptio.cli.options import Split, open_split
 from perceptio.evaluation.metrics import MaskScore
 from perceptio.evaluation.samples import Overlap
@@ -61,6 +62,7 @@ def measure(model: Perceptio, store: SceneStore) -> str:
     )
 
 
+@reporting()
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -16,6 +16,7 @@ from typing import get_args
 
 import torch
 
+from perceptio.cli.errors import reporting
 from perceptio.model.configuration import DepthPositions
 from perceptio.scenes.record import Mixture
 from perceptio.training.recipe import Recipe, read_recipe
@@ -36,6 +37,7 @@ def train(recipe: Recipe, kind: DepthPositions, run: Path, scenes: Path, out: Pa
     Run(recipe, out, scenes).run(("joint",))
 
 
+@reporting()
 def main() -> None:
     """Print the cross-entropy of the codes by step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

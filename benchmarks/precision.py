@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim import Muon
 
 from perceptio import Perceptio
+from perceptio.cli.errors import reporting
 from perceptio.training.muon import StackedMuon
 from perceptio.training.optimizer import sort_parameters
 from perceptio.training.precision import computes_bfloat16
@@ -28,6 +29,7 @@ def seconds(action: Callable[[], object], times: int) -> float:
     return (time.perf_counter() - start) / times
 
 
+@reporting()
 def main() -> None:
     """Print both ratios and what training would choose."""
     rates = {}

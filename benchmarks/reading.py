@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from perceptio import Perceptio
+from perceptio.cli.errors import reporting
 from perceptio.cli.options import Split, open_split
 from perceptio.data.record import Turn
 from perceptio.scenes.language.scoring import extract_choice, is_correct
@@ -66,6 +67,7 @@ def measure(model: Perceptio, store: SceneStore, count: int) -> dict[str, dict[s
     return found
 
 
+@reporting()
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -10,9 +10,11 @@ import os
 import tempfile
 import time
 
+from perceptio.cli.errors import reporting
 from perceptio.scenes.render_job import render_split
 
 
+@reporting()
 def main() -> None:
     """Render into a temporary folder, once with one process and once with one a core, and print both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

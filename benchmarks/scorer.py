@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
+from perceptio.cli.errors import reporting
 from perceptio.data.refer import Reference, ReferredImage, ReferSplit
 from perceptio.evaluation.refseg import ReferringBenchmark
 from perceptio.evaluation.samples import Overlap
@@ -33,6 +34,7 @@ def blobs(count: int, height: int, width: int, rng: np.random.Generator) -> list
     return found
 
 
+@reporting()
 def main() -> None:
     """Print masks a second, and the largest difference from pycocotools."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

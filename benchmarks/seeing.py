@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from perceptio import Perceptio
+from perceptio.cli.errors import reporting
 from perceptio.scenes.language.facts import Facts
 from perceptio.scenes.render_job import render_split
 from perceptio.scenes.storage import SceneStore
@@ -55,6 +56,7 @@ def classifier(tokens: Tensor, classes: Tensor, count: int) -> nn.Module:
     return head
 
 
+@reporting()
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -29,6 +29,7 @@ from torch.utils.data import Dataset
 from transformers import GotOcr2ImageProcessorPil, Trainer, TrainingArguments
 from transformers.utils import logging
 
+from perceptio.cli.errors import reporting
 from perceptio.data.packing import PackedRow, collate
 from perceptio.data.record import IdMap, Record, Turn
 from perceptio.depth.configuration import DepthTokenizerConfig
@@ -258,6 +259,7 @@ def gpu_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
+@reporting()
 def main() -> None:
     """Print a table for each size, and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
