@@ -29,25 +29,26 @@ from torch.utils.data import Dataset
 from transformers import GotOcr2ImageProcessorPil, Trainer, TrainingArguments
 from transformers.utils import logging
 
+from perceptio.checkpoints.sizes import internvl_config, sam_config
 from perceptio.cli.errors import reporting
 from perceptio.data.packing import PackedRow, collate
-from perceptio.data.record import IdMap, Record, Turn
+from perceptio.data.schema import IdMap, Sample, Turn
 from perceptio.depth.configuration import DepthTokenizerConfig
-from perceptio.model.build import Sizes, build_model, build_processor
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.objectives import LossWeights
-from perceptio.model.packed import PackedBatch
+from perceptio.model.packed_batch import PackedBatch
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.model.sizes import internvl_config, sam_config
-from perceptio.model.text_tokenizer import TURN_END, train_tokenizer
 from perceptio.model.vocabulary import extend_tokenizer
-from perceptio.training.dry_run import measured_load
-from perceptio.training.finetune import as_stage, prepare, rates
-from perceptio.training.finetune_recipe import DataPlan, FinetuneRecipe, PackPlan, TuningPlan
-from perceptio.training.finetune_trainer import FinetuneTrainer
-from perceptio.training.lora import LoraPlan, new_rows
-from perceptio.training.memory import DEVICES, estimate, skeleton
+from perceptio.nano.build import Sizes, build_model, build_processor
+from perceptio.model.vocabulary import TURN_END
+from perceptio.nano.text_tokenizer import train_tokenizer
+from perceptio.training.finetune.dry_run import measured_load
+from perceptio.training.finetune.lora import LoraPlan, new_rows
+from perceptio.training.finetune.memory import DEVICES, estimate, skeleton
+from perceptio.training.finetune.run import as_stage, prepare, rates
+from perceptio.training.finetune.saving import FinetuneTrainer
+from perceptio.training.finetune.settings import DataPlan, FinetuneRecipe, PackPlan, TuningPlan
 from perceptio.training.rows import Collate, Rows, packer
 from perceptio.training.trainer import train_stage
 
@@ -58,7 +59,7 @@ TEXTS = ["Where is the thing that was asked for? Here it is, left of the other o
 SIZES = {"InternVL3-2B": (1344, 896), "InternVL3-8B": (1344, 896)}  # and the picture: six tiles and a thumbnail
 
 
-class Pictures(Dataset[Record]):
+class Pictures(Dataset[Sample]):
     """Noise with a square, and questions that ask for its mask.
 
     Args:
@@ -73,13 +74,13 @@ class Pictures(Dataset[Record]):
     def __len__(self) -> int:
         return self.visits
 
-    def __getitem__(self, visit: int) -> Record:
+    def __getitem__(self, visit: int) -> Sample:
         width, height = self.size
         image = np.random.default_rng(visit).integers(0, 255, (height, width, 3), np.uint8)
         ids = np.zeros((height, width), np.uint8)
         ids[height // 4 : height // 2, width // 4 : width // 2] = 1
         turn = Turn("Where is the thing that was asked for?", f"Here <p>it</p> is. {TEXTS[0]}", "referring", (1,))
-        return Record(f"noise/{visit}", image, (turn,) * self.questions, IdMap(ids))
+        return Sample(f"noise/{visit}", image, (turn,) * self.questions, IdMap(ids))
 
 
 class Plain(nn.Module):

@@ -27,10 +27,12 @@ from transformers import (
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.model.build import Sizes, build_model, build_processor
-from perceptio.model.text_tokenizer import IMAGE_TOKENS, PADDING, TURN_END, TURN_START, train_tokenizer
+from perceptio.model.design import Design
+from perceptio.model.vocabulary import IMAGE_TOKENS, PADDING, TURN_END, TURN_START
+from perceptio.nano.build import Sizes, build_model, build_processor
+from perceptio.nano.small_sam import build_sam, nano_sam_config
+from perceptio.nano.text_tokenizer import train_tokenizer
 from perceptio.pipeline import Perceptio
-from perceptio.segmentation.config import build_sam, nano_sam_config
 from perceptio.tokens import DEPTH_START, SEG
 
 SIZES = Sizes(
@@ -44,6 +46,7 @@ SIZES = Sizes(
     text_heads=2,
     text_mlp=96,
     context=1024,
+    design=Design(depth_positions="image", pointing=True),
 )
 DEPTH = DepthTokenizerConfig(image_size=32, downsample=8, codes=16, code_dim=8, width=16, blocks=1)
 TEXTS = [
@@ -79,9 +82,9 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         silent = [PADDING, TURN_START, *IMAGE_TOKENS.values()]  # a trained model does not write them
         embeddings[tokenizer.convert_tokens_to_ids(silent)] *= 0.05
         model.vlm.lm_head.weight.copy_(embeddings)
-        model.projector.presence[1] = 0.0  # what random states point at is always there
-        nn.init.orthogonal_(model.projector.next_query.weight)
-        model.projector.more.copy_(torch.tensor([8.0, 2.0]))  # large enough to decide now and then
+        model.pointer.objectness[1] = 0.0  # what random states point at is always there
+        nn.init.orthogonal_(model.pointer.next_query.weight)
+        model.pointer.continuation.copy_(torch.tensor([8.0, 2.0]))  # large enough to decide now and then
         model.depth_tokenizer.codebook.normal_()
     folder = tmp_path_factory.mktemp("tiny")
     model.save_pretrained(folder)

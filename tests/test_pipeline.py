@@ -17,7 +17,7 @@ from perceptio.decoding.engine import DecodingOptions
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, SegmentFound, TextDelta
 from perceptio.images import ImageError
 from perceptio.pipeline import Perceptio, _Batch
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 PROMPTS = ("hello", "Segment the small green cone.", "Where is the cube?", "Which point is nearer, A or B?")
 SWITCHES = [(seg, depth) for seg in ("off", "auto", "on") for depth in ("off", "auto", "on")]
@@ -121,7 +121,7 @@ def test_switches_are_obeyed(tiny: Perceptio, portrait: Image.Image, prompt: str
 
 
 def test_switches_may_differ_by_question(tiny: Perceptio, portrait: Image.Image) -> None:
-    switches = {"seg": ["on", Mode.OFF], "depth": [Mode.OFF, "on"]}
+    switches = {"seg": ["on", Switch.OFF], "depth": [Switch.OFF, "on"]}
     first, second = tiny.ask_batch([portrait] * 2, PROMPTS[:2], **switches)
     assert first.trace.raw == tiny.ask(portrait, PROMPTS[0], seg="on", depth="off").trace.raw
     assert second.trace.raw == tiny.ask(portrait, PROMPTS[1], seg="off", depth="on").trace.raw

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from perceptio.images import ImageError
     from perceptio.pipeline import Perceptio
     from perceptio.results import Answer, DepthMap, Mask, Trace
-    from perceptio.tokens import Mode
+    from perceptio.tokens import Switch
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "DepthMap", "ImageError", "Mask", "Mode", "Perceptio", "Trace", "__version__"]
+__all__ = ["Answer", "DepthMap", "ImageError", "Mask", "Perceptio", "Switch", "Trace", "__version__"]
 
 _HOME = {
     "Answer": "perceptio.results",
     "DepthMap": "perceptio.results",
     "ImageError": "perceptio.images",
     "Mask": "perceptio.results",
-    "Mode": "perceptio.tokens",
+    "Switch": "perceptio.tokens",
     "Perceptio": "perceptio.pipeline",
     "Trace": "perceptio.results",
 }

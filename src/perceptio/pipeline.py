@@ -19,28 +19,15 @@ from torch.nn import functional as F
 from perceptio.decoding.engine import DecodingOptions, Prefill, Step, decode, decode_steps, prefill
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, Event, SegmentFound, TextDelta
 from perceptio.images import ImageLike, load_image
-from perceptio.loading import load
+from perceptio.model.loading import load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.results import Answer, DepthMap, Mask, Trace
 from perceptio.segmentation.bridge import ImageFeatures, MaskPrediction
-from perceptio.tokens import PHRASE_END, PHRASE_START, Mode, ParsedAnswer, extract_phrases, label_segments, parse
+from perceptio.segmentation.pointing.pointer import Pointed
+from perceptio.tokens import PHRASE_END, PHRASE_START, ParsedAnswer, Switch, extract_phrases, label_segments, parse
 
-SWITCHES = {"off": Mode.OFF, "auto": Mode.ALLOWED, "on": Mode.FORCED}
 _REPLACEMENT = "�"  # what half a character decodes to
-
-
-def switch(value: str | Mode) -> Mode:
-    """ "off", "auto" or "on" (or a `Mode`) as a `Mode`.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    if isinstance(value, Mode):
-        return value
-    if value not in SWITCHES:
-        raise ValueError(f"a switch is off, auto or on, not {value!r}")
-    return SWITCHES[value]
 
 
 @dataclass
@@ -98,8 +85,8 @@ class Perceptio:
         image: ImageLike,
         prompt: str,
         *,
-        seg: str | Mode = Mode.ALLOWED,
-        depth: str | Mode = Mode.ALLOWED,
+        seg: str | Switch = Switch.AUTO,
+        depth: str | Switch = Switch.AUTO,
         constrained: bool = True,
         max_new_tokens: int | None = None,
     ) -> Answer:
@@ -126,8 +113,8 @@ class Perceptio:
         images: Sequence[ImageLike],
         prompts: Sequence[str],
         *,
-        seg: str | Mode | Sequence[str | Mode] = Mode.ALLOWED,
-        depth: str | Mode | Sequence[str | Mode] = Mode.ALLOWED,
+        seg: str | Switch | Sequence[str | Switch] = Switch.AUTO,
+        depth: str | Switch | Sequence[str | Switch] = Switch.AUTO,
         constrained: bool = True,
         max_new_tokens: int | None = None,
         forced_depth: Tensor | None = None,
@@ -172,8 +159,8 @@ class Perceptio:
         image: ImageLike,
         prompt: str,
         *,
-        seg: str | Mode = Mode.ALLOWED,
-        depth: str | Mode = Mode.ALLOWED,
+        seg: str | Switch = Switch.AUTO,
+        depth: str | Switch = Switch.AUTO,
         constrained: bool = True,
         max_new_tokens: int | None = None,
     ) -> Iterator[Event]:
@@ -182,7 +169,7 @@ class Perceptio:
         Yields:
             `SegmentFound`, `DepthProgress`, `DepthReady`, `TextDelta`, and at last `Done` with the whole answer.
         """
-        options = DecodingOptions((switch(seg),), (switch(depth),), constrained, max_new_tokens=max_new_tokens)
+        options = DecodingOptions((Switch(seg),), (Switch(depth),), constrained, max_new_tokens=max_new_tokens)
         batch, steps = self._start([image], [prompt], options)
         return self._events(batch, steps)
 
@@ -274,7 +261,7 @@ class Perceptio:
                 if (mask := self._mask(batch, row, prediction, label)) is not None
             ]
             depth = None if parsed.codes is None else self._depth_map(parsed.codes, image.size, batch)
-            wanted = bool(masks) or batch.options.seg[row] is Mode.FORCED
+            wanted = bool(masks) or batch.options.seg[row] is Switch.ON
             trace = Trace(
                 raw=self.processor.tokenizer.decode(list(ids), skip_special_tokens=False),
                 malformed=[str(item) for item in parsed.malformed],
@@ -286,13 +273,13 @@ class Perceptio:
         return answers
 
     @torch.no_grad()
-    def _draw(self, batch: _Batch, rows: Tensor, states: Tensor, cells: Tensor) -> MaskPrediction:
-        """The mask of a `[SEG]` in each of some rows (M,), from its state (M, D) and the cells (M, V) it points at."""
+    def _draw(self, batch: _Batch, rows: Tensor, states: Tensor, pointed: Pointed | None) -> MaskPrediction:
+        """The mask of a `[SEG]` in each of some rows (M,), from its state (M, D) and what it points at."""
         with batch.timed("masks"):
             if batch.features is None:
                 batch.features = self.model.image_features(batch.sam_pixels.to(self.model.device))
             index = torch.tensor(batch.image_index, device=rows.device)[rows]
-            return self.model.segment(states, cells, index, batch.features)
+            return self.model.segment(states, index, batch.features, pointed)
 
     def _mask(self, batch: _Batch, row: int, prediction: MaskPrediction, label: str | None = None) -> Mask | None:
         """A mask at the size of its row's image; None where SAM2 sees no object."""
@@ -322,9 +309,9 @@ class Perceptio:
         return str(self.processor.tokenizer.decode(ids, skip_special_tokens=False))
 
 
-def _switches(value: str | Mode | Sequence[str | Mode], count: int) -> tuple[Mode, ...]:
+def _switches(value: str | Switch | Sequence[str | Switch], count: int) -> tuple[Switch, ...]:
     if isinstance(value, str):
-        return (switch(value),) * count
+        return (Switch(value),) * count
     if len(value) != count:
         raise ValueError(f"{len(value)} switches for {count} prompts; give one, or one for each")
-    return tuple(switch(item) for item in value)
+    return tuple(Switch(item) for item in value)

@@ -42,12 +42,16 @@ def spatial_tokens(codes: int) -> list[str]:
     return [SEG, DEPTH_START, DEPTH_END, *(depth_code(index) for index in range(codes))]
 
 
-class Mode(StrEnum):
+class Switch(StrEnum):
     """Whether one part of the spatial sequence (segmentation or depth) may or must appear in an answer."""
 
-    OFF = "off"
-    ALLOWED = "allowed"
-    FORCED = "forced"
+    OFF = "off"  # never
+    AUTO = "auto"  # where the model wants it
+    ON = "on"  # always
+
+    @classmethod
+    def _missing_(cls, value: object) -> Switch:
+        raise ValueError(f"a switch is {', '.join(cls)}, not {value!r}")
 
 
 @dataclass(frozen=True)

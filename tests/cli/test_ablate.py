@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perceptio.cli.app import app
-from perceptio.evaluation.ablation_plan import VARIANTS
+from perceptio.evaluation.ablation.plan import VARIANTS
 
 RECIPE = """
 name: tiny

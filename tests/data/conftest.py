@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from perceptio.data.rle import json_rle, mask_rle
-from perceptio.data.schema import Sample, SampleTurn
+from perceptio.data.schema import Sample, Turn
 
 HEIGHT, WIDTH = 32, 48
 
@@ -32,9 +32,9 @@ def sample(home: Path) -> Sample:
     return Sample(
         image="a.png",
         turns=(
-            SampleTurn("Where?", "Here: <p>one</p> and <p>two</p>.", "referring", masks=(1, 0)),
-            SampleTurn("Depth?", "Here.", "depth", depth=True),
-            SampleTurn("How many?", "There are 2.", "counting", target="2"),
+            Turn("Where?", "Here: <p>one</p> and <p>two</p>.", "referring", masks=(1, 0)),
+            Turn("Depth?", "Here.", "depth", depth=True),
+            Turn("How many?", "There are 2.", "counting", target="2"),
         ),
         key="a",
         masks=(json_rle(mask_rle(first)), [[20.0, 12.0, 44.0, 12.0, 44.0, 28.0, 20.0, 28.0]]),

@@ -12,7 +12,8 @@ import pytest
 from perceptio.data.check import CodeBook, check_files
 from perceptio.data.errors import DataError
 from perceptio.data.preparation import RECORD, open_mixture
-from perceptio.data.schema import Point, Sample, write_samples
+from perceptio.data.sample_files import write_samples
+from perceptio.data.schema import Mark, Sample
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def mixed(home: Path, sample: Sample) -> Path:
     """Lines 1, 4 and 5 are good; 2 does not parse, 3 has two faults."""
     path = home / "mixed.jsonl"
     bad = replace(sample, image="none.png", codes=(-1,))
-    coded = replace(sample, depth=None, codes=(1, 2, 3, 4), points=(Point("A", 9, 9),), licence="")
+    coded = replace(sample, depth=None, codes=(1, 2, 3, 4), marks=(Mark("A", 9, 9),), licence="")
     lines = [sample.to_dict(), None, bad.to_dict(), coded.to_dict(), sample.to_dict()]
     path.write_text("\n".join("{" if line is None else json.dumps(line) for line in lines))
     return path

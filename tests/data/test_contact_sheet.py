@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from perceptio.data.contact_sheet import Reader, draw_samples, pieces
-from perceptio.data.opening import open_sample
-from perceptio.data.packing import TokenWeights, pack_record
-from perceptio.data.schema import Point, Sample, SampleError, SampleFile, write_samples
+from perceptio.data.fields import SampleError
+from perceptio.data.packing import TokenWeights, pack_sample
+from perceptio.data.reading import read_sample
+from perceptio.data.sample_files import SampleFile, write_samples
+from perceptio.data.schema import Mark, Sample
 from perceptio.pipeline import Perceptio
 
 
@@ -22,8 +24,8 @@ def reader(tiny: Perceptio) -> Reader:
 
 
 def test_taught_tokens_carry_their_weights_and_others_none(sample: Sample, home: Path, reader: Reader) -> None:
-    row = pack_record(
-        open_sample(sample, home, "x"), reader.processor, reader.vocabulary, np.random.default_rng(0), depth_size=32
+    row = pack_sample(
+        read_sample(sample, home, "x"), reader.processor, reader.vocabulary, np.random.default_rng(0), depth_size=32
     )
     shown = pieces(row, reader)
     weights = TokenWeights()
@@ -42,14 +44,14 @@ def test_taught_tokens_carry_their_weights_and_others_none(sample: Sample, home:
 
 def test_what_is_not_supervised_is_not_marked(sample: Sample, home: Path, reader: Reader) -> None:
     turns = (replace(sample.turns[0], supervise=("seg",)),)
-    record = open_sample(replace(sample, turns=turns), home, "x")
-    row = pack_record(record, reader.processor, reader.vocabulary, np.random.default_rng(0), depth_size=32)
+    record = read_sample(replace(sample, turns=turns), home, "x")
+    row = pack_sample(record, reader.processor, reader.vocabulary, np.random.default_rng(0), depth_size=32)
     assert [piece.text for piece in pieces(row, reader) if piece.weight is not None] == ["[SEG]"] * 2
 
 
 def test_a_sheet_shows_maps_codes_marks_and_samples_without_any(sample: Sample, home: Path, reader: Reader) -> None:
     plain = replace(sample, turns=sample.turns[2:], masks=(), depth=None)
-    coded = replace(sample, depth=None, codes=(1,) * 16, points=(Point("A", 20, 20),))
+    coded = replace(sample, depth=None, codes=(1,) * 16, marks=(Mark("A", 20, 20),))
     write_samples(home / "x.jsonl", [sample, plain, coded])
     file = SampleFile(home / "x.jsonl")
     assert draw_samples([file], 2, reader, home / "two.png") == 2

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from perceptio.data.errors import DataError
+from perceptio.data.fields import SampleError
 from perceptio.data.mixture import WINDOW, Annealing, DataMixture
-from perceptio.data.record import Record
-from perceptio.data.schema import Sample, SampleError, SampleTurn, write_samples
+from perceptio.data.sample_files import write_samples
+from perceptio.data.schema import Sample, Turn
 
 
 def short(number: int, words: int = 1, task: str = "plain") -> Sample:
-    return Sample("a.png", (SampleTurn("Where? " * words, "Here.", task),), key=str(number))
+    return Sample("a.png", (Turn("Where? " * words, "Here.", task),), key=str(number))
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_records_come_in_that_order(files: tuple[str, str]) -> None:
     mixture = DataMixture({files[0]: 1.0, files[1]: 1.0}, 0)
     dataset = mixture.training(14)
     records = [dataset[visit] for visit in range(14)]
-    assert all(isinstance(record, Record) for record in records)
+    assert all(isinstance(record, Sample) for record in records)
 
     def keys(order: list[tuple[int, int]]) -> list[str]:
         return [f"{files[number]}:{index + 1} ({index})" for number, index in order]

@@ -16,34 +16,33 @@ from perceptio.data.packing import (
     TokenWeights,
     choose_spans,
     collate,
-    pack_record,
+    pack_sample,
     text_weights,
 )
-from perceptio.data.record import IdMap, Mark, MaskList, Record, Turn
 from perceptio.data.rle import mask_rle
-from perceptio.data.schema import ABSENT
-from perceptio.model.guidance import DEPTH, SAID, SEEN
+from perceptio.data.schema import ABSENT, IdMap, Mark, Sample, Turn
+from perceptio.nano.attention import DEPTH, SAID, SEEN
 from perceptio.pipeline import Perceptio
-from perceptio.tokens import Mode, Order, build_target, parse
+from perceptio.tokens import Order, Switch, build_target, parse
 
 SIDE = 64
 TURNS = (
-    Turn("Segment all cubes.", "Here are <p>all cubes</p>.", "plural", referents=(2, 1)),
+    Turn("Segment all cubes.", "Here are <p>all cubes</p>.", "plural", masks=(2, 1)),
     Turn("Depth?", "Here.", "depth", depth=True),
     Turn("How many?", "There are 2.", "counting", target="2"),
 )
 
 
-def record(turns: tuple[Turn, ...] = TURNS, **changes: Any) -> Record:
+def record(turns: tuple[Turn, ...] = TURNS, **changes: Any) -> Sample:
     ids = np.zeros((SIDE, SIDE), np.uint8)
     ids[:20, :20], ids[30:, 30:] = 1, 2
-    whole = Record("test/0", np.zeros((SIDE, SIDE, 3), np.uint8), turns, IdMap(ids), np.zeros((SIDE, SIDE), np.float32))
+    whole = Sample("test/0", np.zeros((SIDE, SIDE, 3), np.uint8), turns, IdMap(ids), np.zeros((SIDE, SIDE), np.float32))
     return replace(whole, **changes)
 
 
 def pack(
     tiny: Perceptio,
-    item: Record,
+    item: Sample,
     explicit: float = 0.0,
     seed: int = 0,
     length: int = 0,
@@ -51,7 +50,7 @@ def pack(
     supervision: Supervision | None = None,
 ) -> PackedRow:
     config = tiny.model.config
-    return pack_record(
+    return pack_sample(
         item,
         tiny.processor,
         replace(config.vocabulary, order=order),
@@ -97,8 +96,8 @@ def test_each_branch_is_the_question_and_the_target_that_the_grammar_builds(tiny
     for number, turn in enumerate(TURNS):
         codes = [0] * vocabulary.tokens_per_map if turn.depth else None
         # a line's end takes up what is told of the last [SEG], where no depth span stands between it and the words
-        line = "\n" if turn.referents and not turn.depth and order == "spans_first" else ""
-        answer = build_target(vocabulary, len(turn.referents), codes, tiny.processor.answer_ids(line + turn.answer))
+        line = "\n" if turn.masks and not turn.depth and order == "spans_first" else ""
+        answer = build_target(vocabulary, len(turn.masks), codes, tiny.processor.answer_ids(line + turn.answer))
         question = tiny.processor.question_ids(turn.question)
         here = np.flatnonzero(branches == number + 1)
         assert [row.input_ids[k] for k in here] == question + answer[:-1]
@@ -130,12 +129,12 @@ def test_segments_spans_and_masks_are_where_they_say(tiny: Perceptio, order: Ord
 
 
 def test_what_one_phrase_names_comes_in_any_order_and_is_one_group(tiny: Perceptio) -> None:
-    listed = Turn("Segment all.", "Here are <p>all cubes</p>.", "plural", referents=(1, 2))
-    apart = Turn("Segment both.", "Here are <p>a cube</p> and <p>a cone</p>.", "caption", referents=(1, 2))
-    one = Turn("Segment the cube.", "Here is <p>the cube</p>.", "referring", referents=(2,))
+    listed = Turn("Segment all.", "Here are <p>all cubes</p>.", "plural", masks=(1, 2))
+    apart = Turn("Segment both.", "Here are <p>a cube</p> and <p>a cone</p>.", "caption", masks=(1, 2))
+    one = Turn("Segment the cube.", "Here is <p>the cube</p>.", "referring", masks=(2,))
     rows = [pack(tiny, record((listed, apart, one)), seed=seed) for seed in range(8)]
     assert all(row.groups == [0, 0, 0, 1, 0] for row in rows)
-    partly = Turn("More cubes?", "There are <p>2 cubes and 0 cones</p>.", "comparison", referents=(1, 2, ABSENT))
+    partly = Turn("More cubes?", "There are <p>2 cubes and 0 cones</p>.", "comparison", masks=(1, 2, ABSENT))
     assert pack(tiny, record((partly,))).groups == [0, 1, 2]  # what is not there has its place
     orders = [[bool(mask[0, 0]) for mask in row.masks] for row in rows]  # whether each is the first object's
     assert {tuple(order[:2]) for order in orders} == {(True, False), (False, True)}
@@ -145,7 +144,7 @@ def test_what_one_phrase_names_comes_in_any_order_and_is_one_group(tiny: Percept
 
 def test_what_numbers_alone_tell_apart_comes_in_any_order_within_its_kind(tiny: Perceptio) -> None:
     answer = "<p>cone 1</p>, <p>cube 1</p>, <p>cube 2</p>."
-    item = record((Turn("More?", answer, "comparison", referents=(2, 1, 2)),))
+    item = record((Turn("More?", answer, "comparison", masks=(2, 1, 2)),))
     rows = [pack(tiny, item, seed=seed) for seed in range(8)]
     assert all(row.groups == [0, 1, 1] for row in rows)
     orders = {tuple(bool(mask[0, 0]) for mask in row.masks) for row in rows}
@@ -184,7 +183,7 @@ def test_gazes_stand_at_the_words_about_a_mark(tiny: Perceptio, order: Order) ->
 
 
 def test_words_about_an_object_look_at_the_input_after_its_segment(tiny: Perceptio) -> None:
-    pair = Turn("Which?", "Of <p>it</p> and <p>that</p>.", "nearer", referents=(1, 2), depth=True)
+    pair = Turn("Which?", "Of <p>it</p> and <p>that</p>.", "nearer", masks=(1, 2), depth=True)
     row = pack(tiny, record((*TURNS[:1], pair)))  # one phrase for two segments, then two
     assert sorted({column for _, column in looks(row, SEEN)}) == [place + 1 for place in row.segments[2:]]
     words = {column: "" for _, column in looks(row, SEEN)}
@@ -197,7 +196,7 @@ def test_words_about_an_object_look_at_the_input_after_its_segment(tiny: Percept
 
 
 def test_the_digits_of_a_nearness_look_at_the_code_of_their_cell(tiny: Perceptio) -> None:
-    turn = Turn("Which?", "<p>It</p> at 9,4 nearness 57.", "reading", referents=(1,), depth=True)
+    turn = Turn("Which?", "<p>It</p> at 9,4 nearness 57.", "reading", masks=(1,), depth=True)
     row, vocabulary = pack(tiny, record((turn,))), tiny.model.config.vocabulary
     seen = looks(row, DEPTH)
     assert "".join(word(tiny, row, place) for place, _ in seen) == "nearness5"
@@ -263,18 +262,18 @@ def test_equal_weights_weigh_every_token_alike(tiny: Perceptio) -> None:
 
 def test_switches_change_the_spans_they_name() -> None:
     rng = np.random.default_rng(0)
-    turn = Turn("?", "Of <p>x</p> and <p>y</p>, x is nearer.", "nearer", referents=(1, 2), depth=True)
+    turn = Turn("?", "Of <p>x</p> and <p>y</p>, x is nearer.", "nearer", masks=(1, 2), depth=True)
     seen = set()
     for _ in range(200):
         spans = choose_spans(turn, rng, explicit=1.0)
         seen.add((spans.seg, spans.depth))
-        assert (spans.referents == ()) == (spans.seg is Mode.OFF)
-        assert spans.has_depth == (spans.depth is not Mode.OFF)
+        assert (spans.masks == ()) == (spans.seg is Switch.OFF)
+        assert spans.has_depth == (spans.depth is not Switch.OFF)
     assert len(seen) == 9
 
 
 def test_an_absent_object_gets_an_empty_mask_and_needs_none(tiny: Perceptio) -> None:
-    turn = Turn("Segment the cone.", "There is no <p>cone</p>.", "absent", referents=(ABSENT,))
+    turn = Turn("Segment the cone.", "There is no <p>cone</p>.", "absent", masks=(ABSENT,))
     row = pack(tiny, record((turn,), masks=None))
     assert len(row.segments) == len(row.masks) == 1
     assert not row.masks[0].any()
@@ -285,8 +284,8 @@ def test_a_forced_span_is_never_promised_where_the_record_has_none() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
         spans = choose_spans(turn, rng, explicit=1.0)
-        assert spans.seg is not Mode.FORCED
-        assert spans.depth is not Mode.FORCED
+        assert spans.seg is not Switch.ON
+        assert spans.depth is not Switch.ON
 
 
 @pytest.mark.parametrize(
@@ -304,7 +303,7 @@ def test_a_record_that_lacks_what_it_needs_is_named(
         pack(tiny, record(turns, **changes))
 
 
-EVERYTHING = Turn("Where?", "Of <p>a</p> and <p>b</p>.", "nearer", referents=(2, 1), depth=True)
+EVERYTHING = Turn("Where?", "Of <p>a</p> and <p>b</p>.", "nearer", masks=(2, 1), depth=True)
 NOTHING = Turn("Where?", "There.", "plain")
 
 
@@ -334,10 +333,10 @@ def test_a_span_that_is_neither_there_nor_supervised_is_ruled_out() -> None:
     for explicit in (0.0, 1.0):
         for _ in range(30):
             spans = choose_spans(replace(NOTHING, supervise=("text",)), rng, explicit)
-            assert (spans.seg, spans.depth) == (Mode.OFF, Mode.OFF)
-    assert choose_spans(NOTHING, rng, 0.0).seg is Mode.ALLOWED  # its absence is taught
+            assert (spans.seg, spans.depth) == (Switch.OFF, Switch.OFF)
+    assert choose_spans(NOTHING, rng, 0.0).seg is Switch.AUTO  # its absence is taught
     there = choose_spans(replace(EVERYTHING, supervise=("text",)), rng, 0.0)
-    assert (there.seg, there.depth, there.has_depth) == (Mode.ALLOWED, Mode.ALLOWED, True)
+    assert (there.seg, there.depth, there.has_depth) == (Switch.AUTO, Switch.AUTO, True)
 
 
 def test_masks_by_index_may_overlap(tiny: Perceptio) -> None:

@@ -7,12 +7,12 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
-from perceptio.data.record import Record, Turn
+from perceptio.data.schema import Sample, Turn
 
 
 def test_a_plain_question_asks_for_no_mask_and_no_depth():
     turn = Turn("What is it?", "A cube.", "attribute")
-    assert turn.referents == ()
+    assert turn.masks == ()
     assert turn.depth is False
     assert turn.target == ""
     with pytest.raises(FrozenInstanceError):
@@ -24,7 +24,7 @@ def test_turns_compare_by_value():
 
 
 def test_a_picture_needs_no_labels():
-    record = Record("photo", np.zeros((4, 6, 3), np.uint8), (Turn("a", "b", "c"),))
+    record = Sample("photo", np.zeros((4, 6, 3), np.uint8), (Turn("a", "b", "c"),))
     assert record.masks is None
     assert record.inverse_depth is None
     with pytest.raises(FrozenInstanceError):

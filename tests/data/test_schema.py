@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from perceptio.data.errors import DataError
-from perceptio.data.schema import Point, Sample, SampleError, SampleTurn, read_samples, write_samples
+from perceptio.data.fields import SampleError
+from perceptio.data.sample_files import SampleFile, write_samples
+from perceptio.data.schema import Mark, Sample, Turn
 
 GOOD: dict[str, Any] = {"image": "a.png", "turns": [{"question": "q", "answer": "a"}]}
 
@@ -20,16 +22,16 @@ def full(sample: Sample) -> Sample:
     return replace(
         sample,
         codes=(3, 1),
-        points=(Point("A", 1, 2),),
+        marks=(Mark("A", 1, 2),),
         depth_kind="inverse",
         depth_scale=256.0,
-        turns=(*sample.turns, SampleTurn("q", "ä", masks=(0,), supervise=("text",))),
+        turns=(*sample.turns, Turn("q", "ä", masks=(0,), supervise=("text",))),
     )
 
 
 def test_what_is_not_said_has_its_default_and_is_not_written() -> None:
     sample = Sample.from_dict(GOOD, "x.jsonl:1")
-    assert sample == Sample("a.png", (SampleTurn("q", "a"),))
+    assert sample == Sample("a.png", (Turn("q", "a"),))
     assert sample.to_dict() == GOOD
     assert sample.turns[0].supervise == ("seg", "depth", "text")
 
@@ -46,7 +48,7 @@ def test_files_give_back_what_was_written_in_any_order(tmp_path: Path, sample: S
     samples = [replace(full(sample), key=str(number)) for number in range(150)]  # more than two row groups
     path = tmp_path / f"new/all{suffix}"
     assert write_samples(path, samples) == 150
-    file = pickle.loads(pickle.dumps(read_samples(path)))  # as a process that reads data gets it
+    file = pickle.loads(pickle.dumps(SampleFile(path)))  # as a process that reads data gets it
     assert len(file) == 150
     for index in (149, 0, 64, 63, 1):
         assert file[index] == samples[index]
@@ -61,14 +63,14 @@ def test_parquet_may_nest_its_columns(tmp_path: Path, sample: Sample) -> None:
 
     plain = replace(sample, masks=(sample.masks[0],), turns=sample.turns[1:])
     parquet.write_table(arrow.Table.from_pylist([plain.to_dict(), GOOD]), tmp_path / "nested.parquet")
-    file = read_samples(tmp_path / "nested.parquet")
+    file = SampleFile(tmp_path / "nested.parquet")
     assert [file[0], file[1]] == [plain, Sample.from_dict(GOOD, "")]
 
 
 def test_blank_lines_are_passed_over_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(f"\n{json.dumps(GOOD)}\n\n{json.dumps(GOOD)}")
-    file = read_samples(path)
+    file = SampleFile(path)
     assert [file.line(index) for index in range(len(file))] == [2, 4]
     assert file[1] == Sample.from_dict(GOOD, "")
 
@@ -106,7 +108,7 @@ def test_what_is_not_of_the_form_is_named(change: dict[str, Any], field: str, re
 def test_a_line_that_does_not_parse_is_named_and_the_others_are_read(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(json.dumps(GOOD).encode() + b'\n{"image": \n\xff\xfe\n[]\n')
-    file = read_samples(path)
+    file = SampleFile(path)
     assert file[0] == Sample.from_dict(GOOD, "")
     for index, reason in ((1, "is no JSON"), (2, "is no JSON"), (3, "must be an object")):
         with pytest.raises(SampleError, match=f"x.jsonl:{index + 1}: .*{reason}"):
@@ -128,7 +130,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, name: str, content:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=f"{name}.*{reason}|{reason}.*{name}"):
-        read_samples(tmp_path / name)
+        SampleFile(tmp_path / name)
 
 
 def test_errors_cross_processes() -> None:

@@ -17,9 +17,9 @@ from perceptio.decoding.engine import DecodingOptions, Draw, Generation, check_c
 from perceptio.decoding.grammar import SpatialGrammar
 from perceptio.pipeline import Perceptio
 from perceptio.segmentation.bridge import MaskPrediction
-from perceptio.tokens import Mode, parse
+from perceptio.tokens import Switch, parse
 
-OFF, ALLOWED, FORCED = Mode.OFF, Mode.ALLOWED, Mode.FORCED
+OFF, ALLOWED, FORCED = Switch.OFF, Switch.AUTO, Switch.ON
 PROMPTS = ("hello", "Segment the small green cone.", "Which point is nearer, A or B? Give the letter alone.")
 BUDGET = 45
 
@@ -42,7 +42,7 @@ def run(
     return decode(tiny.model, start, options, draw)
 
 
-def single(seg: Mode, depth: Mode, budget: int | None = BUDGET, **rest: Any) -> DecodingOptions:
+def single(seg: Switch, depth: Switch, budget: int | None = BUDGET, **rest: Any) -> DecodingOptions:
     return DecodingOptions((seg,), (depth,), max_new_tokens=budget, **rest)
 
 
@@ -134,7 +134,7 @@ def more_by_hand(tiny: Perceptio, state: Tensor, visual: Tensor, marked: Tensor)
 
 
 @torch.no_grad()
-def teacher_forced_states(tiny: Perceptio, prompt: str, image: Image.Image, ids: Sequence[int], seg: Mode) -> Tensor:
+def teacher_forced_states(tiny: Perceptio, prompt: str, image: Image.Image, ids: Sequence[int], seg: Switch) -> Tensor:
     question = tiny.processor.tokens([prompt], seg, OFF)["input_ids"]
     pixels, _ = tiny.processor.pixels([image])
     whole = torch.cat([question, torch.tensor([list(ids)])], dim=1)
@@ -145,7 +145,7 @@ def teacher_forced_states(tiny: Perceptio, prompt: str, image: Image.Image, ids:
 
 @pytest.mark.parametrize("seg", [OFF, FORCED])
 @pytest.mark.parametrize("depth", [OFF, FORCED])
-def test_cached_decoding_equals_a_full_forward_for_each_token(tiny: Perceptio, seg: Mode, depth: Mode) -> None:
+def test_cached_decoding_equals_a_full_forward_for_each_token(tiny: Perceptio, seg: Switch, depth: Switch) -> None:
     options = single(seg, depth)
     found = run(tiny, PROMPTS[1:2], options, [picture(3)])[0]
     assert list(found.ids) == brute_force(tiny, PROMPTS[1], picture(3), options)
@@ -269,7 +269,7 @@ def answer_first(tiny: Perceptio) -> Iterator[Perceptio]:
 @pytest.mark.parametrize("seg", [OFF, FORCED])
 @pytest.mark.parametrize("depth", [OFF, FORCED])
 def test_decoding_with_the_answer_first_equals_a_full_forward_for_each_token(
-    answer_first: Perceptio, seg: Mode, depth: Mode
+    answer_first: Perceptio, seg: Switch, depth: Switch
 ) -> None:
     options = single(seg, depth)
     found = run(answer_first, PROMPTS[1:2], options, [picture(3)])[0]
@@ -352,7 +352,7 @@ def test_given_codes_that_do_not_fit_are_refused(tiny: Perceptio, codes: Tensor,
      (FORCED, FORCED, False, 1)],
 )  # fmt: skip
 def test_smallest_budget_holds_what_the_modes_allow(
-    tiny: Perceptio, seg: Mode, depth: Mode, constrained: bool, least: int
+    tiny: Perceptio, seg: Switch, depth: Switch, constrained: bool, least: int
 ) -> None:
     vocabulary = tiny.model.config.vocabulary
     assert single(seg, depth, least, constrained=constrained).budget(vocabulary) == least

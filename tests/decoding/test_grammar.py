@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from perceptio.decoding.grammar import SpatialGrammar
-from perceptio.tokens import Mode, SpatialVocabulary, parse
+from perceptio.tokens import SpatialVocabulary, Switch, parse
 
 STOP, SEG, START, END, CODE_A, CODE_B, TEXT, PAD = range(8)
 SIZE = 8
@@ -18,20 +18,20 @@ VOCABULARY = SpatialVocabulary(
     seg=SEG, depth_start=START, depth_end=END, codes=(CODE_A, CODE_B), tokens_per_map=N, end_of_text=STOP
 )
 ANSWER_FIRST = replace(VOCABULARY, order="answer_first")
-MODES = list(itertools.product(Mode, Mode))
+MODES = list(itertools.product(Switch, Switch))
 
 
-def reference_next(prefix: tuple[int, ...], seg: Mode, depth: Mode, max_segments: int) -> set[int] | None:
+def reference_next(prefix: tuple[int, ...], seg: Switch, depth: Switch, max_segments: int) -> set[int] | None:
     """Ids that may follow `prefix`, by walking the automaton one token at a time; None if it is not grammatical."""
     state, segments, codes = "segments", 0, 0
     for step in range(len(prefix) + 1):
         if state == "segments":
             due = set()
-            if seg != Mode.OFF and segments < max_segments:
+            if seg != Switch.OFF and segments < max_segments:
                 due |= {SEG}
-            if not (seg == Mode.FORCED and segments == 0):
-                due |= {START} if depth != Mode.OFF else set()
-                due |= {TEXT, PAD, STOP} if depth != Mode.FORCED else set()
+            if not (seg == Switch.ON and segments == 0):
+                due |= {START} if depth != Switch.OFF else set()
+                due |= {TEXT, PAD, STOP} if depth != Switch.ON else set()
         elif state == "span":
             due = {CODE_A, CODE_B} if codes < N else {END}
         elif state == "text":
@@ -57,7 +57,7 @@ def reference_next(prefix: tuple[int, ...], seg: Mode, depth: Mode, max_segments
 
 
 def reference_answer_first(
-    prefix: tuple[int, ...], seg: Mode, depth: Mode, max_segments: int, max_text: int
+    prefix: tuple[int, ...], seg: Switch, depth: Switch, max_segments: int, max_text: int
 ) -> set[int] | None:
     """As `reference_next`, for text, then segments, then a span."""
     state, segments, codes, words = "text", 0, 0, 0
@@ -66,11 +66,11 @@ def reference_answer_first(
         if state in ("text", "segments"):
             if state == "text" and words < max_text:
                 due |= {TEXT, PAD}
-            if seg != Mode.OFF and segments < max_segments:
+            if seg != Switch.OFF and segments < max_segments:
                 due |= {SEG}
-            if not (seg == Mode.FORCED and segments == 0):
-                due |= {START} if depth != Mode.OFF else set()
-                due |= {STOP} if depth != Mode.FORCED else set()
+            if not (seg == Switch.ON and segments == 0):
+                due |= {START} if depth != Switch.OFF else set()
+                due |= {STOP} if depth != Switch.ON else set()
         elif state == "span":
             due = {CODE_A, CODE_B} if codes < N else {END}
         elif state == "closed":
@@ -150,7 +150,7 @@ def test_rows_of_different_modes_and_states_equal_rows_alone():
 
 
 def test_state_follows_the_ids_when_rows_are_reordered_or_rolled_back():
-    grammar = SpatialGrammar(VOCABULARY, 0, [Mode.ALLOWED] * 2, [Mode.ALLOWED] * 2)
+    grammar = SpatialGrammar(VOCABULARY, 0, [Switch.AUTO] * 2, [Switch.AUTO] * 2)
     ids = torch.tensor([[SEG, START, CODE_A], [SEG, TEXT, TEXT]])
     span, text = allowed_ids(grammar, ids)
     assert allowed_ids(grammar, ids.flip(0)) == [text, span]
@@ -159,7 +159,7 @@ def test_state_follows_the_ids_when_rows_are_reordered_or_rolled_back():
 
 
 def test_modes_are_repeated_for_beams():
-    grammar = SpatialGrammar(VOCABULARY, 0, [Mode.OFF, Mode.FORCED], [Mode.OFF, Mode.OFF])
+    grammar = SpatialGrammar(VOCABULARY, 0, [Switch.OFF, Switch.ON], [Switch.OFF, Switch.OFF])
     empty = torch.zeros(6, 0, dtype=torch.long)
     assert allowed_ids(grammar, empty) == [{TEXT, PAD, STOP}] * 3 + [{SEG}] * 3
     with pytest.raises(ValueError, match="2 prompts, which does not divide 3 rows"):
@@ -182,14 +182,14 @@ def test_random_sampling_under_the_grammar_parses_clean(vocabulary, seg, depth):
         parsed = parse(vocabulary, [*row, STOP])
         assert parsed.malformed == ()
         assert len(parsed.segments) <= 3
-        assert (len(parsed.segments) > 0) >= (seg == Mode.FORCED)
-        assert (len(parsed.segments) == 0) >= (seg == Mode.OFF)
-        assert (parsed.codes is not None) >= (depth == Mode.FORCED)
-        assert (parsed.codes is None) >= (depth == Mode.OFF)
+        assert (len(parsed.segments) > 0) >= (seg == Switch.ON)
+        assert (len(parsed.segments) == 0) >= (seg == Switch.OFF)
+        assert (parsed.codes is not None) >= (depth == Switch.ON)
+        assert (parsed.codes is None) >= (depth == Switch.OFF)
 
 
 def test_scores_of_allowed_tokens_are_untouched_and_the_input_is_not_written():
-    grammar = SpatialGrammar(VOCABULARY, 0, [Mode.OFF], [Mode.OFF])
+    grammar = SpatialGrammar(VOCABULARY, 0, [Switch.OFF], [Switch.OFF])
     scores = torch.randn(1, SIZE)
     before = scores.clone()
     after = grammar(torch.tensor([[TEXT]]), scores)
@@ -201,10 +201,10 @@ def test_scores_of_allowed_tokens_are_untouched_and_the_input_is_not_written():
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ((0, [Mode.OFF], []), "one mode a row"),
-        ((-1, [Mode.OFF], [Mode.OFF]), "prompt_length"),
-        ((0, [Mode.OFF], [Mode.OFF], 0), "max_segments"),
-        ((0, ["maybe"], [Mode.OFF]), "maybe"),
+        ((0, [Switch.OFF], []), "one mode a row"),
+        ((-1, [Switch.OFF], [Switch.OFF]), "prompt_length"),
+        ((0, [Switch.OFF], [Switch.OFF], 0), "max_segments"),
+        ((0, ["maybe"], [Switch.OFF]), "maybe"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments, complaint):
@@ -213,6 +213,6 @@ def test_impossible_arguments_are_refused(arguments, complaint):
 
 
 def test_a_vocabulary_larger_than_the_scores_is_refused():
-    grammar = SpatialGrammar(VOCABULARY, 0, [Mode.OFF], [Mode.OFF])
+    grammar = SpatialGrammar(VOCABULARY, 0, [Switch.OFF], [Switch.OFF])
     with pytest.raises(ValueError, match="token id 5 lies beyond the model's 4 scores"):
         grammar(torch.tensor([[0]]), torch.zeros(1, 4))

@@ -14,7 +14,7 @@ from perceptio.evaluation.runner import EvaluationError, load_samples, run_bench
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, DepthMap, Trace
 from perceptio.scenes.language.wording import DEPTH
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 WIDTH, HEIGHT = 40, 30
 
@@ -61,7 +61,7 @@ def test_depth_is_asked_for_and_masks_are_not(folder: Path) -> None:
     (ask,) = item.asks
     assert ask.prompt == DEPTH_PROMPT == "Show the depth map."
     assert DEPTH_PROMPT in DEPTH  # a request that scenes teach
-    assert (ask.seg, ask.depth, ask.image) == (Mode.OFF, Mode.FORCED, folder / "images" / "one.jpg")
+    assert (ask.seg, ask.depth, ask.image) == (Switch.OFF, Switch.ON, folder / "images" / "one.jpg")
 
 
 def test_true_maps_score_full_marks(folder: Path) -> None:

@@ -17,7 +17,7 @@ from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import EvaluationError, load_samples, run_benchmark
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, Trace
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 LONG = "Multiple points are circled on the image ... let's think through it step by step."
 
@@ -72,7 +72,7 @@ def test_the_hardblink_prompt_is_fixed_whatever_the_file_words(hardblink: Path) 
         "Multiple points are circled on the image, labeled by letters beside each circle. "
         "Which point is the closest to the camera?"
     )
-    assert (ask.seg, ask.depth) == (Mode.ALLOWED, Mode.ALLOWED)
+    assert (ask.seg, ask.depth) == (Switch.AUTO, Switch.AUTO)
     assert ask.image == hardblink / "images" / "blink3pointscenter" / "0.png"
 
 

@@ -21,7 +21,7 @@ from perceptio.evaluation.lmms.answers import from_json
 from perceptio.evaluation.refseg import open_refer
 from perceptio.evaluation.runner import EvaluationError, run_benchmark
 from perceptio.pipeline import Perceptio
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 pytest.importorskip("lmms_eval", reason="needs lmms-eval: see docs/lmms.md")
 
@@ -210,7 +210,7 @@ def test_mask_tasks_give_the_figures_of_perceptio_eval(
     write_refer(local, dataset)
     benchmark = open_refer(local, pictures[0].parent, dataset, "val")
     if forced:
-        benchmark.seg = Mode.FORCED
+        benchmark.seg = Switch.ON
     report = run_benchmark(tiny, benchmark, local / "out", progress=False).report
     monkeypatch.setenv("PERCEPTIO_REFER_ROOT", str(local))
     monkeypatch.setenv("PERCEPTIO_REFER_IMAGES", str(pictures[0].parent))

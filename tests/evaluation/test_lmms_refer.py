@@ -18,7 +18,7 @@ from perceptio.evaluation.lmms.answers import cut, from_json, to_json
 from perceptio.evaluation.refseg import ReferringBenchmark
 from perceptio.evaluation.runner import EvaluationError
 from perceptio.results import Answer, Mask, Trace
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 HEIGHT, WIDTH = 6, 9
 RNG = np.random.default_rng(0)
@@ -125,7 +125,7 @@ def test_every_split_but_train_has_a_task_and_it_asks_as_perceptio_eval_does() -
         task = {**shared, **yaml.load(path.read_text(), Loader)}
         assert (task["include"], path.stem) == ("_mask_task", task["task"])
         found[task["task"]] = task["dataset_path"], task["test_split"]
-        asked = {"off": Mode.OFF, "auto": Mode.ALLOWED, "on": Mode.FORCED}[task["generation_kwargs"]["seg"]]
+        asked = {"off": Switch.OFF, "auto": Switch.AUTO, "on": Switch.ON}[task["generation_kwargs"]["seg"]]
         assert asked is benchmark(task["dataset_path"]).seg
         assert task["generation_kwargs"]["depth"] == "auto"
         assert task["generation_kwargs"]["response"] == "json"

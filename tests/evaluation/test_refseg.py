@@ -19,7 +19,7 @@ from perceptio.evaluation.runner import EvaluationError, load_samples, run_bench
 from perceptio.evaluation.samples import Overlap, Sample
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, Mask, Trace
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 HEIGHT, WIDTH = 30, 40
 EMPTY = np.zeros((HEIGHT, WIDTH), bool)
@@ -62,12 +62,12 @@ def test_the_prompt_is_fixed() -> None:
 @pytest.mark.parametrize("dataset", ["refcoco", "refcoco+", "refcocog"])
 def test_a_mask_is_asked_for_where_an_object_exists(dataset: str) -> None:
     ((ask,), *_) = [item.asks for item in benchmark_of(SQUARE, dataset=dataset).items(0)]
-    assert (ask.seg, ask.depth) == (Mode.FORCED, Mode.ALLOWED)
+    assert (ask.seg, ask.depth) == (Switch.ON, Switch.AUTO)
 
 
 def test_the_model_may_find_nothing_in_generalized_expressions() -> None:
     ((ask,), *_) = [item.asks for item in benchmark_of(SQUARE, dataset="grefcoco").items(0)]
-    assert (ask.seg, ask.depth) == (Mode.ALLOWED, Mode.ALLOWED)
+    assert (ask.seg, ask.depth) == (Switch.AUTO, Switch.AUTO)
 
 
 def test_every_expression_is_a_sample() -> None:

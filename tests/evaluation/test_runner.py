@@ -16,7 +16,7 @@ from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_recor
 from perceptio.evaluation.samples import Sample, figures
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 UNITS = 19
 
@@ -41,7 +41,7 @@ class Lengths:
         if unit == self.fail_at:
             raise KeyboardInterrupt
         image = np.random.default_rng((self.seed, unit)).integers(0, 256, (20, 20, 3), dtype=np.uint8)
-        asks = tuple(Ask(image, prompt, Mode.OFF, Mode.OFF) for prompt in ("hello", "Where is the red cube?"))
+        asks = tuple(Ask(image, prompt, Switch.OFF, Switch.OFF) for prompt in ("hello", "Where is the red cube?"))
         return [Item(f"{unit}/both", asks), Item(f"{unit}/one", asks[:1])]
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Sample:

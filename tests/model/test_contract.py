@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from perceptio.loading import find
+from perceptio.model.loading import find
 
 PROMISED = Path(__file__).parent / "state_dict.txt"
 

@@ -11,35 +11,35 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import InternVLConfig, Sam2Config
 
-from perceptio.data.packing import collate, pack_record
-from perceptio.data.record import IdMap, Mark, Record, Turn
+from perceptio.data.packing import collate, pack_sample
+from perceptio.data.schema import IdMap, Mark, Sample, Turn
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.objectives import LossWeights
-from perceptio.model.packed import PackedBatch
+from perceptio.model.packed_batch import PackedBatch
 from perceptio.pipeline import Perceptio
 
 TURNS = (
-    Turn("Segment the cube.", "Here is <p>the cube</p>.", "referring", referents=(1,)),
-    Turn("How near is it?", "The cube is at 3.", "nearer", referents=(1, 2), depth=True, target="3"),
+    Turn("Segment the cube.", "Here is <p>the cube</p>.", "referring", masks=(1,)),
+    Turn("How near is it?", "The cube is at 3.", "nearer", masks=(1, 2), depth=True, target="3"),
     Turn("Is there a cone?", "No.", "existence", target="no"),
 )
 
 
-def record(turns: tuple[Turn, ...] = TURNS, side: int = 64) -> Record:
+def record(turns: tuple[Turn, ...] = TURNS, side: int = 64) -> Sample:
     rng = np.random.default_rng(0)
     ids = np.zeros((side, side), np.uint8)
     ids[8:30, 8:30] = 1
     ids[40:60, 20:50] = 2
     nearness = np.linspace(-1, 1, side, dtype=np.float32)[:, None].repeat(side, 1)
-    return Record("test/0", rng.integers(0, 255, (side, side, 3), dtype=np.uint8), turns, IdMap(ids), nearness)
+    return Sample("test/0", rng.integers(0, 255, (side, side, 3), dtype=np.uint8), turns, IdMap(ids), nearness)
 
 
-def batch_of(tiny: Perceptio, *records: Record) -> dict[str, torch.Tensor]:
+def batch_of(tiny: Perceptio, *records: Sample) -> dict[str, torch.Tensor]:
     config = tiny.model.config
     rows = [
-        pack_record(
+        pack_sample(
             item, tiny.processor, config.vocabulary, np.random.default_rng(0), depth_size=config.depth.image_size
         )
         for item in records
@@ -109,7 +109,7 @@ def test_an_answer_that_ends_with_its_segment_leaves_the_next_question_alone(tin
     """With the answer first a [SEG] can be a branch's last token, or the row's."""
     vocabulary = replace(tiny.model.config.vocabulary, order="answer_first")
     turns = (TURNS[0], TURNS[2], replace(TURNS[1], depth=False))
-    rows = [pack_record(record(turns), tiny.processor, vocabulary, np.random.default_rng(0), depth_size=32)]
+    rows = [pack_sample(record(turns), tiny.processor, vocabulary, np.random.default_rng(0), depth_size=32)]
     packed = PackedBatch(**collate(rows, tiny.processor.tokenizer.pad_token_id))
     places = packed.segments[:, 1].tolist()
     branches = packed.branch_ids[0].tolist()

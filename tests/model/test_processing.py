@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from perceptio.pipeline import Perceptio
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 
 def test_special_tokens_in_a_prompt_are_plain_text(tiny: Perceptio) -> None:
@@ -46,12 +46,12 @@ def test_a_photograph_gives_one_square_tile(tiny: Perceptio) -> None:
 @pytest.mark.parametrize(
     ("seg", "depth", "expected"),
     [
-        (Mode.ALLOWED, Mode.ALLOWED, ""),
-        (Mode.OFF, Mode.FORCED, " [perception: seg=off depth=on]"),
-        (Mode.FORCED, Mode.ALLOWED, " [perception: seg=on depth=auto]"),
+        (Switch.AUTO, Switch.AUTO, ""),
+        (Switch.OFF, Switch.ON, " [perception: seg=off depth=on]"),
+        (Switch.ON, Switch.AUTO, " [perception: seg=on depth=auto]"),
     ],
 )
-def test_switches_are_said_in_words(tiny: Perceptio, seg: Mode, depth: Mode, expected: str) -> None:
+def test_switches_are_said_in_words(tiny: Perceptio, seg: Switch, depth: Switch, expected: str) -> None:
     assert tiny.processor.mode_suffix(seg, depth) == expected
 
 

@@ -11,21 +11,21 @@ import torch
 from PIL import Image
 from transformers import GotOcr2ImageProcessorPil
 
-from perceptio.data.packing import collate, pack_record
-from perceptio.data.record import IdMap, Record, Turn
+from perceptio.data.packing import collate, pack_sample
+from perceptio.data.schema import IdMap, Sample, Turn
 from perceptio.decoding.engine import DecodingOptions, decode, prefill
-from perceptio.model.packed import PackedBatch
+from perceptio.model.packed_batch import PackedBatch
 from perceptio.model.positions import covering_tokens
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.pipeline import Perceptio
 from perceptio.segmentation.preprocess import IMAGE_MEAN, IMAGE_STD
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 SIDE, VISUAL = 128, 64  # of a tile: px, and visual tokens
 SIZES = ((256, 128), (100, 100), (128, 384))  # width and height: 2 tiles and a thumbnail; one; 3 and a thumbnail
 TILES = (3, 1, 4)
 PROMPTS = ("Segment the small green cone.", "hello", "Which point is nearer, A or B?")
-TURN = Turn("Where is it?", "Here is <p>the cube</p>.", "referring", referents=(1,), depth=True)
+TURN = Turn("Where is it?", "Here is <p>the cube</p>.", "referring", masks=(1,), depth=True)
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +53,19 @@ def picture(size: tuple[int, int], seed: int = 0) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def record(size: tuple[int, int]) -> Record:
+def record(size: tuple[int, int]) -> Sample:
     width, height = size
     ids = np.zeros((height, width), np.uint8)
     ids[: height // 2, : width // 2] = 1
     nearness = np.linspace(-1, 1, height, dtype=np.float32)[:, None].repeat(width, 1)
-    return Record(f"test/{size}", np.asarray(picture(size)), (TURN,), IdMap(ids), nearness)
+    return Sample(f"test/{size}", np.asarray(picture(size)), (TURN,), IdMap(ids), nearness)
 
 
 def packed(tiled: Perceptio, sizes: Sequence[tuple[int, int]]) -> PackedBatch:
     config = tiled.model.config
     rng = np.random.default_rng(0)
     rows = [
-        pack_record(record(size), tiled.processor, config.vocabulary, rng, depth_size=config.depth.image_size)
+        pack_sample(record(size), tiled.processor, config.vocabulary, rng, depth_size=config.depth.image_size)
         for size in sizes
     ]
     batch = PackedBatch(**collate(rows, tiled.processor.tokenizer.pad_token_id))
@@ -122,7 +122,7 @@ def test_a_picture_of_several_questions_is_encoded_once(tiled: Perceptio) -> Non
     index = [1, 0, 1]  # in the order tall, wide
     ids = tiled.processor.tokens(PROMPTS, tiles=[3, 4, 3])
     pixels, _ = tiled.processor.pixels([tall, wide])
-    options = DecodingOptions((Mode.FORCED,) * 3, (Mode.FORCED,) * 3)
+    options = DecodingOptions((Switch.ON,) * 3, (Switch.ON,) * 3)
     shared = decode(tiled.model, prefill(tiled.model, ids["input_ids"], ids["attention_mask"], pixels, index), options)
     separate, _ = tiled.processor.pixels([wide, tall, wide])
     apart = decode(tiled.model, prefill(tiled.model, ids["input_ids"], ids["attention_mask"], separate), options)
@@ -152,7 +152,7 @@ def test_training_and_decoding_see_the_same_states(tiled: Perceptio, size: tuple
     torch.testing.assert_close(start.hidden[0], states[prompt - 1], rtol=1e-3, atol=1e-4)
     last = int((batch.input_ids[0] == tiled.model.config.vlm.image_token_id).nonzero().max())
     torch.testing.assert_close(start.visual_states[0], states[last - VISUAL + 1 : last + 1], rtol=1e-3, atol=1e-4)
-    found = decode(tiled.model, start, DecodingOptions((Mode.FORCED,), (Mode.OFF,), max_segments=1))[0]
+    found = decode(tiled.model, start, DecodingOptions((Switch.ON,), (Switch.OFF,), max_segments=1))[0]
     assert int(batch.segments[0, 1]) == prompt
     torch.testing.assert_close(found.states[0], states[prompt], rtol=1e-3, atol=1e-4)
 
@@ -169,7 +169,7 @@ def test_every_loss_of_a_tiled_batch_is_finite(tiled: Perceptio) -> None:
     config = tiled.model.config
     rng = np.random.default_rng(0)
     rows = [
-        pack_record(record(size), tiled.processor, config.vocabulary, rng, depth_size=config.depth.image_size)
+        pack_sample(record(size), tiled.processor, config.vocabulary, rng, depth_size=config.depth.image_size)
         for size in SIZES
     ]
     with torch.no_grad():

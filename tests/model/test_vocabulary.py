@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from perceptio.model.text_tokenizer import TURN_END, train_tokenizer
 from perceptio.model.vocabulary import extend_embeddings, extend_tokenizer
+from perceptio.model.vocabulary import TURN_END
+from perceptio.nano.text_tokenizer import train_tokenizer
 from perceptio.tokens import PHRASE_START, SEG, depth_code
 
 TEXTS = ["Segment the red cube.", "How many blue spheres are there?"] * 20

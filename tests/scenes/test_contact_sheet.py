@@ -8,7 +8,7 @@ from PIL import Image
 
 from perceptio.files import OutputError
 from perceptio.scenes.contact_sheet import draw_scenes, fresh_scenes
-from perceptio.scenes.record import build_record
+from perceptio.scenes.samples import build_sample
 from perceptio.visualize import color_depth
 
 SIDE, GAP, LINE = 448, 16, 21  # px: a tile, the space between two, a line of a caption
@@ -32,7 +32,7 @@ def test_tiles_are_the_picture_its_masks_and_its_depth(store, tmp_path):
     page = np.array(Image.open(tmp_path / "sheet.png")).astype(int)
     picture, masks, depth = (page[GAP : GAP + SIDE, GAP + k * (SIDE + GAP) :][:, :SIDE] for k in range(3))
     stored = store[0]
-    record = build_record(stored, np.random.default_rng(3), questions=5)
+    record = build_sample(stored, np.random.default_rng(3), questions=5)
     expected = Image.fromarray(record.image).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(picture, np.array(expected))
     plain = np.array(Image.fromarray(stored.rgb).resize((SIDE, SIDE), Image.Resampling.LANCZOS)).astype(int)

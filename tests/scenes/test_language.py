@@ -8,8 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from perceptio.data.record import Turn
-from perceptio.data.schema import ABSENT
+from perceptio.data.schema import ABSENT, Turn
 from perceptio.scenes.language import describe, grounding, questions, wording
 from perceptio.scenes.language.facts import Facts, Kind, nearer
 from perceptio.scenes.storage import ObjectView, StoredScene
@@ -78,7 +77,7 @@ def test_referring_expressions_fit_one_object_alone(scenes):
         (phrase,) = extract_phrases(turn.answer)[1]
         assert phrase in turn.question
         meant = resolve(phrase, pairs_of(stored))
-        assert [thing.index for thing, _ in meant] == list(turn.referents), phrase
+        assert [thing.index for thing, _ in meant] == list(turn.masks), phrase
         view = meant[0][1]
         assert view.pixels >= 60
         assert view.visible >= 0.35
@@ -96,7 +95,7 @@ def test_plural_names_all_of_a_kind_from_left_to_right(scenes):
         (phrase,) = extract_phrases(turn.answer)[1]
         group = select(phrase.removeprefix("all ").removeprefix("the "), pairs_of(stored))
         group.sort(key=lambda pair: pair[1].center[0])
-        assert [thing.index for thing, _ in group] == list(turn.referents)
+        assert [thing.index for thing, _ in group] == list(turn.masks)
         assert len(group) >= 2
 
 
@@ -105,7 +104,7 @@ def test_absent_objects_are_absent_and_never_a_held_out_pair(scenes):
         text, (words,) = extract_phrases(turn.answer)
         assert text == f"There is no {words}."
         assert not select(words, pairs_of(stored))
-        assert turn.referents == (ABSENT,)
+        assert turn.masks == (ABSENT,)
         assert not any({color, noun} <= set(words.split()) for color, shape in HELD_OUT for noun in _nouns(shape))
 
 
@@ -129,9 +128,9 @@ def test_the_number_of_words_does_not_tell_what_is_absent(scenes):
 def test_captions_are_true(scenes):
     for stored, turn in draw(scenes, grounding.caption):
         text, phrases = extract_phrases(turn.answer)
-        assert len(phrases) == len(turn.referents) in (2, 4)
+        assert len(phrases) == len(turn.masks) in (2, 4)
         pairs = pairs_of(stored)
-        for phrase, referent in zip(phrases, turn.referents, strict=True):
+        for phrase, referent in zip(phrases, turn.masks, strict=True):
             assert [thing.index for thing, _ in resolve(phrase, pairs)] == [referent]
         for sentence in text.removesuffix(".").split(". "):
             assert holds(sentence.lower(), pairs), sentence
@@ -141,11 +140,11 @@ def test_lists_name_every_clear_object_from_left_to_right(scenes):
     for stored, turn in draw(scenes, grounding.inventory):
         facts = Facts(stored)
         _, phrases = extract_phrases(turn.answer)
-        assert list(turn.referents) == [thing.index for thing in facts.clear]
-        assert len(phrases) == len(turn.referents) > 0
+        assert list(turn.masks) == [thing.index for thing in facts.clear]
+        assert len(phrases) == len(turn.masks) > 0
         pairs = pairs_of(stored)
         lefts = []
-        for phrase, referent in zip(phrases, turn.referents, strict=True):
+        for phrase, referent in zip(phrases, turn.masks, strict=True):
             named = select(phrase.lower(), pairs)
             (view,) = [view for thing, view in named if thing.index == referent]
             lefts.append(view.center[0])
@@ -177,7 +176,7 @@ def test_nearer_keeps_its_margin(scenes):
         text, phrases = extract_phrases(turn.answer)
         pairs = pairs_of(stored)
         ((first, seen),), ((second, other),) = (resolve(phrase, pairs) for phrase in phrases)
-        assert (first.index, second.index) == turn.referents
+        assert (first.index, second.index) == turn.masks
         assert turn.depth
         low, high = sorted((seen.depth, other.depth))
         assert high >= 1.12 * low - 1e-6
@@ -195,7 +194,7 @@ def test_readings_say_where_and_how_near_each_object_is(scenes):
         clauses = [re.fullmatch(READ, clause).groups() for clause in text.removesuffix(".").split("; ")]
         pairs = pairs_of(stored)
         named = [resolve(phrase, pairs)[0] for phrase in phrases]
-        assert turn.referents == tuple(thing.index for thing, _ in named)
+        assert turn.masks == tuple(thing.index for thing, _ in named)
         assert len(clauses) == len(phrases) == len(set(phrases)) <= grounding.MAX_READ
         assert all(phrase in turn.question.lower() for phrase in map(str.lower, phrases))
         assert {near is not None for *_, near in clauses} == {turn.depth}
@@ -223,8 +222,8 @@ def test_counts_are_right_and_name_what_they_count(scenes):
         text, phrases = extract_phrases(turn.answer)
         number, words = re.fullmatch(r"There (?:is|are) (\d) (.+)\.", text).groups()
         group = sorted(select(words, pairs_of(stored)), key=lambda pair: pair[1].center[0])
-        assert tuple(thing.index for thing, _ in group) == (turn.referents if group else ())
-        assert group or turn.referents == (ABSENT,)
+        assert tuple(thing.index for thing, _ in group) == (turn.masks if group else ())
+        assert group or turn.masks == (ABSENT,)
         assert turn.target == number == str(len(group))
         assert phrases == (words,)
         seen[number] += 1
@@ -235,7 +234,7 @@ def test_attributes_are_right_and_not_in_the_question(scenes):
     for stored, turn in draw(scenes, questions.attribute):
         text, (phrase,) = extract_phrases(turn.answer)
         ((thing, _),) = resolve(phrase, pairs_of(stored))
-        assert (thing.index,) == turn.referents
+        assert (thing.index,) == turn.masks
         assert NOUN.get(turn.target, turn.target) in (thing.color, thing.shape, thing.material, thing.size)
         assert turn.target not in phrase.lower().split()
         assert text.endswith(f" {turn.target}.")
@@ -247,7 +246,7 @@ def test_existence_is_right_and_balanced(scenes):
         words = re.search(r"\ban? (?:<p>)?(\w+ \w+)", turn.question)[1]
         group = select(words, pairs_of(stored))
         assert (turn.target == "yes") == bool(group)
-        assert ({thing.index for thing, _ in group} or {ABSENT}) == set(turn.referents)
+        assert ({thing.index for thing, _ in group} or {ABSENT}) == set(turn.masks)
         answers[turn.target] += 1
     assert 0.4 < answers["yes"] / answers.total() < 0.6
 
@@ -270,7 +269,7 @@ def test_comparisons_are_true_and_balanced(scenes):
                 for item in ([f"{kind} {number + 1}" for number in range(len(group))] or [f"no {kind}"])
             ]
             assert found[1] == ", ".join(listed)
-            assert turn.referents == tuple(
+            assert turn.masks == tuple(
                 index for group in groups for index in ([thing.index for thing, _ in group] or [ABSENT])
             )
             counts += 1
@@ -307,7 +306,7 @@ def test_choices_have_one_right_option_among_four(scenes):
         if asked in wording.NEAREST:
             named = [resolve(value, pairs)[0] for value in values]
             assert values[int(np.argmin([seen.depth for _, seen in named]))] == right
-            assert turn.referents == tuple(thing.index for thing, _ in named)
+            assert turn.masks == tuple(thing.index for thing, _ in named)
             assert phrases == tuple("ABCD")
             nearness = [int(read[3]) for read in re.finditer(READ, text)]
             assert "ABCD"[int(np.argmax(nearness))] == turn.target
@@ -315,10 +314,10 @@ def test_choices_have_one_right_option_among_four(scenes):
             continue
         assert right in text.split(". ")[0].split()
         if right.isdigit():
-            assert len(turn.referents) == max(int(right), 1)
-            assert (right == "0") == (turn.referents == (ABSENT,))
+            assert len(turn.masks) == max(int(right), 1)
+            assert (right == "0") == (turn.masks == (ABSENT,))
         else:
-            (referent,) = turn.referents
+            (referent,) = turn.masks
             thing = pairs[referent - 1][0]
             assert NOUN.get(right, right) in (thing.color, thing.shape, thing.material)
         letters[turn.target] += 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perceptio.data.record import Turn
+from perceptio.data.schema import Turn
 from perceptio.scenes.language.scoring import extract_choice, is_correct
-from perceptio.scenes.record import TASKS, build_record, scene_test_turns
+from perceptio.scenes.samples import TASKS, build_sample, scene_test_turns
 from perceptio.tokens import extract_phrases
 
 OPEN = {"reading", "referring", "naming", "plural", "absent", "caption", "inventory", "depth"}
@@ -79,7 +79,7 @@ def test_every_generated_answer_scores_as_right(scenes):
     rng = np.random.default_rng(0)
     tasks = set()
     for stored in scenes:
-        turns = [*build_record(stored, rng, marks=True).turns, *(turn for _, turn in scene_test_turns(stored, rng))]
+        turns = [*build_sample(stored, rng, marks=True).turns, *(turn for _, turn in scene_test_turns(stored, rng))]
         for turn in turns:
             if turn.task not in OPEN:
                 tasks.add(turn.task)

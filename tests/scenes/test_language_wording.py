@@ -116,4 +116,4 @@ def test_snapshot(build, name):
     ask = getattr(grounding if hasattr(grounding, name) else questions, name)
     facts, rng = Facts(build(BLOCKS)), np.random.default_rng(3)
     turn = next(turn for _ in range(50) if (turn := ask(facts, rng)))
-    assert (turn.question, turn.answer, turn.referents, turn.depth, turn.target) == SNAPSHOT[name]
+    assert (turn.question, turn.answer, turn.masks, turn.depth, turn.target) == SNAPSHOT[name]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from transformers import Sam2Model
 
+from perceptio.nano.small_sam import build_sam, nano_sam_config
 from perceptio.segmentation.bridge import decode_masks, encode_image
-from perceptio.segmentation.config import build_sam, nano_sam_config
 from perceptio.segmentation.projector import SegmentationProjector
 
 SIDE = 64
@@ -39,7 +39,7 @@ def prompts(sam: Sam2Model) -> Tensor:
 def test_point_prompts_give_what_sam_itself_gives(sam: Sam2Model, pixels: Tensor) -> None:
     points = torch.rand(3, 2, 1, 2) * SIDE
     labels = torch.ones(3, 2, 1, dtype=torch.int64)
-    expected = sam(pixels, input_points=points, input_labels=labels, multimask_output=False)
+    expected = sam(pixels, input_marks=points, input_labels=labels, multimask_output=False)
     sparse, _ = sam.prompt_encoder(points, labels, None, None)
     found = decode_masks(sam, encode_image(sam, pixels), torch.arange(3).repeat_interleave(2), sparse.flatten(0, 1))
     assert found.logits.std() > 0.01

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers import Sam2Model
 
+from perceptio.nano.small_sam import build_sam, nano_sam_config
 from perceptio.segmentation.bridge import encode_image
 from perceptio.segmentation.cache import FeatureCache, Levels
-from perceptio.segmentation.config import build_sam, nano_sam_config
 
 
 @pytest.fixture(scope="module")

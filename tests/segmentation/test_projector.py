@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from perceptio.segmentation.config import build_sam, nano_sam_config
+from perceptio.nano.small_sam import build_sam, nano_sam_config
 from perceptio.segmentation.projector import SegmentationProjector, cell_clicks, click_embeddings
 
 SIDE = 32

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perceptio.training.finetune_recipe import FinetuneRecipe
+from perceptio.training.finetune.settings import FinetuneRecipe
 from perceptio.training.recipe import Recipe, RecipeError, load_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -26,14 +26,14 @@ def ablate(
     ] = None,
 ) -> None:
     """Train and judge variants of one training, each with a part taken away; the same command again resumes."""
-    from perceptio.evaluation.ablation_plan import AblationPlan
+    from perceptio.evaluation.ablation.plan import AblationPlan
     from perceptio.training.recipe import read_recipe
 
     plan = read_recipe(recipe, AblationPlan)
     if start is not None:
         plan = replace(plan, start=str(start))
-    from perceptio.evaluation.ablation import Ablation
-    from perceptio.evaluation.ablation_page import publish, summarize
+    from perceptio.evaluation.ablation.page import publish, summarize
+    from perceptio.evaluation.ablation.run import Ablation
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = out or Path("runs") / plan.name

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from perceptio.cli.options import quiet
+from perceptio.tokens import Switch
 
 if TYPE_CHECKING:
     from perceptio.results import Answer
-
-
-class Switch(StrEnum):
-    """Whether a part of the answer is wanted."""
-
-    off = "off"
-    auto = "auto"
-    on = "on"
 
 
 Images = Annotated[list[Path], typer.Argument(help="One or more picture files.", show_default=False)]
@@ -40,8 +32,8 @@ def ask(
     model: Model = "nano",
     out: Out = None,
     as_json: Json = False,
-    seg: Annotated[Switch, typer.Option(help="Masks.")] = Switch.auto,
-    depth: Annotated[Switch, typer.Option(help="Depth map.")] = Switch.auto,
+    seg: Annotated[Switch, typer.Option(help="Masks.")] = Switch.AUTO,
+    depth: Annotated[Switch, typer.Option(help="Depth map.")] = Switch.AUTO,
     free: Free = False,
     device: Device = None,
 ) -> None:
@@ -60,12 +52,12 @@ def segment(
     """Segment what is named: short for ask IMAGE "Segment WHAT." --seg on --depth off."""
     if not what.strip():
         raise ValueError('name what to segment, such as "the red cube"')
-    _run(images, f"Segment {what.strip().rstrip('.')}.", model, out, as_json, Switch.on, Switch.off, False, device)
+    _run(images, f"Segment {what.strip().rstrip('.')}.", model, out, as_json, Switch.ON, Switch.OFF, False, device)
 
 
 def depth(images: Images, model: Model = "nano", out: Out = None, as_json: Json = False, device: Device = None) -> None:
     """Estimate depth: short for ask IMAGE "Show the depth map." --seg off --depth on."""
-    _run(images, "Show the depth map.", model, out, as_json, Switch.off, Switch.on, False, device)
+    _run(images, "Show the depth map.", model, out, as_json, Switch.OFF, Switch.ON, False, device)
 
 
 def _run(
@@ -88,7 +80,7 @@ def _run(
     from perceptio.pipeline import Perceptio
 
     answers = Perceptio.from_pretrained(model, device=device).ask_batch(
-        pictures, [prompt] * len(pictures), seg=seg.value, depth=depth.value, constrained=not free
+        pictures, [prompt] * len(pictures), seg=seg, depth=depth, constrained=not free
     )
     folders: list[Path | None] = [None] * len(images)
     if out is not None:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from perceptio.cli.init import Positions
+from perceptio.cli.init import DEFAULT, DEFAULT_POSITIONS, DepthPositions, Pointing, Tiles
 from perceptio.cli.options import quiet, refuse_existing
+from perceptio.model.design import Design
 
 
 def convert(
@@ -25,24 +26,22 @@ def convert(
         str | None,
         typer.Option(help="Folder or hub id whose text tokenizer to use (InternLM: the -hf one).", show_default=False),
     ] = None,
-    tiles: Annotated[int, typer.Option(help="The most tiles of an image; 1: one square tile.", min=1)] = 12,
-    pointing: Annotated[bool, typer.Option(help="[SEG] states point at visual tokens; Sa2VA's do not.")] = False,
-    depth_positions: Annotated[
-        Positions, typer.Option(help="Depth codes stand at their visual tokens, or in sequence.")
-    ] = Positions.image,
+    tiles: Tiles = 12,
+    pointing: Pointing = DEFAULT.pointing,
+    depth_positions: DepthPositions = DEFAULT_POSITIONS,
 ) -> None:
     """Convert InternVL's original format (internvl_chat) or Sa2VA; every weight must have its place."""
     refuse_existing(out)
+    from perceptio.checkpoints.conversion.checkpoint import convert_checkpoint
     from perceptio.files import replacing_folder
-    from perceptio.loading import load_depth_tokenizer, locate
-    from perceptio.model.assemble import Design
-    from perceptio.model.conversion.checkpoint import convert_checkpoint
+    from perceptio.model.loading import load_depth_tokenizer, locate
 
     quiet()
     model, processor, report = convert_checkpoint(
         locate(source),
         load_depth_tokenizer(tokenizer),
-        Design(tiles=tiles, pointing=pointing, depth_positions=depth_positions.value),
+        Design(pointing=pointing, depth_positions=depth_positions.value),
+        tiles=tiles,
         sam_folder=None if sam is None else locate(sam),
         tokenizer_folder=None if text_tokenizer is None else locate(text_tokenizer),
     )

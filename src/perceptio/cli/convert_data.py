@@ -19,9 +19,10 @@ def convert_data(
     ] = False,
 ) -> None:
     """Convert a public data set in its original format to samples for a fine-tune."""
-    from perceptio.data.adapters.registry import convert
+    from perceptio.data.adapters.registry import ADAPTERS, convert
+    from perceptio.scenes.export import ADAPTERS as SCENES
 
-    done = convert(name, folder, out, split, allow_missing=allow_missing, scale=scale)
+    done = convert(name, folder, out, split, allow_missing=allow_missing, scale=scale, adapters=ADAPTERS | SCENES)
     typer.echo(f"{done.samples} samples with {done.turns} turns and {done.masks} masks in {out}")
     if done.files is not None:
         typer.echo(f"files that they need are in {done.files}")

@@ -29,8 +29,8 @@ def check(
 ) -> None:
     """Count what is there, and list whatever is missing or malformed; exit code 1 if anything is."""
     from perceptio.data.check import CodeBook, check_files
-    from perceptio.loading import find
     from perceptio.model.configuration import PerceptioConfig
+    from perceptio.model.loading import find
 
     book = None
     if model is not None:
@@ -60,16 +60,16 @@ def show(
 ) -> None:
     """Draw what a model will see: pictures with marks, masks, depth, and each token with its weight."""
     from perceptio.data.contact_sheet import Reader, draw_samples
-    from perceptio.data.schema import read_samples
-    from perceptio.loading import find, load_depth_tokenizer
+    from perceptio.data.sample_files import SampleFile
     from perceptio.model.configuration import PerceptioConfig
+    from perceptio.model.loading import find, load_depth_tokenizer
     from perceptio.model.processing import PerceptioProcessor
 
     quiet()
-    opened = [read_samples(path) for path in files]
+    opened = [SampleFile(path) for path in files]
     folder = find(model)
-    vocabulary = PerceptioConfig.from_pretrained(folder).vocabulary
-    reader = Reader(PerceptioProcessor.from_pretrained(folder), vocabulary, load_depth_tokenizer(folder))
+    config = PerceptioConfig.from_pretrained(folder)
+    reader = Reader(PerceptioProcessor.from_pretrained(folder), config, load_depth_tokenizer(folder))
     number = draw_samples(opened, count, reader, out, explicit=explicit)
     print(f"wrote {out}: {number} samples", file=sys.stderr)
 

@@ -38,9 +38,15 @@ def export(
     refuse_existing(out)
     import torch
 
-    from perceptio.training.export import export as write
+    from perceptio.checkpoints.export import export as write
+    from perceptio.model.loading import load
 
     quiet()
-    for sentence in write(model, out, to.value, getattr(torch, dtype.value), adapter):
+    loaded, processor = load(model, device="cpu", dtype=torch.float32)
+    if adapter is not None:
+        from perceptio.training.finetune.lora import load_adapter
+
+        loaded = load_adapter(loaded, adapter)
+    for sentence in write(loaded, processor, out, to.value, getattr(torch, dtype.value)):
         print(f"warning: {sentence}", file=sys.stderr)
     print(f"wrote {out}/")

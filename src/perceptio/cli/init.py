@@ -9,13 +9,23 @@ from typing import Annotated
 import typer
 
 from perceptio.cli.options import quiet, refuse_existing
+from perceptio.model.design import Design
 
 
 class Positions(StrEnum):
     """Where depth codes stand."""
 
-    image = "image"
     sequence = "sequence"
+    image = "image"
+
+
+DEFAULT = Design()
+DEFAULT_POSITIONS = Positions(DEFAULT.depth_positions)
+Tiles = Annotated[int, typer.Option(help="The most tiles of an image; 1: one square tile.", min=1)]
+Pointing = Annotated[bool, typer.Option(help="[SEG] states also point at visual tokens (ours); without, as in Sa2VA.")]
+DepthPositions = Annotated[
+    Positions, typer.Option(help="Depth codes stand in sequence, or at their visual tokens (ours).")
+]
 
 
 def init(
@@ -25,24 +35,23 @@ def init(
         str, typer.Option(help="Folder of a depth tokenizer, or a model that has one.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="Folder of the new model.", show_default=False)],
-    tiles: Annotated[int, typer.Option(help="The most tiles of an image; 1: one square tile.", min=1)] = 12,
-    pointing: Annotated[bool, typer.Option(help="[SEG] states point at visual tokens; without, as in Sa2VA.")] = True,
-    depth_positions: Annotated[
-        Positions, typer.Option(help="Depth codes stand at their visual tokens, or in sequence.")
-    ] = Positions.image,
+    tiles: Tiles = 12,
+    pointing: Pointing = DEFAULT.pointing,
+    depth_positions: DepthPositions = DEFAULT_POSITIONS,
 ) -> None:
     """Join an InternVL, a SAM 2 and a depth tokenizer to a model that is ready to be trained."""
     refuse_existing(out)
+    from perceptio.checkpoints.assemble import assemble
     from perceptio.files import replacing_folder
-    from perceptio.loading import load_depth_tokenizer, locate
-    from perceptio.model.assemble import Design, assemble
+    from perceptio.model.loading import load_depth_tokenizer, locate
 
     quiet()
     model, processor, report = assemble(
         locate(vlm),
         locate(sam),
         load_depth_tokenizer(tokenizer),
-        Design(tiles=tiles, pointing=pointing, depth_positions=depth_positions.value),
+        Design(pointing=pointing, depth_positions=depth_positions.value),
+        tiles,
     )
     with replacing_folder(out) as beside:
         model.save_pretrained(beside)

@@ -12,7 +12,7 @@ import typer
 from perceptio.cli.options import quiet
 
 if TYPE_CHECKING:
-    from perceptio.data.labeling.job import LabelReport
+    from perceptio.labeling.job import LabelReport
 
 _SHOWN = 20  # bad pictures on the screen; the reports list all
 
@@ -54,11 +54,11 @@ def label(
 ) -> None:
     """Label pictures with depth codes, and with masks; the same command again resumes where it stopped."""
     part = _part(shard)
-    from perceptio.data.labeling.job import LabelPlan, LabelWorkers
-    from perceptio.data.labeling.job import label as run
-    from perceptio.data.labeling.networks import Network
-    from perceptio.data.labeling.samples import write_samples
-    from perceptio.loading import load_depth_tokenizer, locate
+    from perceptio.labeling.job import LabelPlan, LabelWorkers
+    from perceptio.labeling.job import label as run
+    from perceptio.labeling.networks import Network
+    from perceptio.labeling.samples import write_samples
+    from perceptio.model.loading import load_depth_tokenizer, locate
 
     quiet()
     plan = LabelPlan(

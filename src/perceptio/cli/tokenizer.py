@@ -58,7 +58,7 @@ def encode(
 
     from perceptio.depth.normalization import resize_nearest
     from perceptio.depth.teacher import DepthAnything, ExactDepth
-    from perceptio.loading import load_depth_tokenizer
+    from perceptio.model.loading import load_depth_tokenizer
 
     quiet()
     tokenizer = load_depth_tokenizer(model)
@@ -82,7 +82,7 @@ def decode(
     import torch
 
     from perceptio.files import replacing
-    from perceptio.loading import load_depth_tokenizer
+    from perceptio.model.loading import load_depth_tokenizer
     from perceptio.visualize import color_depth
 
     if out.suffix == ".npy":
@@ -114,7 +114,7 @@ def report(
 ) -> None:
     """Codebook usage, perplexity, depth errors and order accuracy of reconstructed maps."""
     from perceptio.evaluation.tokenizer import report_tokenizer
-    from perceptio.loading import load_depth_tokenizer
+    from perceptio.model.loading import load_depth_tokenizer
 
     quiet()
     tokenizer = load_depth_tokenizer(model)

@@ -11,7 +11,7 @@ import typer
 from perceptio.cli.options import Recipe, RunFolder, TrainScenes, quiet
 
 if TYPE_CHECKING:
-    from perceptio.training.finetune_recipe import FinetuneRecipe
+    from perceptio.training.finetune.settings import FinetuneRecipe
 
 
 def train(
@@ -27,10 +27,13 @@ def train(
     devices: Annotated[int, typer.Option(help="Of a dry run: GPUs that share the work.", min=1)] = 1,
 ) -> None:
     """Train a model from a recipe; the same command again resumes where it stopped."""
-    from perceptio.training.finetune_recipe import FinetuneRecipe
-    from perceptio.training.recipe import load_recipe
+    from perceptio.nano.recipe import Recipe as FromNothing
+    from perceptio.training.finetune.settings import FinetuneRecipe
+    from perceptio.training.recipe import build_recipe, read_settings
 
-    plan = load_recipe(recipe)
+    settings = read_settings(recipe)
+    kind: type[FinetuneRecipe] | type[FromNothing] = FinetuneRecipe if "base" in settings else FromNothing
+    plan = build_recipe(settings, kind, recipe)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = out or Path("runs") / plan.name
     if isinstance(plan, FinetuneRecipe):
@@ -40,7 +43,7 @@ def train(
         return
     if dry_run:
         raise ValueError(f"{recipe} starts from nothing: --dry-run plans fine-tunes only")
-    from perceptio.training.stages import STAGES, Run
+    from perceptio.nano.stages import STAGES, Run
 
     Run(plan, folder, scenes).run(tuple(stage) if stage else STAGES)
     typer.echo(f"done: {folder}")
@@ -49,12 +52,12 @@ def train(
 def _finetune(plan: FinetuneRecipe, folder: Path, dry_run: bool, devices: int) -> None:
     quiet()
     if dry_run:
-        from perceptio.training.dry_run import dry_run as planned
+        from perceptio.training.finetune.dry_run import dry_run as planned
 
         for text in planned(plan, folder, devices):
             typer.echo(text)
         return
-    from perceptio.training.finetune import Finetune
+    from perceptio.training.finetune.run import Finetune
 
     Finetune(plan, folder).run()
     typer.echo(f"done: {folder}")

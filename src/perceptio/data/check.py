@@ -11,8 +11,10 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from perceptio.data.opening import inspect_sample
-from perceptio.data.schema import Sample, SampleError, SampleFile
+from perceptio.data.fields import SampleError
+from perceptio.data.reading import inspect_sample
+from perceptio.data.sample_files import SampleFile
+from perceptio.data.schema import Sample
 from perceptio.images import upright_size
 
 
@@ -177,7 +179,7 @@ def _count(report: Report, sample: Sample, size: str) -> None:
         there = {"seg": bool(turn.masks), "depth": turn.depth, "text": True}
         report.supervised.update(span for span in turn.supervise if there[span])
     report.masks += len(sample.masks)
-    report.marked += bool(sample.points)
+    report.marked += bool(sample.marks)
     report.sizes[size] += 1
     report.licences[sample.licence or "not stated"] += 1
     if sample.codes is not None:

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from perceptio.data.opening import open_sample
-from perceptio.data.packing import IGNORED, PackedRow, pack_record
-from perceptio.data.record import Record
-from perceptio.data.schema import SampleFile
+from perceptio.data.packing import IGNORED, PackedRow, pack_sample
+from perceptio.data.reading import read_sample
+from perceptio.data.sample_files import SampleFile
+from perceptio.data.schema import Sample
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.files import replacing
+from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.tokens import SpatialVocabulary
 from perceptio.visualize import color_depth, contact_sheet, draw_masks
 from perceptio.visualize.words import Piece, draw_pieces
 
@@ -31,7 +31,7 @@ class Reader:
     """The parts of a model that decide what it sees."""
 
     processor: PerceptioProcessor
-    vocabulary: SpatialVocabulary
+    config: PerceptioConfig
     tokenizer: DepthTokenizer  # of depth
 
 
@@ -54,7 +54,7 @@ def draw_samples(files: Sequence[SampleFile], count: int, reader: Reader, path: 
     strips = []
     for number in chosen:
         file, index = places[number]
-        record = open_sample(file[index], file.path.parent, file.where(index))
+        record = read_sample(file[index], file.path.parent, file.where(index))
         strips.append(_strip(record, reader, explicit))
     page = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), "white")
     top = 0
@@ -68,7 +68,7 @@ def draw_samples(files: Sequence[SampleFile], count: int, reader: Reader, path: 
 
 def pieces(row: PackedRow, reader: Reader) -> list[Piece]:
     """The tokens of a packed sequence with the weights of those that are taught; runs of one kind are one piece."""
-    vocabulary, tokenizer = reader.vocabulary, reader.processor.tokenizer
+    vocabulary, tokenizer = reader.config.vocabulary, reader.processor.tokenizer
     kinds: dict[int, str] = dict.fromkeys(vocabulary.codes, "<DEPTH>") | {tokenizer.context_image_token_id: "<picture>"}
     lines: list[Piece] = []
     branches = np.array(row.branch_ids)
@@ -90,22 +90,23 @@ def pieces(row: PackedRow, reader: Reader) -> list[Piece]:
     return lines
 
 
-def _strip(record: Record, reader: Reader, explicit: float) -> Image.Image:
+def _strip(sample: Sample, reader: Reader, explicit: float) -> Image.Image:
     """One sample: its pictures in a row, its tokens below."""
     size = reader.tokenizer.config.image_size
     rng = np.random.default_rng(0)
-    row = pack_record(record, reader.processor, reader.vocabulary, rng, depth_size=size, explicit=explicit)
-    picture = Image.fromarray(record.image)
+    row = pack_sample(sample, reader.processor, reader.config, rng, explicit=explicit)
+    assert isinstance(sample.image, np.ndarray)
+    picture = Image.fromarray(sample.image)
     side = row.sam_pixel_values.shape[-1]
     seen = picture.resize((side, side), Image.Resampling.BILINEAR)
     labels = [f"[SEG] {number}" for number in range(1, len(row.masks) + 1)]
     tiles = [
-        (_framed(picture), f"{record.key}, {picture.width} x {picture.height}"),
+        (_framed(picture), f"{sample.key}, {picture.width} x {picture.height}"),
         (_framed(draw_masks(seen, row.masks, labels)), f"{len(labels)} masks, as SAM 2 sees them: {side} x {side}"),
     ]
-    depth = _depth(record, row, reader.tokenizer)
+    depth = _depth(sample, row, reader.tokenizer)
     if depth is not None:
-        kind = "given codes, decoded" if record.codes is not None else "depth map"
+        kind = "given codes, decoded" if sample.codes is not None else "depth map"
         tiles.append((_framed(color_depth(depth, legend=False)), f"{kind}, {size} x {size}, bright is near"))
     top = contact_sheet(tiles, columns=3, width=_SIDE, lines=3)
     words = draw_pieces(pieces(row, reader), width=3 * (_SIDE + _GAP) + _GAP)
@@ -121,8 +122,8 @@ def _framed(picture: Image.Image) -> Image.Image:
 
 
 @torch.no_grad()
-def _depth(record: Record, row: PackedRow, tokenizer: DepthTokenizer) -> np.ndarray | None:
+def _depth(sample: Sample, row: PackedRow, tokenizer: DepthTokenizer) -> np.ndarray | None:
     """(S, S) float32 in [-1, 1]: the map, or what its codes decode to."""
-    if record.codes is not None:
+    if sample.codes is not None:
         return tokenizer.decode(torch.from_numpy(row.codes)[None])[0, 0].clamp(-1, 1).float().numpy()
-    return None if record.inverse_depth is None else row.depth_map
+    return None if sample.depth is None else row.depth_map

@@ -1,4 +1,4 @@
-"""Files of samples mixed to one stream of records, a pure function of the seed and the number of the visit.
+"""Files of samples mixed to one stream of samples, a pure function of the seed and the number of the visit.
 
 So a run that goes on after a kill sees exactly what it would have seen, and its position is the number of visits that
 it has made. A pass goes through every file as often as it is repeated, in a fresh order each time.
@@ -13,9 +13,10 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from perceptio.data.errors import DataError
-from perceptio.data.opening import open_sample
-from perceptio.data.record import Record
-from perceptio.data.schema import Sample, SampleError, SampleFile
+from perceptio.data.fields import SampleError
+from perceptio.data.reading import read_sample
+from perceptio.data.sample_files import SampleFile
+from perceptio.data.schema import Sample
 from perceptio.images import upright_size
 
 DEPTH_TASK = "depth"  # a sample whose turns all have this task is one of depth generation
@@ -78,7 +79,7 @@ class _Pool:
 
 
 class DataMixture:
-    """Files of samples, each repeated, as records in training order.
+    """Files of samples, each repeated, read in training order.
 
     Args:
         files: path -> how often a pass goes through it; fractions are drawn afresh each time.
@@ -137,22 +138,22 @@ class DataMixture:
         """In one pass."""
         return sum(pool.size for pool in self._pools)
 
-    def training(self, visits: int) -> Dataset[Record]:
-        """The records of a run of so many visits, in order."""
-        return _Records(self, self.order(visits))
+    def training(self, visits: int) -> Dataset[Sample]:
+        """The samples of a run of so many visits, in order."""
+        return _Samples(self, self.order(visits))
 
-    def once(self) -> Dataset[Record]:
+    def once(self) -> Dataset[Sample]:
         """Each sample of each file that is not left out, once, in the order of the files: for validation."""
-        return _Records(self, list(self._lengths))
+        return _Samples(self, list(self._lengths))
 
-    def open(self, number: int, index: int) -> Record:
-        """One record.
+    def open(self, number: int, index: int) -> Sample:
+        """One sample, read.
 
         Raises:
             SampleError: if the sample is bad.
         """
         file = self.files[number]
-        return open_sample(file[index], file.path.parent, file.where(index))
+        return read_sample(file[index], file.path.parent, file.where(index))
 
     def order(self, visits: int) -> Order:
         """Which sample, as file and index, each visit of a run is."""
@@ -209,8 +210,8 @@ class Order:
         return int(number), int(index)
 
 
-class _Records(Dataset[Record]):
-    """Records of given places, each read when it is asked for."""
+class _Samples(Dataset[Sample]):
+    """Samples of given places, each read when it is asked for."""
 
     def __init__(self, mixture: DataMixture, places: Sequence[tuple[int, int]] | Order) -> None:
         self.mixture, self.places = mixture, places
@@ -218,7 +219,7 @@ class _Records(Dataset[Record]):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, visit: int) -> Record:
+    def __getitem__(self, visit: int) -> Sample:
         return self.mixture.open(*self.places[visit])
 
 

@@ -1,4 +1,4 @@
-"""Records -> packed sequences: the image once, then a branch for every question with its spans and answer.
+"""Samples -> packed sequences: the image once, then a branch for every question with its spans and answer.
 
 A branch sees the image and itself only, and its positions go on from the image's: to the model each question looks as
 if it had been asked alone, as it will be in use.
@@ -6,7 +6,6 @@ if it had been asked alone, as it will be in use.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,38 +15,35 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from perceptio.data.gazes import NOWHERE, depth_looked_at, marks_looked_at, objects_looked_at, words_repeated
-from perceptio.data.groups import groups_of, shuffled
-from perceptio.data.record import Record, Turn, telling
-from perceptio.data.schema import ABSENT, SPANS
+from perceptio.data.interchangeable import interchangeable, left_to_right, shuffled, under_one_phrase
+from perceptio.data.schema import SPANS, Sample, Turn, target_place
 from perceptio.depth.normalization import resize_nearest
-from perceptio.model.guidance import DEPTH, SAID, SEEN
+from perceptio.model.configuration import PerceptioConfig
+from perceptio.model.packed_objective import IGNORED
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.tokens import Mode, SpatialVocabulary, arrange
-
-IGNORED = -100
+from perceptio.tokens import SpatialVocabulary, Switch, arrange
 
 _DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True)
 class TokenWeights:
-    """Weight of a token in the text loss.
+    """Weight of a token in the text loss. All 1, the default, is plain cross-entropy, as in the paper's parents.
 
-    An answer has one telling word among a dozen that any answer has: averaged alike, marks and counts drown (measured
-    on a prototype, see docs/method.md).
+    An answer has one telling word among a dozen that any answer has: other weights keep it from drowning. [ours],
+    measured for nano (docs/experiments.md).
     """
 
-    word: float = 0.5  # any other
+    word: float = 1.0  # any other
     digit: float = 1.0
-    telling: float = 3.0  # what scoring looks for: the letter, the count, "yes"
+    target: float = 1.0  # what scoring looks for (`Turn.target`): the letter, the count, "yes"
     segment: float = 1.0  # [SEG]
-    end: float = 0.3  # of the answer
+    end: float = 1.0  # of the answer
 
 
 @dataclass(frozen=True)
 class Supervision:
-    """What of a record's answers is taught."""
+    """What of the answers is taught."""
 
     seg: bool = True  # [SEG] tokens; without them every question says that none are wanted
     depth: bool = True  # depth spans, likewise
@@ -56,9 +52,9 @@ class Supervision:
     def restrict(self, spans: Spans) -> Spans:
         """Spans without those that are not taught."""
         return Spans(
-            spans.seg if self.seg else Mode.OFF,
-            spans.depth if self.depth else Mode.OFF,
-            spans.referents if self.seg else (),
+            spans.seg if self.seg else Switch.OFF,
+            spans.depth if self.depth else Switch.OFF,
+            spans.masks if self.seg else (),
             spans.has_depth and self.depth,
         )
 
@@ -67,19 +63,34 @@ class Supervision:
 class Spans:
     """What one turn writes before its answer, and how the question asks for it."""
 
-    seg: Mode
-    depth: Mode
-    referents: tuple[int, ...]
+    seg: Switch
+    depth: Switch
+    masks: tuple[int, ...]
     has_depth: bool
+
+
+Offsets = Sequence[tuple[int, int]]  # begin and end in a text of each token
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Where one turn stands in its row: for whoever wants to know which words are where."""
+
+    turn: Turn
+    question: int  # position of the question's first token
+    words: int  # position of the first token of the answer's words
+    asked: Offsets  # of the question's tokens in `turn.question`
+    offsets: Offsets  # of the words' tokens in `turn.answer`
+    segments: range  # positions of its [SEG] tokens
+    span: int | None  # position of its <DEPTH_START>
 
 
 @dataclass
 class PackedRow:
-    """One record as a sequence; lists run over its T positions unless noted."""
+    """One sample as a sequence; lists run over its T positions unless noted."""
 
-    depth_map: np.ndarray  # (S, S) float32; zeros where the record has none
+    depth_map: np.ndarray  # (S, S) float32; zeros where the sample has none
     codes: np.ndarray  # (N,) int64; -1 where the model is to encode the map
-    own_codes: np.ndarray  # (N,) int64 read in their place; -1 where the taught codes are read
     pixel_values: Tensor  # (tiles, 3, side, side)
     sam_pixel_values: Tensor  # (3, S', S')
     input_ids: list[int] = field(default_factory=list)
@@ -93,8 +104,9 @@ class PackedRow:
     segments: list[int] = field(default_factory=list)  # positions of [SEG]
     left_out: int = 0  # turns that did not fit
     masks: list[np.ndarray] = field(default_factory=list)  # by [SEG], (S', S') bool
-    groups: list[int] = field(default_factory=list)  # by [SEG], equal within an answer for objects in no order
-    gazes: list[tuple[int, int, int]] = field(default_factory=list)  # guide, a position, where it looks
+    interchangeable: list[int] = field(default_factory=list)  # by [SEG], equal for objects that no word tells apart
+    branches: list[Branch] = field(default_factory=list)  # by answer
+    seed: int = 0  # of all that is drawn at random when the row is read
 
 
 def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
@@ -104,127 +116,120 @@ def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans
     is not taught.
     """
     spans = _asked(turn, rng, explicit)
-    if "seg" not in turn.supervise and not turn.referents:
-        spans = replace(spans, seg=Mode.OFF, referents=())
+    if "seg" not in turn.supervise and not turn.masks:
+        spans = replace(spans, seg=Switch.OFF, masks=())
     if "depth" not in turn.supervise and not turn.depth:
-        spans = replace(spans, depth=Mode.OFF)
+        spans = replace(spans, depth=Switch.OFF)
     return spans
 
 
 def _asked(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
     if rng.random() >= explicit:
-        return Spans(Mode.ALLOWED, Mode.ALLOWED, turn.referents, turn.depth)
-    segs = [Mode.OFF, Mode.ALLOWED, *([Mode.FORCED] if turn.referents else [])]
-    depths = [Mode.OFF, Mode.ALLOWED, *([Mode.FORCED] if turn.depth else [])]
+        return Spans(Switch.AUTO, Switch.AUTO, turn.masks, turn.depth)
+    segs = [Switch.OFF, Switch.AUTO, *([Switch.ON] if turn.masks else [])]
+    depths = [Switch.OFF, Switch.AUTO, *([Switch.ON] if turn.depth else [])]
     seg, depth = segs[rng.integers(len(segs))], depths[rng.integers(len(depths))]
-    referents = () if seg is Mode.OFF else turn.referents
-    return Spans(seg, depth, referents, turn.depth and depth is not Mode.OFF)
+    masks = () if seg is Switch.OFF else turn.masks
+    return Spans(seg, depth, masks, turn.depth and depth is not Switch.OFF)
 
 
-def pack_record(
-    record: Record,
+def pack_sample(
+    sample: Sample,
     processor: PerceptioProcessor,
-    vocabulary: SpatialVocabulary,
+    config: PerceptioConfig,
     rng: np.random.Generator,
     *,
-    depth_size: int,
     explicit: float = 0.0,
     length: int = 0,
     supervision: Supervision | None = None,
 ) -> PackedRow:
-    """One record as a packed sequence; depth codes are left to the model, which knows its tokenizer.
+    """One sample as a packed sequence; depth codes are left to the objective, which knows the depth tokenizer.
 
     Args:
-        record: with at least one turn.
+        sample: read (`data.reading`), with at least one turn.
         processor: of the model.
-        vocabulary: of the model.
+        config: of the model.
         rng: draws the turns that say which spans they want.
-        depth_size: side of the depth tokenizer's maps, px.
         explicit: share of such turns.
         length: largest number of tokens; later turns that do not fit are left out, the first never is. 0: no limit.
             Rows of one length waste no work on padding.
         supervision: everything by default.
 
     Raises:
-        ValueError: if the record has no turns, a turn needs a mask or depth map that the record lacks, or the record's
+        ValueError: if the sample has no turns, a turn needs a mask or depth map that the sample lacks, or the sample's
             depth codes are not the model's.
     """
-    supervision = supervision or Supervision()
-    if not record.turns:
-        raise ValueError(f"record {record.key} has no questions")
-    image = Image.fromarray(record.image)
+    supervision, vocabulary = supervision or Supervision(), config.vocabulary
+    if not sample.turns:
+        raise ValueError(f"sample {sample.key} has no questions")
+    assert isinstance(sample.image, np.ndarray), "the sample was not read"
+    image = Image.fromarray(sample.image)
     tiles = processor.tiles(image)
     values, sam_values = processor.pixels([image])
-    row = PackedRow(*_depth(record, depth_size, vocabulary), _own_codes(record, vocabulary), values, sam_values[0])
+    row = PackedRow(*_depth(sample, config.depth.image_size, vocabulary), values, sam_values[0])
     prefix = processor.prefix_ids(tiles)
     _extend(row, prefix, branch=0, start=0)
-    side = processor.sam_image_size
-    grid = math.isqrt(processor.image_seq_length)
-    visual = len(prefix) - prefix[::-1].index(processor.image_token_id) - grid**2  # where the whole picture begins
-    for turn in record.turns:
+    for turn in sample.turns:
         spans = choose_spans(turn, rng, explicit)
-        groups = groups_of(turn) if spans.referents else []
-        spans = replace(spans, referents=shuffled(spans.referents, groups, rng))
+        numbers = interchangeable(turn) if spans.masks else []
+        spans = replace(spans, masks=_ordered(sample, turn, spans.masks, numbers, config, rng))
         spans = supervision.restrict(spans)  # the same draws whatever is taught
-        if spans.has_depth and record.inverse_depth is None and record.codes is None:
-            raise ValueError(f"record {record.key} asks for depth but has no depth map")
-        written = _write_turn(turn, spans, processor, vocabulary, supervision.weights)
+        if spans.has_depth and sample.depth is None and sample.codes is None:
+            raise ValueError(f"sample {sample.key} asks for depth but has no depth map")
+        written = _write_turn(turn, spans, processor, config, supervision.weights)
         if length and row.answer_has_span and len(row.input_ids) + len(written) > length:
             row.left_out += 1
             continue
-        question = len(row.input_ids)
-        first = _add_turn(row, written, spans, start=len(prefix))
-        for word, cell in marks_looked_at(record, turn, written.offsets, grid):
-            # the row's first token says nothing: what looks there has nothing to look at
-            row.gazes.append((SEEN, first + word, 0 if cell == NOWHERE else visual + cell))
-        if vocabulary.order == "spans_first":
-            told = [place + 1 for place in row.segments[len(row.masks) :]]
-            for word, which in objects_looked_at(turn, written.offsets, len(told)):
-                row.gazes.append((SEEN, first + word, told[which]))
-            if spans.has_depth:
-                for word, code in depth_looked_at(turn, written.offsets, vocabulary.tokens_per_map):
-                    row.gazes.append((DEPTH, first + word, row.spans[-1] + 1 + code))
-        for word, said, in_answer in words_repeated(turn, written.offsets, written.asked):
-            row.gazes.append((SAID, first + word, (first if in_answer else question) + said))
-        row.masks.extend(_mask(record, referent, side) for referent in spans.referents)
-        row.groups.extend(groups if spans.referents else [])  # none where [SEG] is not taught
+        row.branches.append(_add_turn(row, written, spans, start=len(prefix)))
+        row.masks.extend(_mask(sample, number, processor.sam_image_size) for number in spans.masks)
+        row.interchangeable.extend(numbers if spans.masks else [])  # none where [SEG] is not taught
+    row.seed = int(rng.integers(2**48))
     return row
 
 
-def _depth(record: Record, size: int, vocabulary: SpatialVocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """Depth map (S, S) and codes (N,) of a record, as in `PackedRow`."""
+def _ordered(
+    sample: Sample,
+    turn: Turn,
+    masks: tuple[int, ...],
+    numbers: list[int],
+    config: PerceptioConfig,
+    rng: np.random.Generator,
+) -> tuple[int, ...]:
+    """The order in which a turn's `[SEG]` tokens stand for its objects, see `data/interchangeable.py`."""
+    if config.pointing:
+        return shuffled(masks, numbers, rng)
+    if len(masks) > 1 and under_one_phrase(turn):
+        side = config.sam.prompt_encoder_config.image_size
+        return left_to_right(masks, [_mask(sample, number, side) for number in masks])
+    return masks
+
+
+def _depth(sample: Sample, size: int, vocabulary: SpatialVocabulary) -> tuple[np.ndarray, np.ndarray]:
+    """Depth map (S, S) and codes (N,) of a sample, as in `PackedRow`."""
     count, entries = vocabulary.tokens_per_map, len(vocabulary.codes)
-    codes = np.full(count, -1) if record.codes is None else np.array(record.codes, np.int64)
+    codes = np.full(count, -1) if sample.codes is None else np.array(sample.codes, np.int64)
     if len(codes) != count:
-        raise ValueError(f"record {record.key} has {len(codes)} depth codes, but a map of this model has {count}")
-    if record.codes is not None and (codes.min() < 0 or codes.max() >= entries):
-        raise ValueError(f"record {record.key} has depth codes beyond the model's, which are 0 to {entries - 1}")
-    if record.inverse_depth is None:
+        raise ValueError(f"sample {sample.key} has {len(codes)} depth codes, but a map of this model has {count}")
+    if sample.codes is not None and (codes.min() < 0 or codes.max() >= entries):
+        raise ValueError(f"sample {sample.key} has depth codes beyond the model's, which are 0 to {entries - 1}")
+    if sample.depth is None:
         return np.zeros((size, size), np.float32), codes
-    return resize_nearest(record.inverse_depth, size), codes
+    assert isinstance(sample.depth, np.ndarray), "the sample was not read"
+    return resize_nearest(sample.depth, size), codes
 
 
-def _own_codes(record: Record, vocabulary: SpatialVocabulary) -> np.ndarray:
-    """(N,) int64, as in `PackedRow`."""
-    count = vocabulary.tokens_per_map
-    codes = np.full(count, -1) if record.own_codes is None else np.array(record.own_codes, np.int64)
-    assert len(codes) == count
-    return codes
-
-
-def _mask(record: Record, referent: int, side: int) -> np.ndarray:
+def _mask(sample: Sample, number: int, side: int) -> np.ndarray:
     """(side, side) bool; that of an absent object is empty."""
-    if referent == ABSENT:
-        return np.zeros((side, side), bool)
-    if record.masks is None:
-        raise ValueError(f"record {record.key} refers to objects but has no masks")
-    return record.masks.resized(referent, side)
+    if number >= 0 and not sample.masks:
+        raise ValueError(f"sample {sample.key} refers to objects but has no masks")
+    return sample.mask(number, side)
 
 
 @dataclass(frozen=True)
 class _Written:
     """One turn in tokens."""
 
+    turn: Turn
     question: list[int]
     answer: list[int]  # with its spans and the end token
     weights: list[float]  # of the answer's tokens
@@ -239,24 +244,26 @@ class _Written:
 
 
 def _write_turn(
-    turn: Turn, spans: Spans, processor: PerceptioProcessor, vocabulary: SpatialVocabulary, weights: TokenWeights
+    turn: Turn, spans: Spans, processor: PerceptioProcessor, config: PerceptioConfig, weights: TokenWeights
 ) -> _Written:
+    vocabulary = config.vocabulary
     question, asked = processor.question_tokens(turn.question, spans.seg, spans.depth)
     words, word_weights, offsets = text_weights(turn, processor, weights)
-    if spans.referents and not spans.has_depth and vocabulary.order == "spans_first":
-        # what is told of a [SEG] comes with the input after it: a line's end lets the first word know of the last one
+    if config.pointing and spans.masks and not spans.has_depth and vocabulary.order == "spans_first":
+        # the region feature of a [SEG] comes with the input after it: a line's end lets the first word read the last
         line = processor.answer_ids("\n")
         words, word_weights = [*line, *words], [*[weights.word] * len(line), *word_weights]
         offsets = [*[(0, 0)] * len(line), *offsets]
     span: list[int] = []
     if spans.has_depth:
-        # any code stands in for the ones that the model writes
+        # any code stands in for the ones that the objective writes
         codes = [vocabulary.codes[0]] * vocabulary.tokens_per_map
         span = [vocabulary.depth_start, *codes, vocabulary.depth_end]
-    spatial = [vocabulary.seg] * len(spans.referents) + span
+    spatial = [vocabulary.seg] * len(spans.masks) + span
     seg, depth, text = (part in turn.supervise for part in SPANS)
-    taught = arrange(vocabulary.order, [seg] * len(spans.referents) + [depth] * len(span), [text] * len(words))
+    taught = arrange(vocabulary.order, [seg] * len(spans.masks) + [depth] * len(span), [text] * len(words))
     return _Written(
+        turn,
         question,
         [*arrange(vocabulary.order, spatial, words), vocabulary.end_of_text],
         [*arrange(vocabulary.order, [weights.segment] * len(spatial), word_weights), weights.end],
@@ -267,10 +274,10 @@ def _write_turn(
     )
 
 
-def _add_turn(row: PackedRow, written: _Written, spans: Spans, start: int) -> int:
-    """Write one branch; returns the position of the answer's first word."""
-    number = len(row.answer_has_span)
-    first = len(row.input_ids) + len(written.question)  # position of the answer's first token
+def _add_turn(row: PackedRow, written: _Written, spans: Spans, start: int) -> Branch:
+    """Write one branch."""
+    number, question = len(row.answer_has_span), len(row.input_ids)
+    first = question + len(written.question)  # position of the answer's first token
     _extend(row, written.question + written.answer[:-1], branch=number + 1, start=start)
     tokens = zip(written.answer, written.weights, written.taught, strict=True)
     for place, (token, weight, taught) in enumerate(tokens, first - 1):  # each is predicted at the place before it
@@ -279,23 +286,32 @@ def _add_turn(row: PackedRow, written: _Written, spans: Spans, start: int) -> in
             row.weights[place] = weight
             row.answer_ids[place] = number
     spatial = first + written.spatial
-    row.segments.extend(range(spatial, spatial + len(spans.referents)))
+    segments = range(spatial, spatial + len(spans.masks))
+    row.segments.extend(segments)
     if spans.has_depth:
-        row.spans.append(spatial + len(spans.referents))
-    row.answer_has_span.append(spans.has_depth and row.targets[row.spans[-1]] != IGNORED)
-    return first + written.words
+        row.spans.append(segments.stop)
+    row.answer_has_span.append(spans.has_depth and row.targets[segments.stop] != IGNORED)
+    return Branch(
+        written.turn,
+        question,
+        first + written.words,
+        written.asked,
+        written.offsets,
+        segments,
+        segments.stop if spans.has_depth else None,
+    )
 
 
 def text_weights(
     turn: Turn, processor: PerceptioProcessor, weights: TokenWeights
 ) -> tuple[list[int], list[float], list[tuple[int, int]]]:
-    """Token ids of a turn's answer, the weight of each (the telling word counts most, then digits) and its place."""
+    """Token ids of a turn's answer, the weight of each and its place in the text."""
     encoded = processor.tokenizer(turn.answer, add_special_tokens=False, return_offsets_mapping=True)
-    first, last = telling(turn.answer, turn.target) or (0, 0)
+    first, last = target_place(turn.answer, turn.target) or (0, 0)
     found_weights = []
     for begin, end in encoded["offset_mapping"]:
         if begin < last and end > first:
-            found_weights.append(weights.telling)
+            found_weights.append(weights.target)
         else:
             found_weights.append(weights.digit if _DIGIT.search(turn.answer, begin, end) else weights.word)
     return list(encoded["input_ids"]), found_weights, list(encoded["offset_mapping"])
@@ -333,17 +349,13 @@ def collate(rows: Sequence[PackedRow], padding: int) -> dict[str, Tensor]:
         "answer_has_span": torch.tensor([has for row in rows for has in row.answer_has_span]),
         "spans": _places([row.spans for row in rows]),
         "segments": _places([row.segments for row in rows]),
-        "gazes": torch.tensor(
-            [(guide, number, *places) for number, row in enumerate(rows) for guide, *places in row.gazes],
-            dtype=torch.int64,
-        ).reshape(-1, 4),
         "masks": torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, side, side, dtype=torch.bool),
-        "groups": torch.tensor([group for row in rows for group in row.groups], dtype=torch.int64),
+        "interchangeable": torch.tensor([number for row in rows for number in row.interchangeable], dtype=torch.int64),
         "depth_maps": torch.stack([torch.from_numpy(row.depth_map) for row in rows])[:, None],
         "codes": torch.from_numpy(np.stack([row.codes for row in rows])),
-        "own_codes": torch.from_numpy(np.stack([row.own_codes for row in rows])),
         "pixel_values": torch.cat([row.pixel_values for row in rows]),
         "sam_pixel_values": torch.stack([row.sam_pixel_values for row in rows]),
+        "seeds": torch.tensor([row.seed for row in rows]),
     }
 
 

@@ -4,7 +4,8 @@
 only once that token has been fed back, so the loop is our own: a prefill, then one forward pass a token, with the
 language-model head on the last position alone. The image is encoded in the prefill only, and once per distinct image.
 
-Masks are drawn as the loop goes: what one `[SEG]` has marked, the next one looks past.
+Masks are drawn as the loop goes. A model's pointer (`segmentation/pointing`), if it has one, is asked in two places:
+before a token is chosen, and where a `[SEG]` has been written.
 
 Shape legend: B rows, I distinct images, P prompt length (left-padded), D hidden size, V vocabulary, N codes in a span,
 W visual tokens of the whole picture, M rows that have just written a `[SEG]`.
@@ -12,7 +13,7 @@ W visual tokens of the whole picture, M rows that have just written a `[SEG]`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,11 @@ from transformers import DynamicCache
 from perceptio.decoding.grammar import SpatialGrammar
 from perceptio.model.positions import positions_of_cells
 from perceptio.segmentation.bridge import MaskPrediction
-from perceptio.tokens import Mode, SpatialVocabulary
+from perceptio.segmentation.pointing.pointer import Draw
+from perceptio.tokens import SpatialVocabulary, Switch
 
 if TYPE_CHECKING:
     from perceptio.model.modeling import PerceptioForConditionalGeneration
-
-# the rows (M,) int64 that have just written a [SEG], their states (M, D), the cells they point at (M, W) -> their masks
-Draw = Callable[[Tensor, Tensor, Tensor], MaskPrediction]
 
 TEXT_BUDGET = 192  # tokens of plain text that the default token budget leaves room for
 MAX_SEGMENTS = 16
@@ -39,8 +38,8 @@ MAX_SEGMENTS = 16
 class DecodingOptions:
     """How a batch is decoded."""
 
-    seg: tuple[Mode, ...]  # mode of the segmentation tokens, by row
-    depth: tuple[Mode, ...]  # mode of the depth span, by row
+    seg: tuple[Switch, ...]  # mode of the segmentation tokens, by row
+    depth: tuple[Switch, ...]  # mode of the depth span, by row
     constrained: bool = True  # follow the grammar; False lets the model run free
     max_segments: int = MAX_SEGMENTS  # the most [SEG] tokens in a constrained answer
     max_new_tokens: int | None = None  # None: room for a whole depth span, every segment and TEXT_BUDGET tokens
@@ -48,8 +47,8 @@ class DecodingOptions:
 
     def spatial_budget(self, vocabulary: SpatialVocabulary) -> tuple[int, int]:
         """The most tokens of a depth span and of segments that the modes allow in one row."""
-        span = 0 if all(mode == Mode.OFF for mode in self.depth) else vocabulary.tokens_per_map + 2
-        return span, 0 if all(mode == Mode.OFF for mode in self.seg) else self.max_segments
+        span = 0 if all(mode == Switch.OFF for mode in self.depth) else vocabulary.tokens_per_map + 2
+        return span, 0 if all(mode == Switch.OFF for mode in self.seg) else self.max_segments
 
     def text_budget(self, vocabulary: SpatialVocabulary) -> int | None:
         """The most tokens of text; None where text comes last and may use up what is left."""
@@ -80,6 +79,7 @@ class Prefill:
     """A batch whose prompts have been read."""
 
     hidden: Tensor  # (B, D) state at the last prompt token
+    logits: Tensor  # (B, V) of the first token of the answers
     visual: Tensor  # (B, W, D) embeddings of the visual tokens of the whole picture
     visual_states: Tensor  # (B, W, D) states at them
     cache: DynamicCache  # keys and values of the P prompt positions
@@ -92,7 +92,6 @@ class Step:
     """What one decoding step produced."""
 
     tokens: tuple[int | None, ...]  # new id by row; None in rows that had ended before
-    states: dict[int, Tensor]  # row -> (D,) state at the [SEG] it has just written
     masks: dict[int, MaskPrediction]  # row -> its one mask, where masks are drawn
 
 
@@ -101,7 +100,6 @@ class Generation:
     """One finished row."""
 
     ids: tuple[int, ...]  # generated ids, the end of text included where it was reached
-    states: Tensor  # (S, D) state at each [SEG], in order
     masks: tuple[MaskPrediction, ...] = ()  # one each, where masks are drawn
 
 
@@ -126,13 +124,18 @@ def prefill(
         ValueError: if tiles and placeholders do not fit.
     """
     vlm = model.vlm
-    features = vlm.get_image_features(pixel_values=pixel_values, return_dict=True).pooler_output
+    features = model.visual_tokens(pixel_values)
     embeddings = model.embed(input_ids, _features_of_rows(model, input_ids, features, image_index))
     mask = attention_mask.long()
     cache = DynamicCache(config=vlm.config.get_text_config())
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    output = vlm.model(
-        inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+    output = model(
+        inputs_embeds=embeddings,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
     )
     cells = None
     if model.config.depth_positions == "image":
@@ -144,8 +147,8 @@ def prefill(
             vlm.config.image_seq_length,
         )
     states = output.last_hidden_state
-    visual, visual_states = (model.visual_states(values, input_ids) for values in (embeddings, states))
-    return Prefill(states[:, -1], visual, visual_states, cache, mask, cells)
+    visual, visual_states = (model.whole_picture(values, input_ids) for values in (embeddings, states))
+    return Prefill(states[:, -1], output.logits[:, -1], visual, visual_states, cache, mask, cells)
 
 
 def _features_of_rows(
@@ -174,7 +177,7 @@ def decode_steps(
         model: of `start`.
         start: the prompts.
         options: how to decode.
-        draw: draws the masks; without, a `[SEG]` looks past the cells that those before it pointed at.
+        draw: draws the masks, from the state at each `[SEG]` and what the pointer, if there is one, finds there.
 
     Raises:
         ValueError: if options do not fit the batch or the model (number of modes, token budget, context length).
@@ -191,16 +194,18 @@ def decode_steps(
         most = options.text_budget(vocabulary)
         grammar = SpatialGrammar(vocabulary, 0, options.seg, options.depth, options.max_segments, most)
     replacement = _Replacement(vocabulary, options.forced_depth, rows, device)
-    hidden, mask, ended = start.hidden, start.mask, torch.zeros(rows, dtype=torch.bool, device=device)
+    pointing = model.start_pointing(start.visual, start.visual_states)
+    hidden, logits, mask = start.hidden, start.logits, start.mask
+    ended = torch.zeros(rows, dtype=torch.bool, device=device)
     positions = mask.sum(1, keepdim=True)
     generated = torch.empty(rows, 0, dtype=torch.long, device=device)
     carried = torch.zeros_like(hidden)  # what the input after a [SEG] carries
     is_seg = torch.zeros_like(ended)
-    marked = torch.zeros(start.visual.shape[:2], device=device)  # (B, W) how much of each cell masks cover
     for step in range(budget):
-        scores = model.vlm.lm_head(hidden).float()
-        if is_seg.any():
-            scores[is_seg, vocabulary.seg] += model.more(hidden[is_seg], start.visual_states[is_seg], marked[is_seg])
+        scores = logits.float()
+        if pointing is not None and is_seg.any():
+            here = is_seg.nonzero().flatten()
+            scores[here, vocabulary.seg] += pointing.continue_logits(here, hidden[here])
         if grammar is not None:
             scores = grammar(generated, scores)
         tokens = replacement(scores.argmax(-1)).masked_fill(ended, vocabulary.end_of_text)
@@ -211,26 +216,26 @@ def decode_steps(
         done = bool(ended.all())
         if not done and (step + 1 < budget or bool(is_seg.any())):  # the last [SEG] is fed too: its state is needed
             mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
-            hidden = model.vlm.model(
+            output = model(
                 inputs_embeds=(model.get_input_embeddings()(tokens) + carried)[:, None],
                 attention_mask=mask,
                 position_ids=_positions(generated, positions + step, start.cells, vocabulary),
                 past_key_values=start.cache,
                 use_cache=True,
-            ).last_hidden_state[:, -1]
+            )
+            hidden, logits = output.last_hidden_state[:, -1], output.logits[:, -1]
             carried = torch.zeros_like(hidden)
         here = is_seg.nonzero().flatten()
         masks: dict[int, MaskPrediction] = {}
         if len(here):
-            cells = model.point(hidden[here], start.visual_states[here], marked[here])
-            carried[here] = model.look(cells, start.visual[here])
-            drawn = None if draw is None else draw(here, hidden[here], cells)
-            marked[here] = model.mark(marked[here], cells, drawn)
+            if pointing is not None:
+                drawn, carried[here] = pointing.segment(here, hidden[here], draw)
+            else:
+                drawn = None if draw is None else draw(here, hidden[here], None)
             if drawn is not None:
                 masks = dict(zip(here.tolist(), drawn.apart(), strict=True))
         yield Step(
             tokens=tuple(token if alive else None for token, alive in zip(tokens.tolist(), live.tolist(), strict=True)),
-            states={row: hidden[row] for row in here.tolist()},
             masks=masks,
         )
         if done:
@@ -241,26 +246,16 @@ def decode(
     model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions, draw: Draw | None = None
 ) -> list[Generation]:
     """Run `decode_steps` to its end and collect every row."""
-    rows, width = start.hidden.shape
+    rows = len(start.hidden)
     ids: list[list[int]] = [[] for _ in range(rows)]
-    states: list[list[Tensor]] = [[] for _ in range(rows)]
     masks: list[list[MaskPrediction]] = [[] for _ in range(rows)]
     for step in decode_steps(model, start, options, draw):
         for row, token in enumerate(step.tokens):
             if token is not None:
                 ids[row].append(token)
-        for row, state in step.states.items():
-            states[row].append(state)
         for row, mask in step.masks.items():
             masks[row].append(mask)
-    return [
-        Generation(
-            tuple(row_ids),
-            torch.stack(row_states) if row_states else start.hidden.new_empty(0, width),
-            tuple(row_masks),
-        )
-        for row_ids, row_states, row_masks in zip(ids, states, masks, strict=True)
-    ]
+    return [Generation(tuple(row_ids), tuple(row_masks)) for row_ids, row_masks in zip(ids, masks, strict=True)]
 
 
 def _positions(generated: Tensor, next_position: Tensor, cells: Tensor | None, vocabulary: SpatialVocabulary) -> Tensor:

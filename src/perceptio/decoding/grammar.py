@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from perceptio.tokens import Mode, SpatialVocabulary
+from perceptio.tokens import SpatialVocabulary, Switch
 
 TEXT, SEG, START, CODE, END, STOP = range(6)  # token classes; STOP is the end of text
 CLASSES = 6
@@ -26,7 +26,7 @@ CLASSES = 6
 class SpatialGrammar(LogitsProcessor):
     """Sets the score of every token that would break the grammar to -inf.
 
-    Whether a part may appear is set by row: `Mode.OFF` never, `Mode.ALLOWED` where the model wants it, `Mode.FORCED`
+    Whether a part may appear is set by row: `Switch.OFF` never, `Switch.AUTO` where the model wants it, `Switch.ON`
     always (at least one `[SEG]`; one depth span). Rows that have reached the end of text are left alone. With beams or
     several samples a prompt, modes are given by prompt and repeated to the number of rows.
 
@@ -37,8 +37,8 @@ class SpatialGrammar(LogitsProcessor):
         self,
         vocabulary: SpatialVocabulary,
         prompt_length: int,
-        seg: Sequence[Mode],
-        depth: Sequence[Mode],
+        seg: Sequence[Switch],
+        depth: Sequence[Switch],
         max_segments: int = 16,
         max_text: int | None = None,
     ) -> None:
@@ -58,13 +58,13 @@ class SpatialGrammar(LogitsProcessor):
         if prompt_length < 0:
             raise ValueError(f"prompt_length must not be negative, got {prompt_length}")
         if max_segments < 1:
-            raise ValueError(f"max_segments must be at least 1, got {max_segments}; use Mode.OFF for none")
+            raise ValueError(f"max_segments must be at least 1, got {max_segments}; use Switch.OFF for none")
         self.vocabulary = vocabulary
         self.prompt_length = prompt_length
         self.max_segments = max_segments
         self.max_text = max_text
         self._modes = torch.tensor(
-            [[Mode(s) != Mode.OFF, Mode(s) == Mode.FORCED, Mode(d) != Mode.OFF, Mode(d) == Mode.FORCED]
+            [[Switch(s) != Switch.OFF, Switch(s) == Switch.ON, Switch(d) != Switch.OFF, Switch(d) == Switch.ON]
              for s, d in zip(seg, depth, strict=True)]
         )  # fmt: skip
         self._classes = torch.empty(0, dtype=torch.long)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from transformers import PretrainedConfig
 
@@ -64,8 +64,3 @@ class DepthTokenizerConfig(PretrainedConfig):
     def tokens_per_map(self) -> int:
         """N, codes in one depth span."""
         return self.grid**2
-
-    @classmethod
-    def nano(cls) -> Self:
-        """The embedded model's tokenizer: the same 10 x 10 tokens and 128 codes on 160 px maps."""
-        return cls(image_size=160, downsample=16, codes=128, code_dim=32, width=96, blocks=2)

@@ -24,7 +24,7 @@ from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_recor
 from perceptio.evaluation.samples import Outcome, Sample, figures
 from perceptio.images import upright_size
 from perceptio.results import Answer
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 DEPTH_PROMPT = "Show the depth map."
 NYU_SCALE = 1000.0  # values of a PNG per metre
@@ -77,7 +77,7 @@ class DepthPairs:
     def items(self, unit: int) -> list[Item]:
         """The request for one picture: a depth span, no masks."""
         pair = self.pairs[unit]
-        ask = Ask(pair.image, DEPTH_PROMPT, seg=Mode.OFF, depth=Mode.FORCED, long=True)
+        ask = Ask(pair.image, DEPTH_PROMPT, seg=Switch.OFF, depth=Switch.ON, long=True)
         return [Item(pair.image.stem, (ask,), pair)]
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Sample:

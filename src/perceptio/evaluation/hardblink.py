@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from perceptio.data.answer_choice import choose_option
+from perceptio.data.marks import HARDBLINK_PROMPT
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
 from perceptio.evaluation.samples import Outcome, Sample, figures
-from perceptio.letters import choose_letter
 from perceptio.results import Answer
-from perceptio.scenes.marks import HARDBLINK_PROMPT
 
 BLINK_PROMPT = (
     "Two points are circled on the image, labeled by A and B beside each circle. Which point is closer to the camera?\n"
@@ -86,7 +86,7 @@ class PointsBenchmark:
         """Right if the answer settles on the closest point."""
         (ask,), (answer,) = item.asks, answers
         question = item.truth
-        chosen = choose_letter(answer.text, _LETTERS[: question.points])
+        chosen = choose_option(answer.text, _LETTERS[: question.points])
         record = {"target": question.answer, "chosen": chosen, **answer_record(ask, answer)}
         right = chosen == question.answer
         outcomes: dict[str, Outcome] = {_figure(question.points): right, UNREADABLE: chosen is None}
@@ -202,7 +202,7 @@ def _answers(file: Path, points: int, keys: Sequence[str]) -> dict[str, str]:
 def _letter(record: dict[str, Any], place: str, points: int) -> str:
     field = next((name for name in _ANSWER_FIELDS if name in record), _ANSWER_FIELDS[0])
     letters = _LETTERS[:points]
-    letter = choose_letter(str(_field(record, place, field)), letters)
+    letter = choose_option(str(_field(record, place, field)), letters)
     if letter is None:
         raise EvaluationError(f"{place}: {field} is {record[field]!r}, not one of the letters {', '.join(letters)}")
     return letter

@@ -19,11 +19,11 @@ from typing import Any
 
 from PIL import Image
 
+from perceptio.data.answer_choice import choose_option
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
 from perceptio.evaluation.samples import Outcome, Sample, figures
 from perceptio.images import load_image
-from perceptio.letters import choose_letter
 from perceptio.results import Answer
 
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
@@ -116,7 +116,7 @@ class MMBench:
         question: Question = item.truth
         targets = [question.answer_rotated(by) for by in range(len(answers))]
         chosen = [
-            choose_letter(answer.text, question.letters, question.rotated(by)) for by, answer in enumerate(answers)
+            choose_option(answer.text, question.letters, question.rotated(by)) for by, answer in enumerate(answers)
         ]
         circular = chosen == targets
         outcomes: dict[str, Outcome] = {

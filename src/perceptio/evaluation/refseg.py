@@ -16,7 +16,7 @@ from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_recor
 from perceptio.evaluation.samples import Outcome, Overlap, Sample, figures
 from perceptio.images import upright_size
 from perceptio.results import Answer
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 PROMPT = "Please segment {expression} in this image."
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -78,7 +78,7 @@ class ReferringBenchmark:
         self.images = [image for image in split.images if image.file_name in files]
         self.name = f"{self.collection.title} {split.split}"
         # where the right answer may be that nothing fits, the model must be free to give it
-        self.seg = Mode.ALLOWED if self.collection.generalized else Mode.FORCED
+        self.seg = Switch.AUTO if self.collection.generalized else Switch.ON
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class ReferringBenchmark:
             "annotations": self.split.hashes,
             "prompt": PROMPT,
             "seg": self.seg.value,
-            "depth": Mode.ALLOWED.value,
+            "depth": Switch.AUTO.value,
         }
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class ReferringBenchmark:
         for reference in image.references:
             target = reference.rle or union_rle([], image.height, image.width)
             for number, expression in enumerate(reference.expressions):
-                ask = Ask(self.files[image.file_name], prompt_for(expression), self.seg, Mode.ALLOWED)
+                ask = Ask(self.files[image.file_name], prompt_for(expression), self.seg, Switch.AUTO)
                 truth = _Truth(image, expression, target, reference.rle is not None)
                 items.append(Item(f"{reference.row}/{number}", (ask,), truth))
         return items

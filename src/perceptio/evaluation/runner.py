@@ -27,7 +27,7 @@ from perceptio.files import claim, replacing, write_files
 from perceptio.images import ImageLike
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
-from perceptio.tokens import Mode
+from perceptio.tokens import Switch
 
 REPORT, TABLE, SAMPLES, TIMING = "report.json", "report.md", "samples.jsonl", "timing.json"
 SETTINGS, _PROGRESS = "settings.json", "progress.jsonl"
@@ -40,8 +40,8 @@ class Ask:
 
     image: ImageLike
     prompt: str
-    seg: Mode = Mode.ALLOWED
-    depth: Mode = Mode.ALLOWED
+    seg: Switch = Switch.AUTO
+    depth: Switch = Switch.AUTO
     codes: np.ndarray | None = None  # (N,) codebook entries written in place of the model's own
     long: bool = False  # a depth span is expected: such questions are decoded together
 

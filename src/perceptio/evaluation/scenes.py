@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from perceptio.data.record import Turn
+from perceptio.data.marks import MARKED_SIZE, choose_points
+from perceptio.data.schema import Turn
 from perceptio.depth.metrics import depth_errors, nearest_point
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.evaluation.report import Figure
@@ -19,10 +20,9 @@ from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 from perceptio.scenes.language.scoring import is_correct
 from perceptio.scenes.layout import FARTHEST
-from perceptio.scenes.marks import MARKED_SIZE, choose_points
-from perceptio.scenes.record import scene_test_turns
+from perceptio.scenes.samples import scene_test_turns
 from perceptio.scenes.storage import SceneStore, StoredScene
-from perceptio.tokens import Mode, parse
+from perceptio.tokens import Switch, parse
 
 _POINTS = (3, 4, 5)
 _CLOSED = ("nearer", "counting", "attribute", "existence", "comparison", "choice")
@@ -48,7 +48,7 @@ class ScenesBenchmark:
         store: the rendered split.
         limit: use the first scenes only.
         depth_tokens: which depth tokens the answers can read.
-        seg: whether answers may hold [SEG]; `Mode.OFF` for a model that never learnt to write it.
+        seg: whether answers may hold [SEG]; `Switch.OFF` for a model that never learnt to write it.
         seed: of the questions: the same seed asks the same.
     """
 
@@ -61,7 +61,7 @@ class ScenesBenchmark:
         *,
         limit: int | None = None,
         depth_tokens: DepthTokens = DepthTokens.own,
-        seg: Mode = Mode.ALLOWED,
+        seg: Switch = Switch.AUTO,
         seed: int = 0,
     ) -> None:
         self.model, self.store, self.depth_tokens, self.seg, self.seed = model, store, depth_tokens, seg, seed
@@ -87,7 +87,7 @@ class ScenesBenchmark:
         """The questions of one scene, each with its own picture."""
         stored = self.store[unit]
         codes = self._replacement(unit, stored)
-        depth = Mode.OFF if self.depth_tokens is DepthTokens.off else Mode.ALLOWED
+        depth = Switch.OFF if self.depth_tokens is DepthTokens.off else Switch.AUTO
         turns = scene_test_turns(stored, np.random.default_rng((self.seed, unit)))
         return [
             Item(
@@ -122,7 +122,7 @@ class ScenesBenchmark:
         turn, stored = item.truth
         outcomes: dict[str, Outcome] = {"malformed answers": bool(answer.trace.malformed)}
         if turn.task in _REFERRING:
-            target = np.isin(stored.ids, turn.referents)
+            target = np.isin(stored.ids, turn.masks)
             predicted = np.zeros_like(target)
             for mask in answer.masks:
                 predicted |= mask.array

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from perceptio.data.marks import MARKED_SIZE, choose_points
 from perceptio.depth.metrics import depth_errors, nearest_point, perplexity, usage
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.evaluation.metrics import Mean, Share
 from perceptio.evaluation.report import Report
 from perceptio.scenes.layout import FARTHEST
-from perceptio.scenes.marks import MARKED_SIZE, choose_points
 from perceptio.scenes.storage import SceneStore
 
 _POINTS = (3, 4, 5)

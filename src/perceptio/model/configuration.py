@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
 from transformers import AutoConfig, InternVLConfig, PretrainedConfig, Sam2Config
 
 from perceptio.depth.configuration import DepthTokenizerConfig
-from perceptio.segmentation.bridge import SamPrompts
+from perceptio.model.design import DepthPositions, Design, SamPrompts
 from perceptio.tokens import Order, SpatialVocabulary
 
-DepthPositions = Literal["sequence", "image"]
+_DEFAULT = Design()
 
 
 class PerceptioConfig(PretrainedConfig):
@@ -25,13 +25,7 @@ class PerceptioConfig(PretrainedConfig):
         depth_end_token_id: id of `<DEPTH_END>`.
         depth_code_token_ids: ids of `<DEPTH_0>` ... `<DEPTH_{K-1}>`, in order of the code.
         end_token_id: id of the token that ends an answer.
-        depth_positions: rotary positions of a depth span: one after the other ("sequence"), or each code at the visual
-            token that shows its cell ("image", see `model.positions`).
-        pointing: whether `[SEG]` states point at visual tokens, see `segmentation.projector`; without, they are
-            projected only, as in LISA and Sa2VA.
-        sam_prompts: whether a projected state is SAM 2's whole prompt ("alone") or stands as Sa2VA's does ("padded",
-            see `segmentation.bridge`).
-        order: whether the answer's words follow the spatial tokens ("spans_first") or lead ("answer_first").
+        depth_positions, pointing, sam_prompts, order: as of `Design`, which has the defaults.
 
     Raises:
         ValueError: if the number of code ids is not the size of the codebook, or `depth_positions` or `order` is
@@ -51,10 +45,10 @@ class PerceptioConfig(PretrainedConfig):
         depth_end_token_id: int = -1,
         depth_code_token_ids: list[int] | None = None,
         end_token_id: int = -1,
-        depth_positions: DepthPositions = "sequence",
-        pointing: bool = True,
-        sam_prompts: SamPrompts = "alone",
-        order: Order = "spans_first",
+        depth_positions: DepthPositions = _DEFAULT.depth_positions,
+        pointing: bool = _DEFAULT.pointing,
+        sam_prompts: SamPrompts = _DEFAULT.sam_prompts,
+        order: Order = _DEFAULT.order,
         **kwargs: Any,
     ) -> None:
         self.vlm = vlm if isinstance(vlm, InternVLConfig) else InternVLConfig(**_arguments(vlm))
@@ -102,7 +96,7 @@ class PerceptioConfig(PretrainedConfig):
         )
 
     def set_vocabulary(self, vocabulary: SpatialVocabulary) -> None:
-        """Record the ids that the tokenizer gave to the spatial tokens."""
+        """Sample the ids that the tokenizer gave to the spatial tokens."""
         self.seg_token_id = vocabulary.seg
         self.depth_start_token_id = vocabulary.depth_start
         self.depth_end_token_id = vocabulary.depth_end

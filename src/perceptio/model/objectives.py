@@ -16,18 +16,13 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weight of each loss; 0 switches it off."""
+    """Weight of each loss of the paper and its parents; 0 switches it off."""
 
     text: float = 1.0  # cross-entropy of [SEG], words and the end token
     bce: float = 2.0  # mask, sampled points
     dice: float = 0.5  # mask, sampled points
-    score: float = 0.05  # SAM2's own estimate of the mask's IoU
-    object: float = 0.05  # SAM2's object score
-    point: float = 1.0  # the cells that the [SEG] state points at, against those that its objects cover
-    presence: float = 1.0  # whether the best of those cells stands out, as it must where the object is there
-    next: float = 0.5  # the same two of what comes next: its cells, and whether there is anything
-    prompt: float = 20.0  # distance of the projected [SEG] state from SAM2's embedding of a click on the object
-    gaze: float = 0.0  # where some attention heads look while the model reads something off
+    score: float = 0.05  # SAM2's own estimate of the mask's IoU (SAM 2, 2408.00714)
+    object: float = 0.05  # SAM2's object score (likewise)
     marker: float = 1.0  # <DEPTH_START> and <DEPTH_END> where due, not inside
     token: float = 1.0  # depth codes
     count: float = 0.1  # expected number of codes
@@ -49,7 +44,13 @@ def text_loss(logits_PV: Tensor, targets_P: Tensor, weights_P: Tensor) -> Tensor
     return (losses_P * weights_P).sum() / weights_P.sum().clamp_min(1e-8)
 
 
-def marker_loss(logits_PV: Tensor, targets_P: Tensor, marker_ids: Tensor, inside_P: Tensor) -> Tensor:
+def marker_loss(
+    logits_PV: Tensor,
+    targets_P: Tensor,
+    marker_ids: Tensor,
+    inside_P: Tensor,
+    shares: tuple[Tensor | float, Tensor | float] = (1.0, 1.0),
+) -> Tensor:
     """Emit the markers where they are due, and never inside the span.
 
     Cross-entropy at the positions whose target is START or END, plus the mean of -log(1 - p(marker)) over the
@@ -60,6 +61,7 @@ def marker_loss(logits_PV: Tensor, targets_P: Tensor, marker_ids: Tensor, inside
         targets_P: (P,) int64 token ids.
         marker_ids: (2,) int64 ids of START and END.
         inside_P: (P,) bool, true where a code is due.
+        shares: factors of the two means, where the positions are a part of those of an optimiser step.
 
     Returns:
         () float32, 0 where there is no span.
@@ -69,7 +71,7 @@ def marker_loss(logits_PV: Tensor, targets_P: Tensor, marker_ids: Tensor, inside
     due = -log_probabilities_PV.gather(1, targets_P[:, None]).squeeze(1)
     marker_P = log_probabilities_PV[:, marker_ids].logsumexp(-1).exp()
     avoided_P = -torch.log1p(-marker_P.clamp(max=1 - 1e-6))
-    return _masked_mean(due, due_P) + _masked_mean(avoided_P, inside_P)
+    return _masked_mean(due, due_P) * shares[0] + _masked_mean(avoided_P, inside_P) * shares[1]
 
 
 def token_loss(logits_PV: Tensor, targets_P: Tensor, inside_P: Tensor) -> Tensor:

@@ -55,3 +55,24 @@ def positions_of_cells(input_ids: Tensor, position_ids: Tensor, image_token_id: 
     """
     last_B = position_ids.masked_fill(input_ids != image_token_id, -1).amax(1)
     return (last_B - tokens + 1)[:, None] + covering_tokens(cells, tokens).to(input_ids.device)
+
+
+def span_positions(
+    input_ids: Tensor, position_ids: Tensor, spans: Tensor, image_token_id: int, cells: int, tokens: int
+) -> Tensor:
+    """Positions (B, T) with the tokens of depth spans that predict a code at the place of its cell.
+
+    Args:
+        input_ids: (B, T) int64, as in `positions_of_cells`.
+        position_ids: (B, T) int64.
+        spans: (R, 2) int64, row and column of each <DEPTH_START>; the last span of a row may be cut off.
+        image_token_id: id of the placeholder.
+        cells: N.
+        tokens: V.
+    """
+    cells_BN = positions_of_cells(input_ids, position_ids, image_token_id, cells, tokens)
+    rows_R, starts_R = spans.unbind(1)
+    places_RN = starts_R[:, None] + torch.arange(cells, device=starts_R.device)
+    inside_RN = places_RN < position_ids.shape[1]
+    rows_RN = rows_R[:, None].expand_as(places_RN)
+    return position_ids.index_put((rows_RN[inside_RN], places_RN[inside_RN]), cells_BN[rows_R][inside_RN])

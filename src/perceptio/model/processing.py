@@ -12,9 +12,7 @@ from transformers import BatchFeature, InternVLProcessor
 from transformers.processing_utils import ProcessorMixin
 
 from perceptio.segmentation.preprocess import preprocess
-from perceptio.tokens import Mode
-
-_SWITCH = {Mode.OFF: "off", Mode.ALLOWED: "auto", Mode.FORCED: "on"}
+from perceptio.tokens import Switch
 
 
 class PerceptioProcessor(InternVLProcessor):
@@ -54,11 +52,11 @@ class PerceptioProcessor(InternVLProcessor):
         self.image_token_id = tokenizer.context_image_token_id
 
     @staticmethod
-    def mode_suffix(seg: Mode, depth: Mode) -> str:
+    def switch_suffix(seg: Switch, depth: Switch) -> str:
         """The words that tell the model which spans are wanted; none where both are its own choice."""
-        if seg is Mode.ALLOWED and depth is Mode.ALLOWED:
+        if seg is Switch.AUTO and depth is Switch.AUTO:
             return ""
-        return f" [perception: seg={_SWITCH[seg]} depth={_SWITCH[depth]}]"
+        return f" [perception: seg={seg} depth={depth}]"
 
     def tiles(self, image: Image.Image) -> int:
         """Number of tiles that an image becomes, its thumbnail included."""
@@ -71,13 +69,13 @@ class PerceptioProcessor(InternVLProcessor):
         return self._control_ids(f"<|im_start|>user\n{image}")
 
     def question_ids(
-        self, question: str, seg: Mode = Mode.ALLOWED, depth: Mode = Mode.ALLOWED, tiles: int = 1
+        self, question: str, seg: Switch = Switch.AUTO, depth: Switch = Switch.AUTO, tiles: int = 1
     ) -> list[int]:
         """The ids of `question_tokens`."""
         return self.question_tokens(question, seg, depth, tiles)[0]
 
     def question_tokens(
-        self, question: str, seg: Mode = Mode.ALLOWED, depth: Mode = Mode.ALLOWED, tiles: int = 1
+        self, question: str, seg: Switch = Switch.AUTO, depth: Switch = Switch.AUTO, tiles: int = 1
     ) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids from the question, about an image of some tiles, to the place where the answer begins.
 
@@ -89,7 +87,7 @@ class PerceptioProcessor(InternVLProcessor):
         """
         if not question.strip():
             raise ValueError("the prompt is empty; ask a question or name what to segment")
-        text = f"\n{question.strip()}{self.mode_suffix(seg, depth)}"
+        text = f"\n{question.strip()}{self.switch_suffix(seg, depth)}"
         encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
         ids = encoded["input_ids"]
         room = max(self.context_length - self.image_seq_length * tiles, 0)
@@ -113,8 +111,8 @@ class PerceptioProcessor(InternVLProcessor):
         self,
         images: Sequence[Image.Image],
         prompts: Sequence[str],
-        seg: Mode | Sequence[Mode] = Mode.ALLOWED,
-        depth: Mode | Sequence[Mode] = Mode.ALLOWED,
+        seg: Switch | Sequence[Switch] = Switch.AUTO,
+        depth: Switch | Sequence[Switch] = Switch.AUTO,
     ) -> BatchFeature:
         """A left-padded batch of one question for each image.
 
@@ -133,8 +131,8 @@ class PerceptioProcessor(InternVLProcessor):
     def tokens(
         self,
         prompts: Sequence[str],
-        seg: Mode | Sequence[Mode] = Mode.ALLOWED,
-        depth: Mode | Sequence[Mode] = Mode.ALLOWED,
+        seg: Switch | Sequence[Switch] = Switch.AUTO,
+        depth: Switch | Sequence[Switch] = Switch.AUTO,
         tiles: Sequence[int] | None = None,
     ) -> dict[str, Tensor]:
         """The token part of `prepare`: input_ids and attention_mask (B, T) int64, left-padded.
@@ -146,11 +144,11 @@ class PerceptioProcessor(InternVLProcessor):
             tiles: number of tiles of each question's image; one each by default.
         """
         count = len(prompts)
-        segs = [seg] * count if isinstance(seg, Mode) else list(seg)
-        depths = [depth] * count if isinstance(depth, Mode) else list(depth)
+        segs = [seg] * count if isinstance(seg, Switch) else list(seg)
+        depths = [depth] * count if isinstance(depth, Switch) else list(depth)
         rows = [
-            [*self.prefix_ids(number), *self.question_ids(prompt, seg_mode, depth_mode, number)]
-            for prompt, seg_mode, depth_mode, number in zip(prompts, segs, depths, tiles or [1] * count, strict=True)
+            [*self.prefix_ids(number), *self.question_ids(prompt, one_seg, one_depth, number)]
+            for prompt, one_seg, one_depth, number in zip(prompts, segs, depths, tiles or [1] * count, strict=True)
         ]
         length = max(map(len, rows))
         padding = self.tokenizer.pad_token_id

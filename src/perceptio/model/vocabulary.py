@@ -1,4 +1,4 @@
-"""Extend a tokenizer and a language model with the spatial tokens, by token id."""
+"""InternVL's control tokens, and the spatial tokens that a tokenizer and a language model are extended with, by id."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ from perceptio.tokens import (
     depth_code,
     spatial_tokens,
 )
+
+IMAGE_TOKENS = {
+    "start_image_token": "<img>",
+    "end_image_token": "</img>",
+    "context_image_token": "<IMG_CONTEXT>",
+    "video_token": "<video>",
+}
+TURN_START, TURN_END, PADDING = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 
 
 def extend_tokenizer(

@@ -10,8 +10,8 @@ from PIL import Image
 
 from perceptio.files import replacing
 from perceptio.scenes.language.facts import Kind
-from perceptio.scenes.record import build_record
 from perceptio.scenes.renderer import Renderer
+from perceptio.scenes.samples import build_sample
 from perceptio.scenes.storage import StoredScene, describe_view
 from perceptio.scenes.world import sample_scene
 from perceptio.tokens import extract_phrases
@@ -40,19 +40,20 @@ def draw_scenes(scenes: Sequence[StoredScene], path: str | Path, *, seed: int = 
     rng = np.random.default_rng(seed)
     tiles: list[tuple[Image.Image, str]] = []
     for stored in scenes:
-        record = build_record(stored, rng, questions=5)
-        assert record.inverse_depth is not None
+        sample = build_sample(stored, rng, questions=5)
+        assert isinstance(sample.image, np.ndarray)
+        assert isinstance(sample.depth, np.ndarray)
         asked = "\n".join(
-            f"{turn.question.splitlines()[0]} > {extract_phrases(turn.answer)[0]}" for turn in record.turns
+            f"{turn.question.splitlines()[0]} > {extract_phrases(turn.answer)[0]}" for turn in sample.turns
         )
         things = [thing for thing, view in zip(stored.scene.objects, stored.views, strict=True) if view.pixels]
         masks = [_enlarged(stored.ids == thing.index) for thing in things]
         labels = [Kind(color=thing.color, shape=thing.shape).words() for thing in things]
         picture = Image.fromarray(stored.rgb).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
         tiles += [
-            (Image.fromarray(record.image).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), asked),
-            (draw_masks(picture, masks, labels), f"{record.key}: {len(things)} objects"),
-            (color_depth(record.inverse_depth), f"{stored.depth.min():.1f} to {stored.depth.max():.1f} m"),
+            (Image.fromarray(sample.image).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), asked),
+            (draw_masks(picture, masks, labels), f"{sample.key}: {len(things)} objects"),
+            (color_depth(sample.depth), f"{stored.depth.min():.1f} to {stored.depth.max():.1f} m"),
         ]
     page = contact_sheet(tiles, columns=3, width=_SIDE, lines=12)
     with replacing(path) as beside:

@@ -4,7 +4,7 @@ A `[SEG]` state, projected, takes the place of the sparse prompt (point or box) 
 (arXiv 2308.00692) and Sa2VA (2501.04001). `Sam2Model.forward` takes no such prompt, so its parts are called here; with
 a point's embedding as prompt the result equals `Sam2Model.forward`.
 
-Sa2VA's own prompts differ ("padded"): before the projected state stand two tokens that say "no point", and of SAM 2's
+Sa2VA's own prompts differ (`padded`): before the projected state stand two tokens that say "no point", and of SAM 2's
 three candidate masks the one with the best estimate counts, as SAM 2 does where it is asked without a click.
 
 SAM 2 runs in the precision of its own weights: autocast is switched off inside, since its masks suffer from bfloat16.
@@ -15,7 +15,6 @@ Shapes: B images, S image side, M masks, P prompt tokens a mask, C SAM's hidden 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,7 +22,6 @@ from transformers import Sam2Model
 
 from perceptio.segmentation.cache import FeatureCache, Levels
 
-SamPrompts = Literal["alone", "padded"]
 _PADDING = 2  # tokens: SAM 2's prompt encoder stands in one for the absent point, and one for the absent box
 
 
@@ -79,7 +77,7 @@ def encode_image(
 
 
 def decode_masks(
-    sam: Sam2Model, features: ImageFeatures, image_index: Tensor, prompts: Tensor, style: SamPrompts = "alone"
+    sam: Sam2Model, features: ImageFeatures, image_index: Tensor, prompts: Tensor, padded: bool = False
 ) -> MaskPrediction:
     """Decode one mask per prompt.
 
@@ -91,7 +89,7 @@ def decode_masks(
         features: of B images.
         image_index: (M,) int64, the image in `features` that each prompt speaks of.
         prompts: (M, C) one token per mask, or (M, P, C).
-        style: whether they stand alone, or as Sa2VA's do.
+        padded: whether they stand as Sa2VA's do.
     """
     if prompts.dim() == 2:
         prompts = prompts.unsqueeze(1)
@@ -108,7 +106,6 @@ def decode_masks(
         prompts = torch.cat([prompts, prompts.new_zeros(1, *prompts.shape[1:])])
         image_index = image_index.new_zeros(1)
 
-    padded = style == "padded"
     if padded:
         nothing = sam.prompt_encoder.not_a_point_embed.weight.expand(len(prompts), _PADDING, -1)
         prompts = torch.cat([nothing.to(prompts.dtype), prompts], 1)

@@ -9,6 +9,7 @@ Shapes: M masks, (h, w) logits, (H, W) targets, P sampled points.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,15 +40,29 @@ def sample_points(maps: Tensor, points: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def uncertain_points(logits: Tensor, sampling: PointSampling) -> Tensor:
-    """Random points (M, P, 2) in [0, 1], most of them where (M, h, w) logits are nearest zero."""
+def uncertain_points(logits: Tensor, sampling: PointSampling, seeds: Sequence[int] | None = None) -> Tensor:
+    """Random points (M, P, 2) in [0, 1], most of them where (M, h, w) logits are nearest zero.
+
+    Args:
+        logits: of the predicted masks.
+        sampling: how many points.
+        seeds: one for each mask, so that its points do not depend on what else is in the batch; torch's own generator
+            by default.
+    """
     masks = logits.shape[0]
     picked = round(sampling.points * sampling.importance)
-    candidates = torch.rand(masks, max(picked, round(sampling.points * sampling.oversample)), 2, device=logits.device)
+    drawn = max(picked, round(sampling.points * sampling.oversample))
+    if seeds is None:
+        candidates = torch.rand(masks, drawn, 2, device=logits.device)
+        uniform = torch.rand(masks, sampling.points - picked, 2, device=logits.device)
+    else:
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        points = [torch.rand(drawn + sampling.points - picked, 2, generator=each) for each in generators]
+        stacked = torch.stack(points) if points else torch.zeros(0, drawn + sampling.points - picked, 2)
+        candidates, uniform = stacked.to(logits.device).split([drawn, sampling.points - picked], 1)
     certainty = sample_points(logits, candidates).abs()
     chosen = certainty.topk(picked, dim=1, largest=False, sorted=False).indices
     uncertain = candidates.gather(1, chosen[..., None].expand(-1, -1, 2))
-    uniform = torch.rand(masks, sampling.points - picked, 2, device=logits.device)
     return torch.cat([uncertain, uniform], dim=1)
 
 
@@ -72,7 +87,12 @@ def intersection_over_union(logits: Tensor, targets: Tensor) -> Tensor:
     return torch.where(union > 0, intersection / union.clamp(min=1), 1.0)
 
 
-def mask_loss(prediction: MaskPrediction, targets: Tensor, sampling: PointSampling | None = None) -> dict[str, Tensor]:
+def mask_loss(
+    prediction: MaskPrediction,
+    targets: Tensor,
+    sampling: PointSampling | None = None,
+    seeds: Sequence[int] | None = None,
+) -> dict[str, Tensor]:
     """The mask losses, each a scalar, unweighted.
 
     An empty target is an absent object: it teaches the object score only. Without masks (M = 0) every loss is a zero
@@ -82,6 +102,7 @@ def mask_loss(prediction: MaskPrediction, targets: Tensor, sampling: PointSampli
         prediction: of M masks, logits (M, h, w).
         targets: (M, H, W) bool.
         sampling: of points; Mask2Former's by default.
+        seeds: as in `uncertain_points`.
 
     Returns:
         `bce` and `dice` on the sampled points; `score`, the squared error of the estimated IoU; `object`, the
@@ -95,7 +116,7 @@ def mask_loss(prediction: MaskPrediction, targets: Tensor, sampling: PointSampli
     present = targets.flatten(1).any(1)
     shares = present / present.sum().clamp(min=1)  # a mean over the present masks, zero where there are none
 
-    points = uncertain_points(logits, sampling)
+    points = uncertain_points(logits, sampling, seeds)
     predicted = sample_points(logits, points)
     labels = sample_points(targets.float(), points)
     actual_iou = intersection_over_union(logits, targets)

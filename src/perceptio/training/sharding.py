@@ -15,25 +15,25 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
-from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.packed_objective import PackedObjective
 
 
-def shard(model: PerceptioForConditionalGeneration) -> None:
-    """Shard a model in place over all processes: every layer of both transformers apart, the rest together.
+def shard(objective: PackedObjective) -> None:
+    """Shard a model with its objective over all processes: every layer of both transformers apart, the rest together.
 
     Call it once `requires_grad` is settled, before an optimiser is made. The parameters may lie on the CPU:
     each layer's share alone goes to this process's device.
     """
     from torch.distributed.fsdp import fully_shard
 
-    for module in model.modules():
+    for module in objective.modules():
         for name, value in module.named_parameters(recurse=False):
             if value.dim() == 0:  # which FSDP2 refuses; a vector of one computes the same
                 setattr(module, name, nn.Parameter(value.detach()[None], value.requires_grad))
-    vlm = model.vlm.model
+    vlm = objective.model.vlm.model
     for layer in (*vlm.language_model.layers, *vlm.vision_tower.encoder.layer):
         fully_shard(layer)
-    fully_shard(model)
+    fully_shard(objective)
 
 
 def is_sharded(model: nn.Module) -> bool:

@@ -1,42 +1,59 @@
-"""transformers' Trainer with three additions: every loss is logged apart, a resumed run equals an unbroken one, and so
-does a run on several processes where batches bring the seed of their own random numbers (`visit`)."""
+"""transformers' Trainer with three additions: every loss is logged apart; a resumed run equals an unbroken one; and an
+optimiser step is the same however its samples are cut into batches and processes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from perceptio.training.checkpoint import MarkComplete, last_checkpoint
 from perceptio.training.curves import DrawCurves
 from perceptio.training.optimizer import MatrixOptimizer
 from perceptio.training.precision import computes_bfloat16
-from perceptio.training.recipe import Stage
+from perceptio.training.stage import Stage
 
 Collate = Callable[[list[Any]], dict[str, Tensor]]
 
-_SEED_STRIDE = 1_000_003  # between the seeds of two runs
+_WEIGHTS = "model.safetensors"  # of a checkpoint
 
 
 class StageTrainer(Trainer):
     """Trains a module whose forward returns `loss` and `losses` (each loss apart, detached).
 
-    A batch may hold `visit`, the number of its first sample in the run: then dropout and sampled points depend on that
-    number alone, not on what ran before or on how many processes.
+    A module may say how many items of each loss a batch holds (`counts(**batch)`) and take those of the whole step
+    (`counts=`): then each loss is a mean over the items of all batches and processes of a step. Without, it is a mean
+    over batches.
+
+    A batch may hold `seeds`, one for each sample: then dropout depends on the first alone, not on what ran before.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # forward(**batch) looks as if it took Trainer's token count for averaging over accumulated batches; it does not
         self.model_accepts_loss_kwargs = False
+        self._counts = getattr(self.model, "counts", None)
         self._sums: dict[str, Tensor | float] = defaultdict(float)
         self._batches = 0
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """The batches of one optimiser step, each with the counts of all of them and of those on other processes."""
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self._counts is not None:
+            found = [self._counts(**batch) for batch in batches]
+            summed = {name: torch.stack([each[name] for each in found]).sum() for name in found[0]} if found else {}
+            step = dict(zip(summed, self._over_processes(list(summed.values()), "sum").unbind(), strict=True))
+            batches = [batch | {"counts": step} for batch in batches]
+        return batches, items
 
     def compute_loss(
         self,
@@ -46,24 +63,31 @@ class StageTrainer(Trainer):
         num_items_in_batch: Tensor | None = None,
     ) -> Any:
         outputs = self._forward(model, inputs)
+        loss = outputs["loss"]
+        # Trainer averages over the batches of a step, and the processes over each other: a share of a sum is no mean
+        parts = 1 if self._counts is None else self.current_gradient_accumulation_steps * self.accelerator.num_processes
         if model.training:
+            loss = loss * parts
             self._batches += 1
             for name, value in outputs["losses"].items():
-                self._sums[name] += value  # on the device: to read it here would hold up a GPU every step
-        return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
+                self._sums[name] += value * parts  # on the device: to read it here would hold up a GPU every step
+        return (loss, outputs) if return_outputs else loss
 
     def _forward(self, model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Any]:
-        visit = inputs.pop("visit", None)
-        if visit is not None:
-            torch.manual_seed(self.args.seed * _SEED_STRIDE + int(visit))
+        if "seeds" in inputs:
+            torch.manual_seed(int(inputs["seeds"][0]))
         outputs: dict[str, Any] = model(**inputs)
         return outputs
 
     def _mean_over_processes(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
         """Sums over this process's batches as means over those of all processes; each has the same names and count."""
         values = torch.tensor(list(sums.values()), dtype=torch.float64, device="cpu") / count
-        reduced = self.accelerator.reduce(values.to(self.args.device, torch.float32), "mean")
-        return dict(zip(sums, reduced.tolist(), strict=True))
+        return dict(zip(sums, self._over_processes(list(values), "mean").tolist(), strict=True))
+
+    def _over_processes(self, values: list[Tensor], how: str) -> Tensor:
+        """(n,) float32 of n numbers, each reduced over all processes."""
+        reduced: Tensor = self.accelerator.reduce(torch.stack(values).to(self.args.device, torch.float32), how)
+        return reduced
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs and self._batches:
@@ -94,12 +118,8 @@ class StageTrainer(Trainer):
         return logs
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        """Strictly: Trainer would drop, with a warning only, each weight that `save_pretrained` renames in the file."""
-        if not isinstance(self.model, PreTrainedModel):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
-        stored = type(self.model).from_pretrained(resume_from_checkpoint)
-        self.model.load_state_dict(stored.state_dict())
+        """Strictly: Trainer would drop a weight that does not fit with a warning only."""
+        self.model.load_state_dict(load_file(Path(resume_from_checkpoint) / _WEIGHTS))
 
     def _get_train_sampler(self, *_: Any, **__: Any) -> Sampler[int]:
         """In order: the data set itself decides what each visit is (see `Visits`)."""

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from perceptio.data.adapters.registry import Conversion, convert
-from perceptio.data.opening import open_sample
-from perceptio.data.record import Record
-from perceptio.data.schema import Sample, read_samples
+from perceptio.data.reading import read_sample
+from perceptio.data.sample_files import SampleFile
+from perceptio.data.schema import Sample
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Converted:
 
     done: Conversion
     samples: list[Sample]
-    records: list[Record]
+    records: list[Sample]
 
 
 Convert = Callable[..., Converted]
@@ -37,13 +37,13 @@ def converted(tmp_path: Path) -> Convert:
     def run(name: str, folder: str = "data", **options: Any) -> Converted:
         out = tmp_path / "out" / "samples.jsonl"
         done = convert(name, tmp_path / folder, out, **options)
-        file = read_samples(out)
+        file = SampleFile(out)
         samples = [file[index] for index in range(len(file))]
         assert done.samples == len(samples)
         assert done.turns == sum(len(sample.turns) for sample in samples)
         assert done.masks == sum(len(sample.masks) for sample in samples)
         assert not [path for path in out.parent.rglob("*") if ".part" in path.name]
-        records = [open_sample(sample, out.parent, file.where(number)) for number, sample in enumerate(samples)]
+        records = [read_sample(sample, out.parent, file.where(number)) for number, sample in enumerate(samples)]
         return Converted(done, samples, records)
 
     return run

@@ -10,8 +10,8 @@ from PIL import Image
 
 from perceptio.data.adapters.registry import convert
 from perceptio.data.errors import DataError
+from perceptio.data.marks import HARDBLINK_PROMPT, Mark, draw_marks
 from perceptio.depth.normalization import inverse_depth_from_metric, normalize_inverse_depth
-from perceptio.scenes.marks import HARDBLINK_PROMPT, Mark, draw_marks
 
 HEIGHT, WIDTH = 240, 320
 # a slope from far (left) to near (right): any two points 20 px apart in x differ
@@ -71,17 +71,17 @@ def test_marked_points_are_drawn_where_depth_says(data, converted) -> None:
     (turn,) = sample.turns
     assert turn.question == HARDBLINK_PROMPT
     assert turn.depth
-    assert 2 <= len(sample.points) <= 5
-    nearest = max(sample.points, key=lambda point: point.x)  # nearest is rightmost on the slope
+    assert 2 <= len(sample.marks) <= 5
+    nearest = max(sample.marks, key=lambda point: point.x)  # nearest is rightmost on the slope
     assert turn.target == nearest.letter
     assert turn.answer.endswith(f"Point {nearest.letter}.")
-    scaled = [Mark(p.letter, round(p.x * 336 / WIDTH), round(p.y * 336 / HEIGHT), 0.0) for p in sample.points]
+    scaled = [Mark(p.letter, round(p.x * 336 / WIDTH), round(p.y * 336 / HEIGHT), 0.0) for p in sample.marks]
     for number, mark in enumerate(scaled):
         assert f"{mark.letter} at {mark.y * 10 // 336},{mark.x * 10 // 336} nearness" in turn.answer
         for other in scaled[:number]:
             assert np.hypot(mark.x - other.x, mark.y - other.y) >= 19  # 20 px, rounded to the picture's pixels
     assert np.array_equal(record.image, draw_marks(np.asarray(Image.open(data / "images" / "a.jpg")), scaled))
-    levels = sorted((record.inverse_depth[point.y, point.x] for point in sample.points), reverse=True)
+    levels = sorted((record.inverse_depth[point.y, point.x] for point in sample.marks), reverse=True)
     assert levels[0] - levels[1] >= 2 * 20 / 255 - 0.02
 
 

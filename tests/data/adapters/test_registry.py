@@ -10,7 +10,7 @@ from PIL import Image
 
 from perceptio.data.adapters.registry import ADAPTERS, convert
 from perceptio.data.errors import DataError
-from perceptio.data.schema import read_samples
+from perceptio.data.sample_files import SampleFile
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_wrong_names_list_the_right_ones(tmp_path, data, arguments, message) -> 
 def test_parquet_is_written_by_its_suffix(tmp_path, data) -> None:
     pytest.importorskip("pyarrow")
     convert("depth", data, tmp_path / "out.parquet")
-    assert read_samples(tmp_path / "out.parquet")[0].image == "data/images/a.jpg"
+    assert SampleFile(tmp_path / "out.parquet")[0].image == "data/images/a.jpg"
     with pytest.raises(DataError, match=r"neither \.jsonl nor \.parquet"):
         convert("depth", data, tmp_path / "out.txt")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from perceptio.data.adapters.source import Source
 from perceptio.data.errors import DataError
-from perceptio.data.schema import Sample, SampleTurn
+from perceptio.data.schema import Sample, Turn
 
 FILE = "llava_v1_5_mix665k.json"
 PLACEHOLDER = "<image>"
@@ -81,7 +81,7 @@ def _places(source: Source, name: str) -> list[Path]:
     return [path, *(path.with_suffix(suffix) for suffix in OTHER_SUFFIXES)]
 
 
-def _turns(messages: Sequence[dict[str, Any]]) -> tuple[SampleTurn, ...]:
+def _turns(messages: Sequence[dict[str, Any]]) -> tuple[Turn, ...]:
     """Questions with their answers; none if the speakers do not alternate, or one of them says nothing."""
     if messages and messages[0].get("from") != "human":
         messages = messages[1:]  # as LLaVA does
@@ -89,6 +89,4 @@ def _turns(messages: Sequence[dict[str, Any]]) -> tuple[SampleTurn, ...]:
     speakers = [message.get("from") for message in messages]
     if len(messages) % 2 or speakers != ["human", "gpt"] * (len(messages) // 2) or not all(said):
         return ()
-    return tuple(
-        SampleTurn(question, answer, "conversation") for question, answer in zip(said[::2], said[1::2], strict=True)
-    )
+    return tuple(Turn(question, answer, "conversation") for question, answer in zip(said[::2], said[1::2], strict=True))

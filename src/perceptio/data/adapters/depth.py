@@ -26,11 +26,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from perceptio.data import templates
 from perceptio.data.adapters.source import IMAGE_SUFFIXES, Source, picture_size
 from perceptio.data.depth_files import read_inverse_depth
 from perceptio.data.errors import DataError
-from perceptio.data.schema import DepthKind, Sample, SampleTurn
-from perceptio.scenes.language import wording
+from perceptio.data.schema import DepthKind, Sample, Turn
 
 FOLDERS: dict[DepthKind, str] = {"metric": "depth", "inverse": "inverse"}
 
@@ -61,11 +61,11 @@ def depth(collection: Collection, source: Source) -> Iterator[Sample]:
     """
     rng = np.random.default_rng(0)
     for each in depth_pictures(source):
-        question, answer = (wording.pick(choice, rng) for choice in (wording.DEPTH, wording.DEPTH_ANSWERS))
-        yield depth_sample(collection, source, each, SampleTurn(question, answer, "depth", depth=True))
+        question, answer = (templates.pick(choice, rng) for choice in (templates.DEPTH, templates.DEPTH_ANSWERS))
+        yield depth_sample(collection, source, each, Turn(question, answer, "depth", depth=True))
 
 
-def depth_sample(collection: Collection, source: Source, each: DepthPicture, turn: SampleTurn) -> Sample:
+def depth_sample(collection: Collection, source: Source, each: DepthPicture, turn: Turn) -> Sample:
     """A sample about a picture with depth."""
     title = collection.title or source.folder.resolve().name
     return Sample(

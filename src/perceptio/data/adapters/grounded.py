@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from perceptio.data.adapters import wording
+from perceptio.data import templates
 from perceptio.data.adapters.source import Source, check_size, picture_size
 from perceptio.data.errors import DataError
 from perceptio.data.rle import json_rle, segmentation_rles, union_rle
-from perceptio.data.schema import Sample, SampleTurn
+from perceptio.data.schema import Sample, Turn
 
 ANNOTATIONS = "GranDf/annotations/train"
 LEAST_WORDS, LEAST_SIDE = 3, 32  # of Flickr30k's captions and pictures, as in GLaMM's loader
@@ -137,7 +137,7 @@ def _sample(
     return Sample(
         key=f"{collection.title}/{source.split}/{each.key}",
         image=source.relative(path),
-        turns=(SampleTurn(wording.caption(rng), text, "caption", masks=tuple(range(len(segmentations)))),),
+        turns=(Turn(templates.caption(rng), text, "caption", masks=tuple(range(len(segmentations)))),),
         masks=tuple(json_rle(union_rle(rles, height, width)) for rles in segmentations),
         source=collection.title,
         licence="annotations: none stated; pictures: SA-1B's, COCO's or Flickr's terms",

@@ -1,6 +1,6 @@
 """Pictures with depth -> HardBLINK's question: which of the marked points is the closest to the camera?
 
-The folder is that of `depth`. Points follow AURORA's rules (2412.03548) as `scenes.marks` has them: at least 20 px
+The folder is that of `depth`. Points follow AURORA's rules (2412.03548) as `data.marks` has them: at least 20 px
 apart in a picture of 336 px, and the nearest at least 20 of 255 steps nearer than the next; never where depth
 changes within two pixels.
 """
@@ -15,10 +15,9 @@ import numpy as np
 
 from perceptio.data.adapters.depth import COLLECTIONS, Collection, depth_pictures, depth_sample
 from perceptio.data.adapters.source import Source
-from perceptio.data.schema import Point, Sample, SampleTurn
+from perceptio.data.marks import LETTERS, MARKED_SIZE, choose_points, marked_turn
+from perceptio.data.schema import Sample
 from perceptio.depth.normalization import resize_nearest
-from perceptio.scenes.marks import LETTERS, MARKED_SIZE, choose_points
-from perceptio.scenes.record import marked_turn
 
 FEWEST = 2  # points in a picture
 
@@ -37,11 +36,9 @@ def marked(collection: Collection, source: Source) -> Iterator[Sample]:
         if not marks:
             source.leave_out("pictures without points whose order is clear")
             continue
-        turn = marked_turn(marks)
-        asked = SampleTurn(turn.question, turn.answer, turn.task, depth=True, target=turn.target)
         height, width = each.nearness.shape
-        points = tuple(Point(mark.letter, _stretched(mark.x, width), _stretched(mark.y, height)) for mark in marks)
-        yield replace(depth_sample(collection, source, each, asked), points=points)
+        placed = tuple(replace(mark, x=_stretched(mark.x, width), y=_stretched(mark.y, height)) for mark in marks)
+        yield replace(depth_sample(collection, source, each, marked_turn(marks)), marks=placed)
 
 
 def _stretched(place: int, side: int) -> int:

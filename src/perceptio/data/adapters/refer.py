@@ -16,11 +16,11 @@ from functools import partial
 import numpy as np
 from pycocotools import mask as coco
 
-from perceptio.data.adapters import wording
+from perceptio.data import templates
 from perceptio.data.adapters.source import Source, check_size
 from perceptio.data.refer import COLLECTIONS, read_refer
 from perceptio.data.rle import json_rle
-from perceptio.data.schema import ABSENT, Sample, SampleTurn
+from perceptio.data.schema import ABSENT, Sample, Turn
 
 PICTURES = ("train2014", "images/train2014", "coco/train2014", "images/mscoco/images/train2014")
 LICENCE = "expressions: none stated; COCO annotations: CC BY 4.0; pictures: Flickr's terms"
@@ -50,7 +50,7 @@ def refer(dataset: str, source: Source) -> Iterator[Sample]:
             continue
         check_size(path, image.height, image.width)
         masks: dict[str, int] = {}  # the counts of each code, by its place: several expressions share an object
-        turns: list[SampleTurn] = []
+        turns: list[Turn] = []
         for reference in image.references:
             codes = [json_rle(code)["counts"] for code in sorted(reference.objects, key=_middle) if coco.area(code)]
             if reference.rle is not None and not codes:
@@ -73,10 +73,10 @@ def refer(dataset: str, source: Source) -> Iterator[Sample]:
 READERS = {name: partial(refer, name) for name in COLLECTIONS}
 
 
-def _turn(expression: str, masks: tuple[int, ...], rng: np.random.Generator) -> SampleTurn:
-    question, answer = wording.segment(expression.strip().lower().rstrip(". "), len(masks), rng)
+def _turn(expression: str, masks: tuple[int, ...], rng: np.random.Generator) -> Turn:
+    question, answer = templates.segment(expression.strip().lower().rstrip(". "), len(masks), rng)
     task = "absent" if not masks else "referring" if len(masks) == 1 else "plural"
-    return SampleTurn(question=question, answer=answer, task=task, masks=masks or (ABSENT,))
+    return Turn(question=question, answer=answer, task=task, masks=masks or (ABSENT,))
 
 
 def _middle(code: dict[str, bytes]) -> float:

@@ -1,17 +1,18 @@
-"""All adapters by name, and the conversion of a user's folder to one file of samples."""
+"""The adapters of public data sets by name, and the conversion of a user's folder to one file of samples."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perceptio.data.adapters import conversations, depth, grounded, marked, refer, scenes, semantic
+from perceptio.data.adapters import conversations, depth, grounded, marked, refer, semantic
 from perceptio.data.adapters.source import Source
 from perceptio.data.errors import DataError
 from perceptio.data.refer import COLLECTIONS as REFER_COLLECTIONS
-from perceptio.data.schema import Sample, write_samples
+from perceptio.data.sample_files import write_samples
+from perceptio.data.schema import Sample
 from perceptio.files import replacing_folder
 
 MARKER = ".made-by-perceptio"  # in a folder of made files: whose they are; that one's next conversion may replace them
@@ -48,11 +49,10 @@ _SPLITS: dict[str, tuple[str, ...]] = {
     "ade20k-marks": ("training", "validation"),
     "coco-stuff": ("train2017", "val2017"),
     "llava-665k": ("train",),
-    "scenes": ("train", "val"),
 }
 ADAPTERS = {
     name: Adapter(read, _SPLITS.get(name, ()))
-    for room in (refer, grounded, semantic, depth, marked, conversations, scenes)
+    for room in (refer, grounded, semantic, depth, marked, conversations)
     for name, read in room.READERS.items()
 }
 
@@ -65,6 +65,7 @@ def convert(
     *,
     allow_missing: bool = False,
     scale: float = 1000.0,
+    adapters: Mapping[str, Adapter] = ADAPTERS,
 ) -> Conversion:
     """Write a data set as samples.
 
@@ -72,21 +73,22 @@ def convert(
     beside the samples, OUT-files. Nothing half-written is left.
 
     Args:
-        name: one of `ADAPTERS`.
+        name: one of `adapters`.
         folder: of the data set, in its original layout.
         out: file of samples, .jsonl or .parquet.
         split: of the data set; its training split by default.
         allow_missing: convert what is there, and count what is not.
         scale: values of 16-bit metric depth per metre.
+        adapters: by name.
 
     Raises:
         DataError: if there is no such data set, split or folder, files are missing or damaged, nothing is left, or
             OUT-files is not this file's to replace.
         OutputError: if the system refuses to write.
     """
-    if name not in ADAPTERS:
-        raise DataError(f"there is no data set {name!r}: give one of {', '.join(ADAPTERS)}")
-    adapter = ADAPTERS[name]
+    if name not in adapters:
+        raise DataError(f"there is no data set {name!r}: give one of {', '.join(adapters)}")
+    adapter = adapters[name]
     if adapter.splits and split and split not in adapter.splits:
         raise DataError(f"{name} has no split {split!r}: give one of {', '.join(adapter.splits)}")
     if not Path(folder).is_dir():

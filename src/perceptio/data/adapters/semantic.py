@@ -25,11 +25,11 @@ from pathlib import Path
 
 import numpy as np
 
-from perceptio.data.adapters import wording
+from perceptio.data import templates
 from perceptio.data.adapters.source import IMAGE_SUFFIXES, Source, check_size, read_labels
 from perceptio.data.errors import DataError
 from perceptio.data.rle import json_rle, mask_rle
-from perceptio.data.schema import Sample, SampleTurn
+from perceptio.data.schema import Sample, Turn
 
 LEAST_SHARE = 0.001  # of the picture that a class must cover to be asked for, as the scenes' least referent
 # Numbers of ADE20K's classes, from 1, that have no number themselves.
@@ -75,8 +75,8 @@ def semantic(collection: Collection, source: Source) -> Iterator[Sample]:
             continue
         turns = []
         for number, name in enumerate(regions):
-            question, answer = wording.segment(f"the {name}", 1, rng)
-            turns.append(SampleTurn(question, answer, "semantic", masks=(number,)))
+            question, answer = templates.segment(f"the {name}", 1, rng)
+            turns.append(Turn(question, answer, "semantic", masks=(number,)))
         yield Sample(
             key=f"{collection.title}/{source.split}/{stem}",
             image=source.relative(path),

@@ -16,8 +16,8 @@ from perceptio.decoding.engine import MAX_SEGMENTS, TEXT_BUDGET
 from perceptio.evaluation.lmms.answers import cut, to_json
 from perceptio.evaluation.runner import EvaluationError
 from perceptio.images import ImageLike
-from perceptio.pipeline import Perceptio, switch
-from perceptio.tokens import Mode
+from perceptio.pipeline import Perceptio
+from perceptio.tokens import Switch
 
 FORMATS = ("text", "json")
 
@@ -26,8 +26,8 @@ FORMATS = ("text", "json")
 class _Options:
     """What a task's `generation_kwargs` ask for; requests of equal options are answered together."""
 
-    seg: Mode
-    depth: Mode
+    seg: Switch
+    depth: Switch
     words: int | None  # the most tokens of text; None: as many as the model gives
     until: tuple[str, ...]  # text ends before the first of these
     response: str  # "text", or "json" with the masks
@@ -70,7 +70,7 @@ class PerceptioLmms(lmms):
             raise EvaluationError(f"batch_size is a number of questions, at least 1, not {batch_size!r}")
         if device is None and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
             device = f"cuda:{os.environ['LOCAL_RANK']}"
-        self.seg, self.depth = switch(seg), switch(depth)
+        self.seg, self.depth = Switch(seg), Switch(depth)
         self.constrained = constrained
         self.batch_size = int(batch_size)
         self.max_text_tokens = max_text_tokens
@@ -119,8 +119,8 @@ class PerceptioLmms(lmms):
         if response not in FORMATS:
             raise EvaluationError(f"response is {' or '.join(FORMATS)}, not {response!r}")
         return _Options(
-            seg=switch(given.get("seg", self.seg)),
-            depth=switch(given.get("depth", self.depth)),
+            seg=Switch(given.get("seg", self.seg)),
+            depth=Switch(given.get("depth", self.depth)),
             words=None if words is None else min(int(words), self.max_text_tokens),
             until=(until,) if isinstance(until, str) else tuple(until),
             response=response,

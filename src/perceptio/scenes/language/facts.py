@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from perceptio.data.marks import cell_words, two_digits
+from perceptio.data.templates import capital
 from perceptio.depth.normalization import inverse_depth_from_metric
-from perceptio.scenes.language.wording import capital
-from perceptio.scenes.marks import cell_words, two_digits
 from perceptio.scenes.storage import ObjectView, StoredScene
 from perceptio.scenes.world import SceneObject
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from perceptio.data.record import Turn
-from perceptio.data.schema import ABSENT
+from perceptio.data.schema import ABSENT, Turn
+from perceptio.data.templates import DEPTH, DEPTH_ANSWERS, capital, pick
 from perceptio.scenes.language import wording
 from perceptio.scenes.language.describe import attributes_to_name, by_attributes, describe, kind_of, several
 from perceptio.scenes.language.facts import Facts, Kind, Thing
@@ -49,10 +49,10 @@ def _one(thing: Thing, text: str | None, rng: np.random.Generator) -> Turn | Non
     if text is None:
         return None
     return Turn(
-        question=wording.pick(wording.REFERRING, rng, x=text),
-        answer=wording.pick(wording.REFERRING_ANSWERS, rng, x=text),
+        question=pick(wording.REFERRING, rng, x=text),
+        answer=pick(wording.REFERRING_ANSWERS, rng, x=text),
         task="referring",
-        referents=(thing.index,),
+        masks=(thing.index,),
     )
 
 
@@ -66,10 +66,10 @@ def plural(facts: Facts, rng: np.random.Generator) -> Turn | None:
         return None
     text = f"all the {kind.words(plural=True)}" if rng.random() < 0.5 else f"all {kind.words(plural=True)}"
     return Turn(
-        question=wording.pick(wording.PLURAL, rng, x=text),
-        answer=wording.pick(wording.PLURAL_ANSWERS, rng, x=text),
+        question=pick(wording.PLURAL, rng, x=text),
+        answer=pick(wording.PLURAL_ANSWERS, rng, x=text),
         task="plural",
-        referents=tuple(thing.index for thing in group),
+        masks=tuple(thing.index for thing in group),
     )
 
 
@@ -104,10 +104,10 @@ def reading(facts: Facts, rng: np.random.Generator) -> Turn | None:
     texts = [text for _, text in named]
     listed = ", ".join(texts[:-1]) + " and " + texts[-1] if len(texts) > 1 else texts[0]
     return Turn(
-        question=wording.pick(wording.READING if depth else wording.PLACE, rng, x=listed),
+        question=pick(wording.READING if depth else wording.PLACE, rng, x=listed),
         answer=f"{facts.read_off(named, depth)}.",
         task="reading",
-        referents=tuple(thing.index for thing, _ in named),
+        masks=tuple(thing.index for thing, _ in named),
         depth=depth,
     )
 
@@ -118,10 +118,10 @@ def absent(facts: Facts, rng: np.random.Generator) -> Turn | None:
     if kind is None:
         return None
     return Turn(
-        question=wording.pick(wording.REFERRING, rng, x=f"the {kind.words()}"),
+        question=pick(wording.REFERRING, rng, x=f"the {kind.words()}"),
         answer=f"There is no <p>{kind.words()}</p>.",
         task="absent",
-        referents=(ABSENT,),
+        masks=(ABSENT,),
     )
 
 
@@ -141,15 +141,15 @@ def caption(facts: Facts, rng: np.random.Generator) -> Turn | None:
         if not names:
             continue
         words = _CAPTION_RELATIONS[names[rng.integers(len(names))]]
-        sentences.append(wording.capital(f"<p>{first_text}</p> is {words} <p>{second_text}</p>."))
+        sentences.append(capital(f"<p>{first_text}</p> is {words} <p>{second_text}</p>."))
         referents += [first.index, second.index]
     if not sentences:
         return None
     return Turn(
-        question=wording.pick(wording.CAPTION, rng),
+        question=pick(wording.CAPTION, rng),
         answer=" ".join(sentences),
         task="caption",
-        referents=tuple(referents),
+        masks=tuple(referents),
     )
 
 
@@ -159,18 +159,18 @@ def inventory(facts: Facts, rng: np.random.Generator) -> Turn | None:
         return None
     every = ("size", "color", "material", "shape")
     return Turn(
-        question=wording.pick(wording.INVENTORY, rng),
-        answer=wording.capital("; ".join(f"<p>{kind_of(thing, every).words()}</p>" for thing in facts.clear) + "."),
+        question=pick(wording.INVENTORY, rng),
+        answer=capital("; ".join(f"<p>{kind_of(thing, every).words()}</p>" for thing in facts.clear) + "."),
         task="inventory",
-        referents=tuple(thing.index for thing in facts.clear),
+        masks=tuple(thing.index for thing in facts.clear),
     )
 
 
 def depth(facts: Facts, rng: np.random.Generator) -> Turn:
     """The depth map itself."""
     return Turn(
-        question=wording.pick(wording.DEPTH, rng),
-        answer=wording.pick(wording.DEPTH_ANSWERS, rng),
+        question=pick(DEPTH, rng),
+        answer=pick(DEPTH_ANSWERS, rng),
         task="depth",
         depth=True,
     )

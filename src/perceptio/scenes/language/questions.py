@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from perceptio.data.record import Turn
-from perceptio.data.schema import ABSENT
+from perceptio.data.schema import ABSENT, Turn
+from perceptio.data.templates import capital, pick
 from perceptio.scenes.language import wording
 from perceptio.scenes.language.describe import by_attributes, describe, kind_of, several
 from perceptio.scenes.language.facts import NOUNS, Facts, Kind, Thing, nearer
@@ -46,10 +46,10 @@ def is_nearer(facts: Facts, rng: np.random.Generator) -> Turn | None:
         return None
     target = x if closer else y
     return Turn(
-        question=wording.pick(wording.NEARER, rng, x=x, y=y),
-        answer=f"{facts.read_off(pair, depth=True)}. {wording.capital(target)} is nearer.",
+        question=pick(wording.NEARER, rng, x=x, y=y),
+        answer=f"{facts.read_off(pair, depth=True)}. {capital(target)} is nearer.",
         task="nearer",
-        referents=(first.index, second.index),
+        masks=(first.index, second.index),
         depth=True,
         target=target,
     )
@@ -75,10 +75,10 @@ def counting(facts: Facts, rng: np.random.Generator) -> Turn | None:
     else:
         answer = f"There are 0 <p>{kind.words(plural=True)}</p>."
     return Turn(
-        question=wording.pick(wording.COUNTING, rng, x=kind.words(plural=True)),
+        question=pick(wording.COUNTING, rng, x=kind.words(plural=True)),
         answer=answer,
         task="counting",
-        referents=_indices(group),
+        masks=_indices(group),
         target=str(number),
     )
 
@@ -96,10 +96,10 @@ def attribute(facts: Facts, rng: np.random.Generator, name: str | None = None) -
     value = NOUNS.get(value, value)
     said = wording.a(value) if name == "shape" else value
     return Turn(
-        question=wording.pick(wording.ATTRIBUTE[name], rng, x=text),
-        answer=wording.capital(f"<p>{text}</p> is {said}."),
+        question=pick(wording.ATTRIBUTE[name], rng, x=text),
+        answer=capital(f"<p>{text}</p> is {said}."),
         task="attribute",
-        referents=(thing.index,),
+        masks=(thing.index,),
         target=value,
     )
 
@@ -113,19 +113,19 @@ def existence(facts: Facts, rng: np.random.Generator) -> Turn | None:
         if kind is None:
             return None
         text = wording.a(kind.words())
-        question = wording.pick(wording.EXISTENCE, rng, x=text)
+        question = pick(wording.EXISTENCE, rng, x=text)
         answer = f"No, there is no <p>{kind.words()}</p>."
-        return Turn(question, answer, "existence", referents=(ABSENT,), target="no")
+        return Turn(question, answer, "existence", masks=(ABSENT,), target="no")
     kind = kind_of(any_of(facts.clear, rng), ("color", "shape"))
     group = facts.matches(kind)
     if not group:
         return None
     text = wording.a(kind.words())
     return Turn(
-        question=wording.pick(wording.EXISTENCE, rng, x=text),
+        question=pick(wording.EXISTENCE, rng, x=text),
         answer=f"Yes, there is <p>{text}</p>.",
         task="existence",
-        referents=tuple(thing.index for thing in group),
+        masks=tuple(thing.index for thing in group),
         target="yes",
     )
 
@@ -144,7 +144,7 @@ def comparison(facts: Facts, rng: np.random.Generator) -> Turn | None:
         order = SIZES.index(first.what.size) - SIZES.index(second.what.size)
         truth = None if order == 0 else (order > 0) == (name == "larger")
         words = f"{name} than"
-        said = wording.capital(f"<p>{x}</p> is {first.what.size} and <p>{y}</p> is {second.what.size}")
+        said = capital(f"<p>{x}</p> is {first.what.size} and <p>{y}</p> is {second.what.size}")
     else:
         name = tuple(_RELATIONS)[rng.integers(len(_RELATIONS))]
         truth = facts.relation(first, second, name)
@@ -155,10 +155,10 @@ def comparison(facts: Facts, rng: np.random.Generator) -> Turn | None:
         return None
     target = "yes" if truth else "no"
     return Turn(
-        question=wording.pick(wording.COMPARISON, rng, x=x, y=y, r=words),
+        question=pick(wording.COMPARISON, rng, x=x, y=y, r=words),
         answer=f"{said}, so {target}.",
         task="comparison",
-        referents=(first.index, second.index),
+        masks=(first.index, second.index),
         depth=depth,
         target=target,
     )
@@ -180,10 +180,10 @@ def is_more(facts: Facts, rng: np.random.Generator) -> Turn | None:
     target = "yes" if len(many) > len(others) else "no"
     said = f"{len(many)} {first.words(len(many) != 1)} and {len(others)} {second.words(len(others) != 1)}"
     return Turn(
-        question=wording.pick(wording.MORE, rng, x=first.words(plural=True), y=second.words(plural=True)),
+        question=pick(wording.MORE, rng, x=first.words(plural=True), y=second.words(plural=True)),
         answer=f"There are {_one_by_one(first, many)}, {_one_by_one(second, others)}; {said}, so {target}.",
         task="comparison",
-        referents=(*_indices(many), *_indices(others)),
+        masks=(*_indices(many), *_indices(others)),
         target=target,
     )
 
@@ -223,7 +223,7 @@ def choice(facts: Facts, rng: np.random.Generator) -> Turn | None:
     if style == 2:
         things = [named[option] for option in options]
         chain = facts.read_off(list(zip(things, _OPTION_LETTERS, strict=True)), depth=True)
-        turn = replace(turn, answer=f"{chain}.", referents=tuple(thing.index for thing in things))
+        turn = replace(turn, answer=f"{chain}.", masks=tuple(thing.index for thing in things))
     return replace(
         turn,
         question=f"{turn.question}\n{listed}\n{wording.CHOICE_TAIL}",
@@ -241,7 +241,7 @@ def _nearest_of_four(facts: Facts, rng: np.random.Generator) -> tuple[Turn | Non
     named.sort(key=lambda pair: pair[0].view.depth)
     if not nearer(named[0][0], named[1][0]):
         return None, {}
-    turn = Turn(wording.pick(wording.NEAREST, rng), "", "choice", depth=True, target=named[0][1])
+    turn = Turn(pick(wording.NEAREST, rng), "", "choice", depth=True, target=named[0][1])
     return turn, {text: thing for thing, text in named}
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from perceptio.data.record import Turn
-from perceptio.letters import choose_letter
+from perceptio.data.answer_choice import choose_option
+from perceptio.data.marks import LETTERS
+from perceptio.data.schema import Turn
 from perceptio.scenes.language.questions import VALUES
-from perceptio.scenes.marks import LETTERS
 
 _YES_NO = re.compile(r"^\W*(yes|no)\b|\bso (yes|no)\W*$", re.IGNORECASE)  # at once, or in conclusion
 _CELL = re.compile(r"\b\d,\d\b")
@@ -28,7 +28,7 @@ def extract_choice(text: str, task: str) -> str | None:
         cell = _CELL.search(text)
         return found[1] if found else cell[0] if cell else None
     if task.startswith("marks") or task == "choice":
-        return choose_letter(text, LETTERS)
+        return choose_option(text, LETTERS)
     if task in ("existence", "comparison"):
         found = _YES_NO.search(text)
         return (found[1] or found[2]).lower() if found else None

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
 REFERRING = (
     "Segment {x}.",
     "Please segment {x}.",
@@ -50,17 +46,6 @@ INVENTORY = (
     "Segment and name everything, left to right.",
     "Give me a list of all objects in the image.",
 )
-DEPTH = (
-    "Show the depth map.",
-    "Estimate the depth of this image.",
-    "How far is everything?",
-    "Give me a depth map.",
-    "What does the depth look like?",
-    "Produce the depth map of the scene.",
-    "Predict depth for this picture.",
-    "I need the depth.",
-)
-DEPTH_ANSWERS = ("Here is the depth map.",)
 NEARER = (
     "Which is nearer, {x} or {y}?",
     "Which object is closer to the camera: {x} or {y}?",
@@ -204,17 +189,6 @@ READING = (
     "Give the nearness of {x}.",
 )
 CHOICE_TAIL = "Answer with the option's letter from the given choices directly."
-
-
-def pick(templates: Sequence[str], rng: np.random.Generator, **words: str) -> str:
-    """Fill one of the templates and begin with a capital."""
-    return capital(templates[int(rng.integers(len(templates)))].format(**words))
-
-
-def capital(text: str) -> str:
-    """The text with a capital first letter, past an opening phrase mark."""
-    start = 3 if text.startswith("<p>") else 0
-    return text[:start] + text[start : start + 1].upper() + text[start + 1 :]
 
 
 def a(words: str) -> str:

@@ -1,0 +1,84 @@
+"""Depth codes one after the other against codes at the visual token of their cell: two joint stages on depth requests
+alone, same seed and steps, at the same time, one process each.
+
+    python benchmarks/positions.py recipes/nano.yaml RUN --scenes FOLDER --out FOLDER [--steps 300]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from dataclasses import asdict, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from perceptio.cli.errors import reporting
+from perceptio.model.configuration import DepthPositions
+from perceptio.nano.stages import Run
+from perceptio.scenes.samples import Mixture
+from perceptio.training.recipe import Recipe, read_recipe
+
+EARLIER = ("tokenizer", "words")
+LOG_EVERY = 50
+
+
+def train(recipe: Recipe, kind: DepthPositions, run: Path, scenes: Path, out: Path) -> None:
+    """The joint stage of `recipe` in `out`, on what the earlier stages left in `run`, with this `depth_positions`."""
+    torch.set_num_threads(1)
+    for stage in EARLIER:
+        files = shutil.ignore_patterns("checkpoint-*", "runs")
+        shutil.copytree(run / stage, out / stage, ignore=files, dirs_exist_ok=True)
+    settings = out / "words" / "final" / "config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"depth_positions": kind}))
+    Run(recipe, out, scenes).run(("joint",))
+
+
+@reporting()
+def main() -> None:
+    """Print the cross-entropy of the codes by step."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("run", type=Path, help=f"folder of a run whose stages {', '.join(EARLIER)} are done")
+    parser.add_argument("--scenes", type=Path, required=True, help="folder with the rendered splits train and val")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for both runs")
+    parser.add_argument("--steps", type=int, default=300)
+    options = parser.parse_args()
+
+    recipe = read_recipe(options.recipe, Recipe)
+    depth_alone = Mixture(**{name: float(name == "depth") for name in asdict(Mixture())})
+    stage = replace(
+        recipe.joint,
+        steps=options.steps,
+        warmup=options.steps // 10,
+        decay=0.3,
+        questions=1,
+        mixture=depth_alone,
+        log_every=LOG_EVERY,
+        evaluate_every=options.steps,
+    )
+    kinds = get_args(DepthPositions)
+    processes = []
+    for kind in kinds:
+        arguments = (replace(recipe, joint=stage), kind, options.run, options.scenes, options.out / kind)
+        processes.append(get_context("spawn").Process(target=train, args=arguments))
+        processes[-1].start()
+    for process in processes:
+        process.join()
+        if process.exitcode:
+            raise SystemExit(f"a run failed with exit code {process.exitcode}")
+
+    for kind in kinds:
+        lines = [json.loads(line) for line in (options.out / kind / "joint" / "log.jsonl").read_text().splitlines()]
+        losses = {line["step"]: line["loss/token"] for line in lines if "loss/token" in line}
+        if kind == kinds[0]:
+            print("| step | " + " | ".join(map(str, losses)) + " |")
+            print("|---|" + "---:|" * len(losses))
+        print(f"| {kind} | " + " | ".join(f"{value:.3f}" for value in losses.values()) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""Assemble a Perceptio model from trained parts: an InternVL, a SAM 2 and a depth tokenizer.
+
+What joins the parts is new: rows for the spatial tokens in the embedding and the head, and the `[SEG]` projector. Both
+have to be trained before the model says anything about space; the report counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AutoTokenizer,
+    GotOcr2ImageProcessorPil,
+    InternVLForConditionalGeneration,
+    PreTrainedTokenizerBase,
+    Sam2Config,
+    Sam2Model,
+)
+
+from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.files import read_json, reading_weights
+from perceptio.model.configuration import PerceptioConfig
+from perceptio.model.design import Design
+from perceptio.model.misfits import refuse_misfits
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.processing import PerceptioProcessor
+from perceptio.model.vocabulary import IMAGE_TOKENS, TURN_END, extend_embeddings, extend_tokenizer
+from perceptio.segmentation.pointing.pointer import Pointer
+from perceptio.segmentation.preprocess import IMAGE_MEAN, IMAGE_STD
+from perceptio.segmentation.projector import SegmentationProjector
+from perceptio.tokens import depth_code
+
+MAX_TILES = 12  # InternVL's own limit
+_TILE_TOKENS = ("start_image_token", "end_image_token", "context_image_token")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Numbers of parameters of an assembled model, by part, and what of them is untrained."""
+
+    vlm: int  # the rows of new tokens included
+    sam: int
+    depth_tokenizer: int
+    projector: int
+    pointer: int  # 0 for a model without one
+    new_tokens: int  # tokens that were added
+    new_rows: int  # parameters of their rows
+    trained_projector: bool = False  # the projector comes from a checkpoint that has one
+
+    def __str__(self) -> str:
+        total = self.vlm + self.sam + self.depth_tokenizer + self.projector + self.pointer
+        projector = "" if self.trained_projector else f"the [SEG] projector ({self.projector:,} parameters), "
+        pointer = f"the pointer ({self.pointer:,} parameters), " if self.pointer else ""
+        return (
+            f"{total:,} parameters: vision-language model {self.vlm:,}, SAM 2 {self.sam:,}, "
+            f"depth tokenizer {self.depth_tokenizer:,}, [SEG] projector {self.projector:,}\n"
+            f"new and untrained: {projector}{pointer}the rows of "
+            f"{self.new_tokens} new tokens ({self.new_rows:,} parameters, each the mean of the trained rows)"
+        )
+
+
+def assemble(
+    vlm_folder: Path,
+    sam_folder: Path,
+    depth_tokenizer: DepthTokenizer,
+    design: Design | None = None,
+    tiles: int = MAX_TILES,
+) -> tuple[PerceptioForConditionalGeneration, PerceptioProcessor, Report]:
+    """Join the parts.
+
+    Args:
+        vlm_folder: an InternVL in transformers' format (the `-hf` repositories) with its processor and tokenizer.
+        sam_folder: a SAM 2 or SAM 2.1 in transformers' format; weights for video are left out.
+        depth_tokenizer: trained; its codebook decides the depth tokens.
+        design: of what joins them.
+        tiles: the most of an image, its thumbnail not counted; 1 switches tiling off.
+
+    Returns:
+        The model, its processor, and what is new.
+
+    Raises:
+        ValueError: if a folder holds another kind of model, a part of it is missing, or parts do not fit.
+        OSError: if transformers finds a file missing.
+    """
+    design = design or Design()
+    vlm = load_vlm(vlm_folder)
+    sam = load_sam(sam_folder)
+    tokenizer = load_text_tokenizer(vlm_folder)
+    image_processor = load_image_processor(vlm_folder, tiles)
+    return join(vlm, sam, depth_tokenizer, tokenizer, image_processor, design)
+
+
+def join(
+    vlm: InternVLForConditionalGeneration,
+    sam: Sam2Model,
+    depth_tokenizer: DepthTokenizer,
+    tokenizer: PreTrainedTokenizerBase,
+    image_processor: GotOcr2ImageProcessorPil,
+    design: Design,
+) -> tuple[PerceptioForConditionalGeneration, PerceptioProcessor, Report]:
+    """As `assemble`, with parts that are loaded; the vocabularies of `vlm` and `tokenizer` are extended in place."""
+    _check_vlm(vlm, tokenizer, image_processor)
+    known, rows = len(tokenizer), vlm.get_input_embeddings().num_embeddings
+    if known > rows:
+        raise ValueError(f"the tokenizer has {known} tokens but the model embeddings for {rows}: use its own tokenizer")
+    depth = depth_tokenizer.config
+    present = len({depth_code(number) for number in range(known)} & tokenizer.get_vocab().keys())
+    if present not in (0, depth.codes):
+        raise ValueError(
+            f"the text tokenizer has {present} depth tokens already, but the depth tokenizer {depth.codes} codes: they "
+            "belong to different codebooks"
+        )
+    vocabulary = extend_tokenizer(tokenizer, depth.codes, depth.tokens_per_map, TURN_END)
+    new_ids = list(range(known, len(tokenizer)))
+    extend_embeddings(vlm, new_ids, known)
+    config = PerceptioConfig(
+        vlm=vlm.config,
+        sam=sam.config,
+        depth=depth,
+        **asdict(design),
+    )
+    config.set_vocabulary(vocabulary)
+    sizes = vlm.config.text_config.hidden_size, sam.config.mask_decoder_config.hidden_size
+    with torch.device("meta"):  # the parts take the places of what would otherwise be billions of random numbers
+        model = PerceptioForConditionalGeneration(config)
+    model.vlm, model.sam, model.depth_tokenizer = vlm, sam, depth_tokenizer
+    model.projector = SegmentationProjector(*sizes)
+    model.pointer = Pointer(*sizes) if design.pointing else None
+    model.freeze()
+    processor = PerceptioProcessor(
+        image_processor=image_processor,
+        tokenizer=tokenizer,
+        image_seq_length=vlm.config.image_seq_length,
+        sam_image_size=sam.config.prompt_encoder_config.image_size,
+        context_length=vlm.config.text_config.max_position_embeddings,
+    )
+    report = Report(
+        vlm=count_parameters(vlm.parameters()),
+        sam=count_parameters(sam.parameters()),
+        depth_tokenizer=count_parameters(depth_tokenizer.parameters()),
+        projector=count_parameters(model.projector.parameters()),
+        pointer=0 if model.pointer is None else count_parameters(model.pointer.parameters()),
+        new_tokens=len(new_ids),
+        new_rows=len(new_ids) * sizes[0] * (1 if vlm.config.tie_word_embeddings else 2),
+    )
+    return model.eval(), processor, report
+
+
+def count_parameters(parameters: Iterable[nn.Parameter]) -> int:
+    """Numbers in all, shared parameters once where they come from one module's `parameters()`."""
+    return sum(parameter.numel() for parameter in parameters)
+
+
+def load_vlm(folder: Path) -> InternVLForConditionalGeneration:
+    """An InternVL in transformers' format, in the precision of its file.
+
+    Raises:
+        ValueError: if the folder holds another kind of model, or weights are missing, unexpected or of another shape.
+    """
+    kind = model_type(folder)
+    if kind == "internvl_chat":
+        raise ValueError(
+            f"{folder} holds InternVL in its original format: use the -hf repository, or `perceptio convert` it first"
+        )
+    if kind != "internvl":
+        raise ValueError(f"{folder} holds a model of type {kind!r}, not an InternVL")
+    with reading_weights(folder):
+        model, report = InternVLForConditionalGeneration.from_pretrained(
+            folder, dtype="auto", use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    refuse_misfits(report, f"the InternVL in {folder}")
+    # A published configuration may leave the setting out, and the library's default has changed since: the weights
+    # decide, or the head would be tied, and lost, when the vocabulary grows.
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = tied
+    return model
+
+
+def load_sam(folder: Path) -> Sam2Model:
+    """A SAM 2 in transformers' format, in float32.
+
+    Raises:
+        ValueError: as `load_vlm`.
+    """
+    kind = model_type(folder)
+    if kind not in ("sam2", "sam2_video"):  # the published repositories hold the model for video
+        raise ValueError(f"{folder} holds a model of type {kind!r}, not a SAM 2 in transformers' format")
+    stored = read_json(folder / "config.json")
+    parts = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+    config = Sam2Config(**{part: _without_type(stored.get(part), part) for part in parts})
+    with reading_weights(folder):
+        model, report = Sam2Model.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    refuse_misfits(report, f"the SAM 2 in {folder}")
+    return model
+
+
+def load_text_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of an InternVL, with its image tokens named.
+
+    Raises:
+        ValueError: if it lacks one of them.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if any(getattr(tokenizer, name, None) is None for name in _TILE_TOKENS):
+        named = {name: IMAGE_TOKENS[name] for name in _TILE_TOKENS}
+        missing = [token for token in named.values() if token not in tokenizer.get_vocab()]
+        if missing:
+            raise ValueError(f"the tokenizer in {folder} has no token {', '.join(missing)}: it is not InternVL's")
+        tokenizer = AutoTokenizer.from_pretrained(folder, extra_special_tokens=named)
+    return tokenizer
+
+
+def load_image_processor(folder: Path, tiles: int) -> GotOcr2ImageProcessorPil:
+    """InternVL's image processor, with so many tiles at the most."""
+    return GotOcr2ImageProcessorPil.from_pretrained(folder, **_tiling(tiles))
+
+
+def make_image_processor(side: int, tiles: int) -> GotOcr2ImageProcessorPil:
+    """InternVL's image processor for tiles of `side` px; in the original format it is code, the same for all."""
+    return GotOcr2ImageProcessorPil(
+        size={"height": side, "width": side},
+        image_mean=list(IMAGE_MEAN),
+        image_std=list(IMAGE_STD),
+        do_convert_rgb=True,
+        **_tiling(tiles),
+    )
+
+
+def _tiling(tiles: int) -> dict[str, Any]:
+    if tiles < 1:
+        raise ValueError(f"an image has at least 1 tile, not {tiles}")
+    return {"crop_to_patches": tiles > 1, "min_patches": 1, "max_patches": tiles}
+
+
+def model_type(folder: Path) -> str | None:
+    """What config.json calls the model.
+
+    Raises:
+        ValueError: if there is no config.json or it is damaged.
+    """
+    value = read_json(folder / "config.json").get("model_type")
+    return None if value is None else str(value)
+
+
+def _check_vlm(
+    vlm: InternVLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, image_processor: GotOcr2ImageProcessorPil
+) -> None:
+    config = vlm.config
+    if tokenizer.context_image_token_id != config.image_token_id:
+        raise ValueError(
+            f"the tokenizer's {tokenizer.context_image_token} has the id {tokenizer.context_image_token_id} but "
+            f"config.json says {config.image_token_id}: the files are of different models"
+        )
+    if tokenizer.pad_token_id is None:
+        raise ValueError("the tokenizer has no padding token: set pad_token in its tokenizer_config.json")
+    (height, width), (patch, _) = config.vision_config.image_size, config.vision_config.patch_size
+    tokens = int(height / patch * config.downsample_ratio) ** 2
+    if height != width or tokens != config.image_seq_length:
+        raise ValueError(
+            f"tiles of {height} x {width} px give {tokens} visual tokens but config.json says "
+            f"{config.image_seq_length}: only square tiles can be used"
+        )
+    size = image_processor.size
+    if (size["height"], size["width"]) != (height, width):
+        raise ValueError(
+            f"the image processor makes tiles of {size['height']} x {size['width']} px, but the vision tower reads "
+            f"{height} x {width}"
+        )
+
+
+def _without_type(config: Any, part: str) -> dict[str, Any]:
+    """A part of SAM 2's configuration, whose `model_type` differs between the models for images and for video."""
+    if not isinstance(config, dict):
+        raise ValueError(f"the SAM 2's config.json has no {part}")
+    return {key: value for key, value in config.items() if key != "model_type"}

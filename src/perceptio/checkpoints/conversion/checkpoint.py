@@ -1,0 +1,152 @@
+"""A whole checkpoint of InternVL's original format, or of Sa2VA, as a Perceptio model.
+
+Sa2VA (2501.04001) is InternVL, SAM 2 and a `[SEG]` projection. Its depth tokens are new here; all else comes trained.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import InternVLConfig, InternVLForConditionalGeneration, Sam2Model
+
+from perceptio.checkpoints.assemble import (
+    MAX_TILES,
+    Report,
+    join,
+    load_sam,
+    load_text_tokenizer,
+    make_image_processor,
+    model_type,
+)
+from perceptio.checkpoints.conversion.internvl import internvl_config, internvl_rules
+from perceptio.checkpoints.conversion.rules import check_fit, convert
+from perceptio.checkpoints.conversion.sam2 import convert_sam, sam_size
+from perceptio.checkpoints.sizes import sam_config
+from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.files import read_json, reading_weights
+from perceptio.model.design import Design
+from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.processing import PerceptioProcessor
+
+_SAM = "grounding_encoder.sam2_model."
+_HEADS = ("language_model.lm_head.weight", "language_model.output.weight")
+_PROJECTION = "text_hidden_fcs."
+
+
+def convert_checkpoint(
+    folder: Path,
+    depth_tokenizer: DepthTokenizer,
+    design: Design | None = None,
+    *,
+    tiles: int = MAX_TILES,
+    sam_folder: Path | None = None,
+    tokenizer_folder: Path | None = None,
+) -> tuple[PerceptioForConditionalGeneration, PerceptioProcessor, Report]:
+    """Read a checkpoint in another format.
+
+    Args:
+        folder: with config.json, safetensors and, unless `tokenizer_folder` says otherwise, tokenizer files.
+        depth_tokenizer: trained; its codebook decides the depth tokens.
+        design: of what joins the parts; a Sa2VA checkpoint has no pointer, and its own way to prompt SAM 2.
+        tiles: as of `assemble`.
+        sam_folder: a SAM 2 in transformers' format, for a checkpoint without one.
+        tokenizer_folder: of the tokenizer. InternLM2's and InternLM3's tokenizers are code of their
+            repositories, which is not run: name the folder of the `-hf` repository.
+
+    Raises:
+        ValueError: if the checkpoint is of another kind, or a weight is missing, unknown or of another shape.
+    """
+    design = design or Design()
+    kind = model_type(folder)
+    if kind not in ("internvl_chat", "sa2va_chat"):
+        raise ValueError(f"{folder} holds a model of type {kind!r}: only internvl_chat and sa2va_chat can be converted")
+    weights = read_weights(folder)
+    grounding = {name.removeprefix(_SAM): weights.pop(name) for name in list(weights) if name.startswith(_SAM)}
+    projection = {
+        name.removeprefix(_PROJECTION): weights.pop(name) for name in list(weights) if name.startswith(_PROJECTION)
+    }
+    for part, found in (("a SAM 2", grounding), ("a [SEG] projection", projection)):
+        if (kind == "sa2va_chat") != bool(found):
+            has = "hold" if found else "lack"
+            raise ValueError(f"{folder} is said to be {kind}, but its weights {has} {part}")
+    if kind == "internvl_chat" and sam_folder is None:
+        raise ValueError(f"{folder} holds no SAM 2: name one with --sam")
+    if kind == "sa2va_chat" and design.pointing:
+        raise ValueError("a Sa2VA checkpoint has no weights for pointing: switch pointing off")
+    if kind == "sa2va_chat":
+        design = replace(design, sam_prompts="padded")
+    tokenizer_folder = tokenizer_folder or folder
+    tokenizer = load_text_tokenizer(tokenizer_folder)
+    config = internvl_config(read_json(folder / "config.json"), tokenizer.context_image_token_id)
+    if any(name.endswith(_HEADS) for name in weights):  # whatever the configuration says: see `assemble.load_vlm`
+        config.tie_word_embeddings = config.text_config.tie_word_embeddings = False
+    vlm = convert_internvl(weights, config)
+    sam = convert_grounding(grounding) if grounding else load_sam(_named(sam_folder))
+    image_processor = make_image_processor(config.vision_config.image_size[0], tiles)
+    model, processor, report = join(vlm, sam, depth_tokenizer, tokenizer, image_processor, design)
+    if projection:
+        check_fit(projection, (), model.projector.layers, "the [SEG] projector")
+        model.projector.layers.load_state_dict(projection)
+        report = replace(report, trained_projector=True)
+    return model, processor, report
+
+
+def convert_internvl(weights: Mapping[str, Tensor], config: InternVLConfig) -> InternVLForConditionalGeneration:
+    """An InternVL from original weights, strictly.
+
+    Raises:
+        ValueError: if a weight is missing, unknown or of another shape.
+    """
+    converted, unknown = convert(weights, internvl_rules(config))
+    if config.tie_word_embeddings:
+        converted.setdefault(
+            "lm_head.weight", converted.get("model.language_model.embed_tokens.weight", torch.empty(0))
+        )
+    with torch.device("meta"):
+        check_fit(converted, unknown, InternVLForConditionalGeneration(config), "the InternVL")
+    return InternVLForConditionalGeneration.from_pretrained(None, config=config, state_dict=converted, dtype="auto")
+
+
+def convert_grounding(weights: Mapping[str, Tensor]) -> Sam2Model:
+    """A SAM 2 of one of the published sizes from original weights, strictly, in float32.
+
+    Raises:
+        ValueError: if it is of no published size, or a weight is missing, unknown or of another shape.
+    """
+    config = sam_config(sam_size(weights))
+    converted, unknown = convert_sam(weights)
+    with torch.device("meta"):
+        check_fit(converted, unknown, Sam2Model(config), "the SAM 2")
+    return Sam2Model.from_pretrained(None, config=config, state_dict=converted, dtype=torch.float32)
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All weights of a folder, from one safetensors file or several.
+
+    Raises:
+        ValueError: if there are none, or a file that the index names is missing.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    else:
+        files = ["model.safetensors"]
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing:
+        raise ValueError(f"{folder} lacks weights: {', '.join(missing)} missing (only safetensors are read)")
+    weights: dict[str, Tensor] = {}
+    with reading_weights(folder):
+        for file in files:
+            weights |= load_file(folder / file)
+    return weights
+
+
+def _named(folder: Path | None) -> Path:
+    assert folder is not None
+    return folder

@@ -1,0 +1,70 @@
+"""Labels as samples that training reads (`data/schema.py`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pycocotools import mask as coco
+
+from perceptio.data import sample_files
+from perceptio.data.errors import DataError
+from perceptio.data.schema import Sample, Turn
+from perceptio.labeling.shards import LabelRow, read_shard
+
+QUESTION, ANSWER, TASK = "Show the depth map.", "Here is the depth map.", "depth"
+
+
+def label_rows(folder: Path) -> Iterator[LabelRow]:
+    """All rows of a folder of labels, in the order of their keys.
+
+    Raises:
+        DataError: if the folder has no labels, or a file is damaged.
+    """
+    paths = sorted(folder.glob("labels-*.parquet"))
+    if not paths:
+        raise DataError(f"{folder} holds no labels: make them with `perceptio label`")
+    for path in paths:
+        yield from read_shard(path)
+
+
+def label_samples(folder: Path, home: Path) -> Iterator[Sample]:
+    """A sample for each labelled picture, with one request for its depth map; masks go along, for turns of one's own.
+
+    Masks that cover no pixel stay behind: a sample's masks are of objects that are there.
+
+    Args:
+        folder: of labels.
+        home: the folder that the samples' paths are relative to: that of the file they are written to.
+
+    Raises:
+        DataError: as `label_rows`, or if a picture lies in a tar file, which samples cannot name.
+    """
+    for row in label_rows(folder):
+        image = folder / row.image
+        archive = next((parent for parent in image.parents if parent.suffix.lower() == ".tar"), None)
+        if archive is not None and archive.is_file():
+            raise DataError(
+                f"samples name picture files, but {row.key} lies in {archive}: unpack it, and label the folder"
+            )
+        teachers = " and ".join(name for name in (row.teacher, row.segmenter) if name is not None)
+        yield Sample(
+            image=Path(os.path.relpath(image, home)).as_posix(),
+            turns=(Turn(QUESTION, ANSWER, TASK, depth=True),),
+            key=row.key,
+            masks=tuple(mask for mask in row.labels.masks or () if coco.area(mask)),
+            codes=row.labels.codes,
+            source=f"labelled by {teachers}, depth tokenizer {row.tokenizer}",
+            licence=f"{row.licence}; pictures: the user's own",
+        )
+
+
+def write_samples(folder: Path, path: Path) -> int:
+    """Write the samples of a folder of labels as JSON lines or parquet, by the suffix; returns how many.
+
+    Raises:
+        DataError: as `label_samples`, or if the suffix is another.
+        OutputError: if the file cannot be written.
+    """
+    return sample_files.write_samples(path, label_samples(folder, path.parent))

@@ -1,0 +1,1 @@
+"""What it takes to make a small model from nothing: stand-ins for the training that parents come with."""

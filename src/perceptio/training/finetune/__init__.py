@@ -1,0 +1,1 @@
+"""Fine-tuning on somebody's own data: LoRA, checkpoints, memory, and the run itself."""

@@ -1,0 +1,122 @@
+"""Marked points: where they are, how they are drawn, and that height in the picture does not give them away."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from perceptio.data.marks import (
+    HARDBLINK_PROMPT,
+    MARKED_SIZE,
+    Mark,
+    cell_words,
+    choose_points,
+    draw_marks,
+    two_digits,
+)
+from perceptio.depth.normalization import inverse_depth_from_metric
+
+
+@pytest.fixture(scope="module")
+def maps(scenes):
+    return [(inverse_depth_from_metric(stored.depth), stored.ids) for stored in scenes]
+
+
+def test_prompt_is_hardblinks():
+    assert HARDBLINK_PROMPT == (
+        "Multiple points are circled on the image, labeled by letters beside each circle. "
+        "Which point is the closest to the camera?"
+    )
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_points_keep_their_distances(maps, count):
+    rng = np.random.default_rng(count)
+    winners = Counter()
+    for nearness, ids in maps:
+        marks = choose_points(nearness, ids, count, rng)
+        if not marks:
+            continue
+        assert [mark.letter for mark in marks] == list("ABCDE"[:count])
+        for k, mark in enumerate(marks):
+            assert 0.2 * 336 - 1 <= mark.y <= 0.8 * 336 + 1  # rounded to pixels
+            assert 12 <= mark.x <= 324
+            for other in marks[:k]:
+                assert np.hypot(mark.x - other.x, mark.y - other.y) >= 20
+                assert abs(mark.nearness - other.nearness) >= 0.03
+                for a, b in ((mark, other), (other, mark)):  # no letter lies on another point
+                    assert np.hypot(a.x - b.x, a.y - 25 - b.y) > 8 + 4
+            row, column = int(mark.y / 1.5), int(mark.x / 1.5)  # on the 224 px map
+            around = nearness[row - 1 : row + 2, column - 1 : column + 2]
+            assert np.abs(around - mark.nearness).max() < 0.06  # unambiguous a pixel away too
+        order = sorted(marks, key=lambda mark: mark.nearness)
+        assert order[-1].nearness - order[-2].nearness >= 0.156
+        winners[order[-1].letter] += 1
+    assert winners.total() >= 30
+    assert max(winners.values()) <= 0.75 * winners.total()  # labels are shuffled
+
+
+def test_lowest_point_is_not_the_rule(maps):
+    rng = np.random.default_rng(0)
+    shares, on_object = [], []
+    for count in (3, 4, 5):
+        right = []
+        for nearness, ids in maps * 4:
+            marks = choose_points(nearness, ids, count, rng)
+            if marks:
+                right.append(max(marks, key=lambda m: m.y) == max(marks, key=lambda m: m.nearness))
+                on_object += [ids[int(m.y / 1.5), int(m.x / 1.5)] > 0 for m in marks]
+        shares.append(np.mean(right))
+    assert np.mean(shares) < 0.45
+    assert 0.35 < np.mean(on_object) < 0.75
+
+
+def test_choice_is_repeatable_and_bad_counts_are_refused(maps):
+    nearness, ids = maps[0]
+    assert choose_points(nearness, ids, 3, np.random.default_rng(1)) == choose_points(
+        nearness, ids, 3, np.random.default_rng(1)
+    )
+    for count in (1, 6):
+        with pytest.raises(ValueError, match=f"not {count}"):
+            choose_points(nearness, ids, count, np.random.default_rng(0))
+
+
+def test_flat_map_has_no_points():
+    flat = np.zeros((224, 224), np.float32)
+    assert choose_points(flat, np.zeros((224, 224), np.uint8), 3, np.random.default_rng(0)) == ()
+
+
+def test_circle_and_letter_are_where_they_belong():
+    grey = np.full((224, 224, 3), 120, np.uint8)
+    x, y = 200, 150
+    picture = draw_marks(grey, [Mark("B", x, y, 0.5)])
+    assert picture.shape == (336, 336, 3)
+    assert picture.dtype == np.uint8
+    rows, columns = np.mgrid[:336, :336]
+    distance = np.hypot(rows - y, columns - x)
+    red = (picture == (255, 0, 0)).all(2)
+    assert red.any()
+    assert distance[red].min() >= 2
+    assert distance[red].max() <= 4.6
+    for dy, dx in ((0, 4), (0, -4), (4, 0), (-4, 0)):
+        assert red[y + dy, x + dx]
+    assert (picture[y, x] == 120).all()  # the point itself stays visible
+    ink = picture.min(2) > 200  # the letter's white strokes, in a black box
+    black = picture.max(2) < 40
+    for part in (ink, black):
+        assert abs(rows[part].mean() - (y - 25)) <= 1
+        assert abs(columns[part].mean() - x) <= 1
+    assert 7 <= np.ptp(rows[ink]) + 1 <= 10
+    assert np.ptp(rows[black]) <= 14
+    assert np.ptp(columns[black]) <= 14
+    elsewhere = (distance > 6) & (np.abs(rows - y + 25) > 8)
+    assert (picture[elsewhere] == 120).all()
+
+
+def test_cells_and_digits():
+    assert cell_words(0, 335, MARKED_SIZE) == "9,0"
+    assert cell_words(34, 33, MARKED_SIZE) == "0,1"  # cells are 33.6 px wide
+    assert cell_words(MARKED_SIZE, 0.5, MARKED_SIZE) == "0,9"
+    assert [two_digits(value) for value in (-1.0, -0.9, 0.0, 1.0)] == ["00", "05", "50", "99"]
