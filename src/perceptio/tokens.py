@@ -51,7 +51,7 @@ class Switch(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Switch:
-        raise ValueError(f"a switch is {', '.join(cls)}, not {value!r}")
+        raise ValueError(f"a switch is off, auto or on, not {value!r}")
 
 
 @dataclass(frozen=True)

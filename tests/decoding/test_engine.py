@@ -17,9 +17,10 @@ from perceptio.decoding.engine import DecodingOptions, Draw, Generation, check_c
 from perceptio.decoding.grammar import SpatialGrammar
 from perceptio.pipeline import Perceptio
 from perceptio.segmentation.bridge import MaskPrediction
+from perceptio.segmentation.pointing.pointer import Pointed
 from perceptio.tokens import Switch, parse
 
-OFF, ALLOWED, FORCED = Switch.OFF, Switch.AUTO, Switch.ON
+OFF, AUTO, ON = Switch.OFF, Switch.AUTO, Switch.ON
 PROMPTS = ("hello", "Segment the small green cone.", "Which point is nearer, A or B? Give the letter alone.")
 BUDGET = 45
 
@@ -40,6 +41,25 @@ def run(
     pixels, _ = tiny.processor.pixels(images or [picture(row) for row in range(len(prompts))])
     start = prefill(tiny.model, tokens["input_ids"], tokens["attention_mask"], pixels, index)
     return decode(tiny.model, start, options, draw)
+
+
+def states_at_segments(
+    tiny: Perceptio,
+    prompts: Sequence[str],
+    options: DecodingOptions,
+    images: Sequence[Image.Image] | None = None,
+    index: Sequence[int] | None = None,
+) -> tuple[list[Generation], list[Tensor]]:
+    """What is written, and by row the states (S, D) at its `[SEG]` tokens, as whoever draws the masks is given them."""
+    given: list[list[Tensor]] = [[] for _ in prompts]
+
+    def draw(rows: Tensor, states: Tensor, pointed: Pointed | None) -> MaskPrediction:
+        for row, state in zip(rows.tolist(), states, strict=True):
+            given[row].append(state)
+        return MaskPrediction(torch.zeros(len(rows), 16, 16), torch.ones(len(rows)), torch.full((len(rows),), -1.0))
+
+    found = run(tiny, prompts, options, images, index, draw)
+    return found, [torch.stack(states) if states else torch.zeros(0, 64) for states in given]
 
 
 def single(seg: Switch, depth: Switch, budget: int | None = BUDGET, **rest: Any) -> DecodingOptions:
@@ -63,7 +83,7 @@ def positions_by_hand(tiny: Perceptio, ids: list[int]) -> Tensor:
 @torch.no_grad()
 def whole_forward(tiny: Perceptio, ids: Tensor, pixels: Tensor, places: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """States (1, T, D) of transformers' own forward, begun again after each `[SEG]`, whose state says what comes next;
-    and (64,) the cells that are marked by then: where one has pointed the next does not look.
+    and (64,) the cells that are covered by then: where one has pointed the next does not.
 
     The mask is given: without it transformers takes positions that step back for several packed sequences.
     """
@@ -78,28 +98,28 @@ def whole_forward(tiny: Perceptio, ids: Tensor, pixels: Tensor, places: Tensor |
             inputs_embeds=embeddings, attention_mask=torch.ones_like(ids), position_ids=places, use_cache=False
         ).last_hidden_state
 
-    states, marked = forward(), torch.zeros(64)
+    states, covered = forward(), torch.zeros(64)
     for place in (ids[0] == model.config.vocabulary.seg).nonzero().flatten().tolist():
         visual = states[0, image]
-        cells = search_by_hand(tiny, model.projector.query, states[0, place], visual, marked)
-        marked[cells.argmax()] = 1
+        cells = search_by_hand(tiny, model.pointer.query, states[0, place], visual, covered)
+        covered[cells.argmax()] = 1
         if place + 1 < ids.shape[1]:
             row, column = divmod(int(cells.argmax()), 8)
             near = torch.zeros(8, 8)
             near[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3] = 1
             weights = near.flatten() * cells.exp()
-            told = weights / weights.sum() @ seen[0]
-            loudness = model.projector.loudness * seen[0].square().mean().sqrt()
-            embeddings[0, place + 1] += loudness * told / told.square().mean().sqrt()
+            region = weights / weights.sum() @ seen[0]
+            size = model.pointer.region_gain * seen[0].square().mean().sqrt()
+            embeddings[0, place + 1] += size * region / region.square().mean().sqrt()
             states = forward()
-    return states, marked
+    return states, covered
 
 
-def search_by_hand(tiny: Perceptio, query: nn.Linear, state: Tensor, visual: Tensor, marked: Tensor) -> Tensor:
-    """Logits of the cells (64,) that a state (D,) looks for, past those that are marked."""
+def search_by_hand(tiny: Perceptio, query: nn.Linear, state: Tensor, visual: Tensor, covered: Tensor) -> Tensor:
+    """Logits (64,) of the cells that a state (D,) searches for, less where they are covered."""
     asked = query.weight @ (state / state.square().mean().sqrt())
-    keys = (visual / visual.square().mean(1, keepdim=True).sqrt()) @ tiny.model.projector.key.weight.T
-    return keys @ asked / len(asked) ** 0.5 - math.log1p(math.exp(8)) * marked
+    keys = (visual / visual.square().mean(1, keepdim=True).sqrt()) @ tiny.model.pointer.key.weight.T
+    return keys @ asked / len(asked) ** 0.5 - math.log1p(math.exp(8)) * covered
 
 
 @torch.no_grad()
@@ -113,11 +133,11 @@ def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: Decod
     grammar = SpatialGrammar(vocabulary, length, options.seg, options.depth, max_text=most)
     for _ in range(options.budget(vocabulary)):
         places = positions_by_hand(tiny, ids[0].tolist())
-        states, marked = whole_forward(tiny, ids, pixels, places)
+        states, covered = whole_forward(tiny, ids, pixels, places)
         scores = tiny.model.vlm.lm_head(states[:, -1]).float()
         if ids[0, -1] == vocabulary.seg:
             seen = states[0, :length][visual[0, :length]]
-            scores[0, vocabulary.seg] += more_by_hand(tiny, states[0, -1], seen, marked)
+            scores[0, vocabulary.seg] += continue_logit_by_hand(tiny, states[0, -1], seen, covered)
         if options.constrained:
             scores = grammar(ids, scores)
         ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], dim=1)
@@ -126,11 +146,11 @@ def brute_force(tiny: Perceptio, prompt: str, image: Image.Image, options: Decod
     return [int(token) for token in ids[0, length:]]
 
 
-def more_by_hand(tiny: Perceptio, state: Tensor, visual: Tensor, marked: Tensor) -> Tensor:
+def continue_logit_by_hand(tiny: Perceptio, state: Tensor, visual: Tensor, covered: Tensor) -> Tensor:
     """What the search for the next object adds to the logit of `[SEG]`."""
-    projector = tiny.model.projector
-    cells = search_by_hand(tiny, projector.next_query, state, visual, marked)
-    return projector.more[0] * (cells.max() - cells.mean() - projector.more[1])
+    pointer = tiny.model.pointer
+    cells = search_by_hand(tiny, pointer.next_query, state, visual, covered)
+    return pointer.continuation[0] * (cells.max() - cells.mean() - pointer.continuation[1])
 
 
 @torch.no_grad()
@@ -143,8 +163,8 @@ def teacher_forced_states(tiny: Perceptio, prompt: str, image: Image.Image, ids:
     return states[question.shape[1] :][written]
 
 
-@pytest.mark.parametrize("seg", [OFF, FORCED])
-@pytest.mark.parametrize("depth", [OFF, FORCED])
+@pytest.mark.parametrize("seg", [OFF, ON])
+@pytest.mark.parametrize("depth", [OFF, ON])
 def test_cached_decoding_equals_a_full_forward_for_each_token(tiny: Perceptio, seg: Switch, depth: Switch) -> None:
     options = single(seg, depth)
     found = run(tiny, PROMPTS[1:2], options, [picture(3)])[0]
@@ -153,19 +173,19 @@ def test_cached_decoding_equals_a_full_forward_for_each_token(tiny: Perceptio, s
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_free_decoding_equals_a_full_forward_for_each_token(tiny: Perceptio, prompt: str) -> None:
-    options = single(ALLOWED, ALLOWED, constrained=False)
+    options = single(AUTO, AUTO, constrained=False)
     assert list(run(tiny, [prompt], options, [picture(1)])[0].ids) == brute_force(tiny, prompt, picture(1), options)
 
 
 def test_rows_of_a_batch_equal_the_same_questions_alone(tiny: Perceptio) -> None:
-    segs, depths = (OFF, FORCED, ALLOWED), (FORCED, OFF, ALLOWED)
-    together = run(tiny, PROMPTS, DecodingOptions(segs, depths, max_new_tokens=BUDGET))
+    segs, depths = (OFF, ON, AUTO), (ON, OFF, AUTO)
+    together, states = states_at_segments(tiny, PROMPTS, DecodingOptions(segs, depths, max_new_tokens=BUDGET))
     lengths = tiny.processor.tokens(PROMPTS, segs, depths)["attention_mask"].sum(1)
     assert len(set(lengths.tolist())) == 3  # so two rows are padded
     for row, prompt in enumerate(PROMPTS):
-        alone = run(tiny, [prompt], single(segs[row], depths[row]), [picture(row)])[0]
+        (alone,), (own,) = states_at_segments(tiny, [prompt], single(segs[row], depths[row]), [picture(row)])
         assert together[row].ids == alone.ids
-        torch.testing.assert_close(together[row].states, alone.states, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(states[row], own, rtol=1e-4, atol=1e-4)
 
 
 def test_rows_end_with_the_end_of_text_and_write_nothing_after_it(tiny: Perceptio) -> None:
@@ -196,22 +216,24 @@ def test_decoding_stops_once_every_row_has_ended(tiny: Perceptio) -> None:
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_state_at_seg_is_that_of_a_forward_over_the_finished_sequence(tiny: Perceptio, prompt: str) -> None:
-    found = run(tiny, [prompt], single(FORCED, OFF), [picture(5)])[0]
-    expected = teacher_forced_states(tiny, prompt, picture(5), found.ids, FORCED)
+    (found,), (states,) = states_at_segments(tiny, [prompt], single(ON, OFF), [picture(5)])
+    expected = teacher_forced_states(tiny, prompt, picture(5), found.ids, ON)
     assert len(expected) >= 1
-    torch.testing.assert_close(found.states, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(states, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_state_of_a_seg_that_spends_the_budget_is_there_too(tiny: Perceptio) -> None:
     seg = tiny.model.config.vocabulary.seg
     for seed in range(40):
-        free = run(tiny, PROMPTS[1:2], single(ALLOWED, OFF, constrained=False), [picture(seed)])[0]
+        options, images = single(AUTO, OFF, constrained=False), [picture(seed)]
+        (free,), (expected,) = states_at_segments(tiny, PROMPTS[1:2], options, images)
         if seg in free.ids:
             break
     budget = free.ids.index(seg) + 1
-    cut = run(tiny, PROMPTS[1:2], single(ALLOWED, OFF, budget, constrained=False), [picture(seed)])[0]
+    options = single(AUTO, OFF, budget, constrained=False)
+    (cut,), (states,) = states_at_segments(tiny, PROMPTS[1:2], options, images)
     assert cut.ids == free.ids[:budget]
-    torch.testing.assert_close(cut.states, free.states[:1], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(states, expected[:1], rtol=1e-4, atol=1e-4)
 
 
 def test_what_a_mask_covers_is_not_pointed_at_again(tiny: Perceptio) -> None:
@@ -219,43 +241,44 @@ def test_what_a_mask_covers_is_not_pointed_at_again(tiny: Perceptio) -> None:
     left = torch.zeros(side, side, dtype=torch.bool)
     left[:, : side // 2] = True
     asked: list[Tensor] = []
+    given: list[Tensor] = []
 
-    def draw(rows: Tensor, states: Tensor, cells: Tensor) -> MaskPrediction:
+    def draw(rows: Tensor, states: Tensor, pointed: Pointed | None) -> MaskPrediction:
         """The left half, then the whole picture, then nothing that is there."""
-        asked.append(cells)
+        assert pointed is not None
+        asked.append(pointed.cells)
+        given.append(states)
         mask = left if len(asked) == 1 else torch.ones_like(left)
         sure = torch.full((len(rows),), -1.0 if len(asked) == 3 else 1.0)
         return MaskPrediction((mask.float() - 0.5).expand(len(rows), -1, -1), torch.ones(len(rows)), sure)
 
     model = copy.deepcopy(tiny.model)
     with torch.no_grad():
-        model.projector.more[1] = -1e6  # there is always more
-    greedy, options = Perceptio(model, tiny.processor), single(FORCED, OFF, max_segments=4)
+        model.pointer.continuation[1] = -1e6  # there is always more
+    greedy, options = Perceptio(model, tiny.processor), single(ON, OFF, max_segments=4)
     found, plain = run(greedy, PROMPTS[:1], options, draw=draw)[0], run(greedy, PROMPTS[:1], options)[0]
-    assert len(found.masks) == len(found.states) == len(asked) == 4
+    assert len(found.masks) == len(asked) == 4
     assert plain.masks == ()
-    torch.testing.assert_close(found.states[0], plain.states[0])
-    tokens, (pixels, _) = tiny.processor.tokens(PROMPTS[:1], (FORCED,), (OFF,)), tiny.processor.pixels([picture(0)])
+    tokens, (pixels, _) = tiny.processor.tokens(PROMPTS[:1], (ON,), (OFF,)), tiny.processor.pixels([picture(0)])
     visual = prefill(model, tokens["input_ids"], tokens["attention_mask"], pixels).visual_states
-    marks = [torch.zeros(8, 8), *(torch.ones(8, 8) for _ in range(3))]  # all after the second
-    marks[1][:, 4:] = 0
-    marks[1].view(-1)[asked[0].argmax()] = 1
-    for state, cells, marked in zip(found.states, asked, marks, strict=True):
-        torch.testing.assert_close(cells, model.point(state[None], visual, marked.reshape(1, 64)))
+    covers = [torch.zeros(8, 8), *(torch.ones(8, 8) for _ in range(3))]  # all after the second
+    covers[1][:, 4:] = 0
+    covers[1].view(-1)[asked[0].argmax()] = 1
+    for state, cells, covered in zip(given, asked, covers, strict=True):
+        torch.testing.assert_close(cells, model.pointer.cells(state, visual, covered.reshape(1, 64)))
 
 
 def test_constrained_answers_are_well_formed(tiny: Perceptio) -> None:
-    modes = [(seg, depth) for seg in (OFF, ALLOWED, FORCED) for depth in (OFF, ALLOWED, FORCED)]
-    options = DecodingOptions(tuple(seg for seg, _ in modes), tuple(depth for _, depth in modes))
-    found = run(tiny, [PROMPTS[2]] * len(modes), options)
-    for (seg, depth), generation in zip(modes, found, strict=True):
+    switches = [(seg, depth) for seg in (OFF, AUTO, ON) for depth in (OFF, AUTO, ON)]
+    options = DecodingOptions(tuple(seg for seg, _ in switches), tuple(depth for _, depth in switches))
+    found = run(tiny, [PROMPTS[2]] * len(switches), options)
+    for (seg, depth), generation in zip(switches, found, strict=True):
         parsed = parse(tiny.model.config.vocabulary, generation.ids)
         assert [str(item) for item in parsed.malformed if "end of text" not in str(item)] == []
-        assert len(parsed.segments) == len(generation.states)
-        assert len(parsed.segments) >= (seg is FORCED)
+        assert len(parsed.segments) >= (seg is ON)
         assert not (seg is OFF and parsed.segments)
         assert not (depth is OFF and parsed.codes)
-        assert not (depth is FORCED and parsed.codes is None)
+        assert not (depth is ON and parsed.codes is None)
 
 
 @pytest.fixture
@@ -266,8 +289,8 @@ def answer_first(tiny: Perceptio) -> Iterator[Perceptio]:
     tiny.model.config.order = "spans_first"
 
 
-@pytest.mark.parametrize("seg", [OFF, FORCED])
-@pytest.mark.parametrize("depth", [OFF, FORCED])
+@pytest.mark.parametrize("seg", [OFF, ON])
+@pytest.mark.parametrize("depth", [OFF, ON])
 def test_decoding_with_the_answer_first_equals_a_full_forward_for_each_token(
     answer_first: Perceptio, seg: Switch, depth: Switch
 ) -> None:
@@ -280,56 +303,55 @@ def test_decoding_with_the_answer_first_equals_a_full_forward_for_each_token(
 def test_constrained_answers_that_come_first_are_well_formed_and_always_end(
     answer_first: Perceptio, budget: int | None
 ) -> None:
-    modes = [(seg, depth) for seg in (OFF, ALLOWED, FORCED) for depth in (OFF, ALLOWED, FORCED)]
-    segs, depths = zip(*modes, strict=True)
+    switches = [(seg, depth) for seg in (OFF, AUTO, ON) for depth in (OFF, AUTO, ON)]
+    segs, depths = zip(*switches, strict=True)
     vocabulary = answer_first.model.config.vocabulary
-    found = run(answer_first, [PROMPTS[2]] * len(modes), DecodingOptions(segs, depths, max_new_tokens=budget))
-    for (seg, depth), generation in zip(modes, found, strict=True):
+    found = run(answer_first, [PROMPTS[2]] * len(switches), DecodingOptions(segs, depths, max_new_tokens=budget))
+    for (seg, depth), generation in zip(switches, found, strict=True):
         parsed = parse(vocabulary, generation.ids)
         assert parsed.malformed == ()  # words never use up the room of what is due after them
-        assert len(parsed.segments) == len(generation.states)
-        assert len(parsed.segments) >= (seg is FORCED)
-        assert (depth is FORCED) <= (parsed.codes is not None) <= (depth is not OFF)
+        assert len(parsed.segments) >= (seg is ON)
+        assert (depth is ON) <= (parsed.codes is not None) <= (depth is not OFF)
         words = len(parsed.text_ids)
         assert all(token not in vocabulary.spatial for token in generation.ids[:words])
 
 
 def test_one_image_for_several_questions_equals_as_many_images(tiny: Perceptio) -> None:
-    options = DecodingOptions((ALLOWED, FORCED, OFF), (OFF, OFF, FORCED), max_new_tokens=BUDGET)
-    once = run(tiny, PROMPTS, options, [picture(7), picture(8)], index=[1, 0, 1])
-    separate = run(tiny, PROMPTS, options, [picture(8), picture(7), picture(8)])
+    options = DecodingOptions((AUTO, ON, OFF), (OFF, OFF, ON), max_new_tokens=BUDGET)
+    once, states = states_at_segments(tiny, PROMPTS, options, [picture(7), picture(8)], index=[1, 0, 1])
+    separate, expected = states_at_segments(tiny, PROMPTS, options, [picture(8), picture(7), picture(8)])
     assert [row.ids for row in once] == [row.ids for row in separate]
-    for one, other in zip(once, separate, strict=True):
-        torch.testing.assert_close(one.states, other.states, rtol=1e-4, atol=1e-4)
+    for one, other in zip(states, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_the_answer_depends_on_the_image(tiny: Perceptio) -> None:
-    answers = {run(tiny, PROMPTS[:1], single(FORCED, FORCED), [picture(seed)])[0].ids for seed in range(4)}
+    answers = {run(tiny, PROMPTS[:1], single(ON, ON), [picture(seed)])[0].ids for seed in range(4)}
     assert len(answers) > 1
 
 
 def test_given_codes_replace_the_model_s_own(tiny: Perceptio) -> None:
     vocabulary = tiny.model.config.vocabulary
     codes = torch.stack([torch.arange(16), torch.arange(15, -1, -1)])
-    options = DecodingOptions((OFF, FORCED), (FORCED, FORCED), max_new_tokens=BUDGET, forced_depth=codes)
+    options = DecodingOptions((OFF, ON), (ON, ON), max_new_tokens=BUDGET, forced_depth=codes)
     found = run(tiny, PROMPTS[:2], options)
     for row, generation in enumerate(found):
         assert parse(vocabulary, generation.ids).codes == tuple(codes[row].tolist())
-    free = run(tiny, PROMPTS[:2], DecodingOptions((OFF, FORCED), (FORCED, FORCED), max_new_tokens=BUDGET))
+    free = run(tiny, PROMPTS[:2], DecodingOptions((OFF, ON), (ON, ON), max_new_tokens=BUDGET))
     # what follows the codes was written in their light
     assert [row.ids[-20:] for row in found] != [row.ids[-20:] for row in free]
 
 
 def test_the_model_s_own_codes_given_back_change_nothing(tiny: Perceptio) -> None:
-    own = run(tiny, PROMPTS[:1], single(OFF, FORCED))[0]
+    own = run(tiny, PROMPTS[:1], single(OFF, ON))[0]
     codes = torch.tensor([parse(tiny.model.config.vocabulary, own.ids).codes])
-    assert run(tiny, PROMPTS[:1], single(OFF, FORCED, forced_depth=codes))[0].ids == own.ids
+    assert run(tiny, PROMPTS[:1], single(OFF, ON, forced_depth=codes))[0].ids == own.ids
 
 
 def test_given_codes_leave_an_answer_without_a_span_alone(tiny: Perceptio) -> None:
     codes = torch.zeros(1, 16, dtype=torch.long)
-    forced = run(tiny, PROMPTS[2:], single(FORCED, OFF, forced_depth=codes))[0]
-    assert forced.ids == run(tiny, PROMPTS[2:], single(FORCED, OFF))[0].ids
+    forced = run(tiny, PROMPTS[2:], single(ON, OFF, forced_depth=codes))[0]
+    assert forced.ids == run(tiny, PROMPTS[2:], single(ON, OFF))[0].ids
 
 
 @pytest.mark.parametrize(
@@ -343,15 +365,15 @@ def test_given_codes_leave_an_answer_without_a_span_alone(tiny: Perceptio) -> No
 )
 def test_given_codes_that_do_not_fit_are_refused(tiny: Perceptio, codes: Tensor, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        run(tiny, PROMPTS[:1], single(OFF, FORCED, forced_depth=codes))
+        run(tiny, PROMPTS[:1], single(OFF, ON, forced_depth=codes))
 
 
 @pytest.mark.parametrize(
     ("seg", "depth", "constrained", "least"),
-    [(OFF, OFF, True, 1), (OFF, ALLOWED, True, 19), (ALLOWED, OFF, True, 17), (FORCED, FORCED, True, 35),
-     (FORCED, FORCED, False, 1)],
+    [(OFF, OFF, True, 1), (OFF, AUTO, True, 19), (AUTO, OFF, True, 17), (ON, ON, True, 35),
+     (ON, ON, False, 1)],
 )  # fmt: skip
-def test_smallest_budget_holds_what_the_modes_allow(
+def test_smallest_budget_holds_what_the_switches_allow(
     tiny: Perceptio, seg: Switch, depth: Switch, constrained: bool, least: int
 ) -> None:
     vocabulary = tiny.model.config.vocabulary
@@ -361,13 +383,11 @@ def test_smallest_budget_holds_what_the_modes_allow(
 
 
 def test_answer_never_exceeds_its_budget(tiny: Perceptio) -> None:
-    assert all(
-        len(row.ids) <= 19 for row in run(tiny, PROMPTS, DecodingOptions((OFF,) * 3, (FORCED,) * 3, True, 16, 19))
-    )
+    assert all(len(row.ids) <= 19 for row in run(tiny, PROMPTS, DecodingOptions((OFF,) * 3, (ON,) * 3, True, 16, 19)))
 
 
 def test_default_budget_has_room_for_all_parts(tiny: Perceptio) -> None:
-    assert single(FORCED, FORCED, None).budget(tiny.model.config.vocabulary) == 16 + 2 + 16 + 192
+    assert single(ON, ON, None).budget(tiny.model.config.vocabulary) == 16 + 2 + 16 + 192
 
 
 def test_prompt_that_leaves_no_room_names_the_numbers(tiny: Perceptio) -> None:
@@ -378,9 +398,9 @@ def test_prompt_that_leaves_no_room_names_the_numbers(tiny: Perceptio) -> None:
         run(tiny, PROMPTS[:1], single(OFF, OFF, 2000))
 
 
-def test_modes_must_be_as_many_as_prompts(tiny: Perceptio) -> None:
+def test_switches_must_be_as_many_as_prompts(tiny: Perceptio) -> None:
     tokens = tiny.processor.tokens(PROMPTS[:1], OFF, OFF)
     pixels, _ = tiny.processor.pixels([picture(0)])
     start = prefill(tiny.model, tokens["input_ids"], tokens["attention_mask"], pixels)
-    with pytest.raises(ValueError, match="1 prompts need 1 modes, got 2 seg and 1 depth"):
+    with pytest.raises(ValueError, match="1 prompts need 1 switches, got 2 seg and 1 depth"):
         decode(tiny.model, start, DecodingOptions((OFF, OFF), (OFF,)))

@@ -52,7 +52,7 @@ def test_a_photograph_gives_one_square_tile(tiny: Perceptio) -> None:
     ],
 )
 def test_switches_are_said_in_words(tiny: Perceptio, seg: Switch, depth: Switch, expected: str) -> None:
-    assert tiny.processor.mode_suffix(seg, depth) == expected
+    assert tiny.processor.switch_suffix(seg, depth) == expected
 
 
 def test_an_empty_prompt_and_one_beyond_the_context_are_refused(tiny: Perceptio) -> None:

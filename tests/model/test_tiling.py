@@ -15,9 +15,12 @@ from perceptio.data.packing import collate, pack_sample
 from perceptio.data.schema import IdMap, Sample, Turn
 from perceptio.decoding.engine import DecodingOptions, decode, prefill
 from perceptio.model.packed_batch import PackedBatch
+from perceptio.model.packed_objective import PackedObjective
 from perceptio.model.positions import covering_tokens
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.pipeline import Perceptio
+from perceptio.segmentation.bridge import MaskPrediction
+from perceptio.segmentation.pointing.pointer import Pointed
 from perceptio.segmentation.preprocess import IMAGE_MEAN, IMAGE_STD
 from perceptio.tokens import Switch
 
@@ -53,23 +56,20 @@ def picture(size: tuple[int, int], seed: int = 0) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def record(size: tuple[int, int]) -> Sample:
+def sample(size: tuple[int, int]) -> Sample:
     width, height = size
     ids = np.zeros((height, width), np.uint8)
     ids[: height // 2, : width // 2] = 1
     nearness = np.linspace(-1, 1, height, dtype=np.float32)[:, None].repeat(width, 1)
-    return Sample(f"test/{size}", np.asarray(picture(size)), (TURN,), IdMap(ids), nearness)
+    return Sample(np.asarray(picture(size)), (TURN,), f"test/{size}", IdMap(ids), nearness)
 
 
 def packed(tiled: Perceptio, sizes: Sequence[tuple[int, int]]) -> PackedBatch:
     config = tiled.model.config
     rng = np.random.default_rng(0)
-    rows = [
-        pack_sample(record(size), tiled.processor, config.vocabulary, rng, depth_size=config.depth.image_size)
-        for size in sizes
-    ]
+    rows = [pack_sample(sample(size), tiled.processor, config, rng) for size in sizes]
     batch = PackedBatch(**collate(rows, tiled.processor.tokenizer.pad_token_id))
-    tiled.model._write_codes(batch)
+    PackedObjective(tiled.model).write_codes(batch)
     return batch
 
 
@@ -134,10 +134,10 @@ def test_a_picture_of_several_questions_is_encoded_once(tiled: Perceptio) -> Non
 @torch.no_grad()
 def test_a_row_of_a_training_batch_reads_as_if_it_were_alone(tiled: Perceptio) -> None:
     together = packed(tiled, SIZES)
-    states = tiled.model._read(together)
+    states = PackedObjective(tiled.model).read(together)
     for row, size in enumerate(SIZES):
         alone = packed(tiled, [size])
-        expected = tiled.model._read(alone)[0]
+        expected = PackedObjective(tiled.model).read(alone)[0]
         torch.testing.assert_close(states[row, : len(expected)], expected, rtol=1e-3, atol=1e-4)
 
 
@@ -145,22 +145,28 @@ def test_a_row_of_a_training_batch_reads_as_if_it_were_alone(tiled: Perceptio) -
 @pytest.mark.parametrize("size", SIZES)
 def test_training_and_decoding_see_the_same_states(tiled: Perceptio, size: tuple[int, int]) -> None:
     batch = packed(tiled, [size])
-    states = tiled.model._read(batch)[0]
+    states = PackedObjective(tiled.model).read(batch)[0]
     ids = tiled.processor.tokens([TURN.question], tiles=[tiled.processor.tiles(picture(size))])
     start = prefill(tiled.model, ids["input_ids"], ids["attention_mask"], tiled.processor.pixels([picture(size)])[0])
     prompt = ids["input_ids"].shape[1]
     torch.testing.assert_close(start.hidden[0], states[prompt - 1], rtol=1e-3, atol=1e-4)
     last = int((batch.input_ids[0] == tiled.model.config.vlm.image_token_id).nonzero().max())
     torch.testing.assert_close(start.visual_states[0], states[last - VISUAL + 1 : last + 1], rtol=1e-3, atol=1e-4)
-    found = decode(tiled.model, start, DecodingOptions((Switch.ON,), (Switch.OFF,), max_segments=1))[0]
+    given: list[torch.Tensor] = []
+
+    def draw(rows: torch.Tensor, at_segments: torch.Tensor, pointed: Pointed | None) -> MaskPrediction:
+        given.append(at_segments)
+        return MaskPrediction(torch.zeros(1, 16, 16), torch.ones(1), torch.ones(1))
+
+    decode(tiled.model, start, DecodingOptions((Switch.ON,), (Switch.OFF,), max_segments=1), draw)
     assert int(batch.segments[0, 1]) == prompt
-    torch.testing.assert_close(found.states[0], states[prompt], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(given[0][0], states[prompt], rtol=1e-3, atol=1e-4)
 
 
 def test_depth_codes_stand_at_the_visual_tokens_of_the_thumbnail(tiled: Perceptio) -> None:
     batch = packed(tiled, [SIZES[0]])
     row, start = batch.spans[0].tolist()
-    positions = tiled.model._positions(batch)[row, start : start + 16]
+    positions = tiled.model.positions(batch.input_ids, batch.position_ids)[row, start : start + 16]
     first = batch.input_ids[0].tolist().index(tiled.model.config.vlm.image_token_id)
     assert positions.tolist() == (covering_tokens(16, VISUAL) + first + 2 * VISUAL).tolist()
 
@@ -168,11 +174,8 @@ def test_depth_codes_stand_at_the_visual_tokens_of_the_thumbnail(tiled: Percepti
 def test_every_loss_of_a_tiled_batch_is_finite(tiled: Perceptio) -> None:
     config = tiled.model.config
     rng = np.random.default_rng(0)
-    rows = [
-        pack_sample(record(size), tiled.processor, config.vocabulary, rng, depth_size=config.depth.image_size)
-        for size in SIZES
-    ]
+    rows = [pack_sample(sample(size), tiled.processor, config, rng) for size in SIZES]
     with torch.no_grad():
-        losses = tiled.model(**collate(rows, 0))["losses"]
+        losses = PackedObjective(tiled.model)(**collate(rows, 0))["losses"]
     assert all(torch.isfinite(value) for value in losses.values())
-    assert {"text", "token", "bce", "point", "reconstruction"} <= set(losses)
+    assert {"text", "token", "bce", "cells", "reconstruction"} <= set(losses)

@@ -6,8 +6,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from perceptio.model.vocabulary import extend_embeddings, extend_tokenizer
-from perceptio.model.vocabulary import TURN_END
+from perceptio.model.vocabulary import TURN_END, extend_embeddings, extend_tokenizer
 from perceptio.nano.text_tokenizer import train_tokenizer
 from perceptio.tokens import PHRASE_START, SEG, depth_code
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from perceptio.scenes.layout import sample_scene
 from perceptio.scenes.render_job import render_split
 from perceptio.scenes.renderer import Renderer
 from perceptio.scenes.storage import ObjectView, SceneStore, StoredScene, describe_view
-from perceptio.scenes.world import SCALES, Scene, SceneObject, sample_scene
+from perceptio.scenes.world import SCALES, Scene, SceneObject
 
 # size, colour, material, shape; centre x, y and half side in px of a 224 px picture; depth in metres
 Block = tuple[str, str, str, str, int, int, int, float]

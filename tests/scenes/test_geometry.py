@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from perceptio.scenes.geometry import build_geometry, rotation_matrix, scene_triangles
+from perceptio.scenes.layout import sample_scene
 from perceptio.scenes.shapes import FOOTPRINTS, unit_mesh
-from perceptio.scenes.world import SHAPES, sample_scene
+from perceptio.scenes.world import SHAPES
 
 MESHES = (*SHAPES, "box", "wedge", "post")
 

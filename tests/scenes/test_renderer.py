@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from perceptio.scenes.geometry import scene_triangles
-from perceptio.scenes.layout import FARTHEST
+from perceptio.scenes.layout import FARTHEST, sample_scene
 from perceptio.scenes.renderer import RenderedScene, Renderer, RendererError
-from perceptio.scenes.world import Scene, sample_scene
+from perceptio.scenes.world import Scene
 
 rtcore_scene = pytest.importorskip("embreex.rtcore_scene")
 mesh_construction = pytest.importorskip("embreex.mesh_construction")

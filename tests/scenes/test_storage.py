@@ -9,9 +9,9 @@ import shutil
 import numpy as np
 import pytest
 
+from perceptio.scenes.layout import sample_scene
 from perceptio.scenes.renderer import RenderedScene, Renderer
 from perceptio.scenes.storage import ObjectView, SceneStore, SceneStoreError, describe_view, write_shard
-from perceptio.scenes.world import sample_scene
 
 
 @pytest.fixture

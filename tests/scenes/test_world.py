@@ -12,21 +12,10 @@ import numpy as np
 import pytest
 
 from perceptio.scenes.geometry import build_geometry
+from perceptio.scenes.layout import sample_scene
 from perceptio.scenes.renderer import camera_matrix
 from perceptio.scenes.space import FRAME
-from perceptio.scenes.world import (
-    COLORS,
-    HELD_OUT,
-    MATERIALS,
-    SCALES,
-    SHAPES,
-    SIZES,
-    SPLITS,
-    SUPPORTS,
-    Camera,
-    Scene,
-    sample_scene,
-)
+from perceptio.scenes.world import COLORS, HELD_OUT, MATERIALS, SCALES, SHAPES, SIZES, SPLITS, SUPPORTS, Camera, Scene
 
 COUNT = 120
 

@@ -39,7 +39,7 @@ def prompts(sam: Sam2Model) -> Tensor:
 def test_point_prompts_give_what_sam_itself_gives(sam: Sam2Model, pixels: Tensor) -> None:
     points = torch.rand(3, 2, 1, 2) * SIDE
     labels = torch.ones(3, 2, 1, dtype=torch.int64)
-    expected = sam(pixels, input_marks=points, input_labels=labels, multimask_output=False)
+    expected = sam(pixels, input_points=points, input_labels=labels, multimask_output=False)
     sparse, _ = sam.prompt_encoder(points, labels, None, None)
     found = decode_masks(sam, encode_image(sam, pixels), torch.arange(3).repeat_interleave(2), sparse.flatten(0, 1))
     assert found.logits.std() > 0.01
@@ -59,14 +59,14 @@ def test_padded_prompts_are_sams_own_for_no_click_and_the_best_of_three_counts(p
     nowhere, unlabelled = torch.zeros(3, 1, 1, 2), torch.full((3, 1, 1), -1)
     expected = sam(pixels, input_points=nowhere, input_labels=unlabelled, multimask_output=True)
     nothing = torch.empty(3, 0, config.mask_decoder_config.hidden_size)
-    found = decode_masks(sam, encode_image(sam, pixels), torch.arange(3), nothing, "padded")
+    found = decode_masks(sam, encode_image(sam, pixels), torch.arange(3), nothing, padded=True)
     for row in range(3):
         scores = expected.iou_scores[row, 0]
         assert len(scores) == 3
         torch.testing.assert_close(found.iou[row], scores.max())
         torch.testing.assert_close(found.logits[row], expected.pred_masks[row, 0, scores.argmax()])
     prompts = torch.randn(3, 1, config.mask_decoder_config.hidden_size)
-    alone = decode_masks(sam, encode_image(sam, pixels), torch.arange(3), prompts, "padded")
+    alone = decode_masks(sam, encode_image(sam, pixels), torch.arange(3), prompts, padded=True)
     assert not torch.allclose(alone.logits, found.logits, atol=1e-2)  # the prompt stands beside them
 
 
@@ -122,15 +122,12 @@ def test_no_prompts_give_no_masks_and_zero_gradients_everywhere(sam: Sam2Model, 
     width = sam.config.mask_decoder_config.hidden_size
     projector = SegmentationProjector(8, width)
     states = torch.zeros(0, 8)
-    cells = projector(states, torch.zeros(0, 4, 8), torch.zeros(0, 4))
-    none = projector.prompts(states, projector.attention(cells), torch.zeros(4, width))
+    none = projector(states)
     prediction = decode_masks(sam, encode_image(sam, pixels), torch.zeros(0, dtype=torch.int64), none)
     assert prediction.logits.shape == (0, SIDE // 4, SIDE // 4)
     assert prediction.iou.shape == prediction.object_logit.shape == (0,)
     (prediction.logits.sum() + prediction.iou.sum() + prediction.object_logit.sum()).backward()
-    told = ("loudness", "presence", "next_query.weight", "more")  # what is told, and what comes next
-    prompting = [item for item in projector.named_parameters() if item[0] not in told]
-    for name, parameter in [*sam.mask_decoder.named_parameters(), *prompting]:
+    for name, parameter in [*sam.mask_decoder.named_parameters(), *projector.named_parameters()]:
         assert parameter.grad is not None, name
         assert not parameter.grad.any(), name
 

@@ -38,17 +38,17 @@ MAX_SEGMENTS = 16
 class DecodingOptions:
     """How a batch is decoded."""
 
-    seg: tuple[Switch, ...]  # mode of the segmentation tokens, by row
-    depth: tuple[Switch, ...]  # mode of the depth span, by row
+    seg: tuple[Switch, ...]  # of the segmentation tokens, by row
+    depth: tuple[Switch, ...]  # of the depth span, by row
     constrained: bool = True  # follow the grammar; False lets the model run free
     max_segments: int = MAX_SEGMENTS  # the most [SEG] tokens in a constrained answer
     max_new_tokens: int | None = None  # None: room for a whole depth span, every segment and TEXT_BUDGET tokens
     forced_depth: Tensor | None = None  # (B, N) int64 codebook entries written in place of the model's own codes
 
     def spatial_budget(self, vocabulary: SpatialVocabulary) -> tuple[int, int]:
-        """The most tokens of a depth span and of segments that the modes allow in one row."""
-        span = 0 if all(mode == Switch.OFF for mode in self.depth) else vocabulary.tokens_per_map + 2
-        return span, 0 if all(mode == Switch.OFF for mode in self.seg) else self.max_segments
+        """The most tokens of a depth span and of segments that the switches allow in one row."""
+        span = 0 if all(switch == Switch.OFF for switch in self.depth) else vocabulary.tokens_per_map + 2
+        return span, 0 if all(switch == Switch.OFF for switch in self.seg) else self.max_segments
 
     def text_budget(self, vocabulary: SpatialVocabulary) -> int | None:
         """The most tokens of text; None where text comes last and may use up what is left."""
@@ -60,7 +60,7 @@ class DecodingOptions:
         """The most tokens that one row may generate.
 
         Raises:
-            ValueError: if a given budget cannot hold what the modes allow.
+            ValueError: if a given budget cannot hold what the switches allow.
         """
         span, segments = self.spatial_budget(vocabulary)
         if self.max_new_tokens is None:
@@ -180,12 +180,12 @@ def decode_steps(
         draw: draws the masks, from the state at each `[SEG]` and what the pointer, if there is one, finds there.
 
     Raises:
-        ValueError: if options do not fit the batch or the model (number of modes, token budget, context length).
+        ValueError: if options do not fit the batch or the model (number of switches, token budget, context length).
     """
     vocabulary: SpatialVocabulary = model.config.vocabulary
     rows, prompt = start.mask.shape
     if len(options.seg) != rows or len(options.depth) != rows:
-        raise ValueError(f"{rows} prompts need {rows} modes, got {len(options.seg)} seg and {len(options.depth)} depth")
+        raise ValueError(f"{rows} prompts need {rows} switches, got {len(options.seg)} seg and {len(options.depth)} depth")
     budget = options.budget(vocabulary)
     check_context(model, prompt, budget)
     device = start.mask.device

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .shapes import UnitMesh, unit_mesh
-from .world import COLORS, FLOORS, MATERIALS, Scene, Vector
+from perceptio.scenes.shapes import UnitMesh, unit_mesh
+from perceptio.scenes.world import COLORS, FLOORS, MATERIALS, Scene, Vector
 
 STRUCTURE_MATERIAL = len(MATERIALS)  # surface codes after the object materials
 FLOOR_MATERIAL = STRUCTURE_MATERIAL + 1

@@ -10,17 +10,29 @@ from __future__ import annotations
 import math
 import random
 
-from .placement import Placer
-from .space import Space, View
-from .world import FLOORS, SPLITS, Camera, Light, Room, Scene, Vector
+from perceptio.scenes.placement import Placer
+from perceptio.scenes.space import Space, View
+from perceptio.scenes.world import FLOORS, SPLITS, Camera, Light, Room, Scene, Vector
 
 FEWEST = 3  # objects a scene has at least
 _WIDTHS, _LENGTHS, _HEIGHTS = (5.0, 8.5), (5.5, 9.0), (2.7, 4.0)  # of rooms, in metres
 FARTHEST = math.hypot(_WIDTHS[1], _LENGTHS[1], _HEIGHTS[1])  # metres from one corner of the largest room to the other
 
 
-def draw_scene(seed: int, split: str) -> Scene:
-    """Draw scene number `seed` of a split; see `world.sample_scene`."""
+def sample_scene(seed: int, split: str = "train") -> Scene:
+    """Draw a scene; the same seed and split always give the same scene.
+
+    Args:
+        seed: number of the scene within its split, from 0. Splits never share a random stream.
+        split: one of SPLITS.
+
+    Raises:
+        ValueError: for an unknown split or a negative seed.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, not {seed}")
     rng = random.Random(seed * len(SPLITS) + SPLITS.index(split))
     shifted = split == "test-shift"
     while True:  # a crowded corner now and then leaves no place for the objects

@@ -16,6 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from perceptio.files import OutputError, replacing
+from perceptio.scenes.layout import sample_scene
 from perceptio.scenes.renderer import Renderer, RendererError
 from perceptio.scenes.storage import (
     GENERATOR_VERSION,
@@ -29,7 +30,7 @@ from perceptio.scenes.storage import (
     shard_folder,
     write_shard,
 )
-from perceptio.scenes.world import SPLITS, sample_scene
+from perceptio.scenes.world import SPLITS
 
 TEST_SPLITS = {"test": 500, "test-compositional": 300, "test-shift": 300}  # scenes of each
 _PLAN_FILE = "plan.json"  # what a job in progress renders: a second one with other settings must not mix in

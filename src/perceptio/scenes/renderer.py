@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import shaders
-from .geometry import MAX_INSTANCES, Geometry, build_geometry
-from .world import MAX_OBJECTS, Camera, Scene
+from perceptio.scenes import shaders
+from perceptio.scenes.geometry import MAX_INSTANCES, Geometry, build_geometry
+from perceptio.scenes.world import MAX_OBJECTS, Camera, Scene
 
 if TYPE_CHECKING:
     import moderngl

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .shapes import FOOTPRINTS
-from .world import Camera, Room, Vector
+from perceptio.scenes.shapes import FOOTPRINTS
+from perceptio.scenes.world import Camera, Room, Vector
 
 Box = tuple[float, float, float, float, float, float]  # low x, y, z, high x, y, z in metres
 MIN_PIXELS, MAX_PIXELS = 15.0, 96.0  # projected size of an object in a picture of 224 px

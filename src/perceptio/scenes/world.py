@@ -156,25 +156,6 @@ class Scene:
         )
 
 
-def sample_scene(seed: int, split: str = "train") -> Scene:
-    """Draw a scene; the same seed and split always give the same scene.
-
-    Args:
-        seed: number of the scene within its split, from 0. Splits never share a random stream.
-        split: one of SPLITS.
-
-    Raises:
-        ValueError: for an unknown split or a negative seed.
-    """
-    from .layout import draw_scene  # layout builds the values defined here
-
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more, not {seed}")
-    return draw_scene(seed, split)
-
-
 def _tuples(data: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
 

@@ -1,10 +1,9 @@
-"""The same classes without pointing: a `[SEG]` state is projected, as in LISA and Sa2VA, and nothing else."""
+"""The same classes without a pointer: a `[SEG]` state is projected, as in LISA and Sa2VA, and nothing else."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +17,11 @@ from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.loading import find
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.packed_batch import PackedBatch
+from perceptio.model.packed_objective import PackedObjective
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.pipeline import Perceptio
 from perceptio.segmentation.bridge import MaskPrediction
+from perceptio.segmentation.pointing.pointer import Pointed
 from perceptio.tokens import Switch
 
 TURN = Turn("Where?", "Here are <p>both</p>.", "plural", masks=(1, 2))
@@ -28,7 +29,7 @@ TURN = Turn("Where?", "Here are <p>both</p>.", "plural", masks=(1, 2))
 
 @pytest.fixture(scope="module")
 def plain(tiny: Perceptio) -> Perceptio:
-    """The tiny model's weights, less those that point."""
+    """The tiny model's weights, less those of its pointer."""
     config = PerceptioConfig(**{**tiny.model.config.to_dict(), "pointing": False})
     model = PerceptioForConditionalGeneration(config)
     weights = tiny.model.state_dict()
@@ -39,10 +40,8 @@ def plain(tiny: Perceptio) -> Perceptio:
 def batch(plain: Perceptio) -> dict[str, torch.Tensor]:
     ids = np.zeros((64, 64), np.uint8)
     ids[:20, :20], ids[30:, 30:] = 1, 2
-    record = Sample("test/0", np.asarray(picture()), (TURN,), IdMap(ids), np.zeros((64, 64), np.float32))
-    config = plain.model.config
-    rng = np.random.default_rng(0)
-    row = pack_sample(record, plain.processor, config.vocabulary, rng, depth_size=config.depth.image_size)
+    sample = Sample(np.asarray(picture()), (TURN,), "test/0", IdMap(ids), np.zeros((64, 64), np.float32))
+    row = pack_sample(sample, plain.processor, plain.model.config, np.random.default_rng(0))
     return collate([row], 0)
 
 
@@ -51,63 +50,61 @@ def picture() -> Image.Image:
 
 
 def test_only_the_projection_has_weights(plain: Perceptio) -> None:
-    assert [name for name, _ in plain.model.projector.named_parameters()] == [
-        "layers.0.weight",
-        "layers.0.bias",
-        "layers.2.weight",
-        "layers.2.bias",
+    assert plain.model.pointer is None
+    others = ("vlm.", "sam.", "depth_tokenizer.")
+    assert [name for name, _ in plain.model.named_parameters() if not name.startswith(others)] == [
+        "projector.layers.0.weight",
+        "projector.layers.0.bias",
+        "projector.layers.2.weight",
+        "projector.layers.2.bias",
     ]
 
 
 @torch.no_grad()
 def test_the_prompt_is_the_projection(plain: Perceptio) -> None:
-    states, visual = torch.randn(3, 64), torch.randn(3, 64, 64)
-    cells = plain.model.point(states, visual, torch.zeros(3, 64))
-    prompts = plain.model._prompts(states, cells)
-    first, _, second = plain.model.projector.layers
-    expected = (states @ first.weight.T + first.bias).clamp(min=0) @ second.weight.T + second.bias
-    torch.testing.assert_close(prompts, expected)
+    states = torch.randn(3, 64)
+    torch.testing.assert_close(plain.model.prompts(states), plain.model.projector(states))
 
 
 @torch.no_grad()
-def test_nothing_is_told_after_a_segment(plain: Perceptio) -> None:
-    packed = PackedBatch(**batch(plain))
-    model = plain.model
+def test_the_input_after_a_segment_is_its_word_alone(plain: Perceptio) -> None:
+    packed, model = PackedBatch(**batch(plain)), plain.model
     assert len(packed.segments) == 2
     expected = model.get_input_embeddings()(packed.input_ids)
-    expected[packed.input_ids == model.config.vlm.image_token_id] = model._see(packed.pixel_values).flatten(0, 1)
-    assert torch.equal(model._embed_packed(packed), expected)
+    visual = model.visual_tokens(packed.pixel_values).flatten(0, 1)
+    expected[packed.input_ids == model.config.vlm.image_token_id] = visual
+    assert torch.equal(PackedObjective(model).embed(packed), expected)
 
 
 @torch.no_grad()
 def test_training_and_decoding_see_the_same_states_at_every_segment(plain: Perceptio) -> None:
     packed = PackedBatch(**batch(plain))
-    states = plain.model._read(packed)[0]
+    states = PackedObjective(plain.model).read(packed)[0]
+    given: list[torch.Tensor] = []
+
+    def draw(rows: torch.Tensor, at_segments: torch.Tensor, pointed: Pointed | None) -> MaskPrediction:
+        assert pointed is None
+        given.append(at_segments)
+        return MaskPrediction(torch.zeros(len(rows), 16, 16), torch.ones(len(rows)), torch.ones(len(rows)))
+
     ids = plain.processor.tokens([TURN.question])
     start = prefill(plain.model, ids["input_ids"], ids["attention_mask"], packed.pixel_values)
-    free = decode(plain.model, start, DecodingOptions((Switch.ON,), (Switch.OFF,), max_segments=2))[0]
+    decode(plain.model, start, DecodingOptions((Switch.ON,), (Switch.OFF,), max_segments=2), draw)
     places = packed.segments[:, 1]
-    written = list(free.ids).count(plain.model.config.vocabulary.seg)
-    torch.testing.assert_close(free.states, states[places[:written]], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(torch.cat(given), states[places[: len(given)]], rtol=1e-3, atol=1e-4)
 
 
-def test_masks_are_drawn_without_pointing_anywhere(plain: Perceptio, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[torch.Tensor] = []
-    segment = plain.model.segment
-
-    def spy(states: torch.Tensor, cells: torch.Tensor, *rest: Any) -> MaskPrediction:
-        seen.append(cells)
-        return segment(states, cells, *rest)
-
-    monkeypatch.setattr(plain.model, "segment", spy)
+def test_masks_are_drawn(plain: Perceptio) -> None:
     answer = plain.ask(picture(), TURN.question, seg="on", depth="off")
-    assert len(seen) == answer.trace.raw.count("[SEG]") > 0
-    assert all(torch.equal(cells, torch.zeros(1, 64)) for cells in seen)
+    assert answer.trace.raw.count("[SEG]") > 0
 
 
-def test_there_is_no_loss_for_pointing_and_the_others_train(plain: Perceptio) -> None:
-    outputs = plain.model(**batch(plain))
-    assert "point" not in outputs["losses"]
+def test_the_losses_are_the_paper_s_and_its_parents(plain: Perceptio) -> None:
+    objective = PackedObjective(plain.model)
+    names = {"text", "bce", "dice", "score", "object", "marker", "token", "count", "reconstruction"}
+    assert set(objective.loss_weights) == names
+    outputs = objective(**batch(plain))
+    assert set(outputs["losses"]) == names
     outputs["loss"].backward()
     assert all(parameter.grad is not None for parameter in plain.model.projector.parameters())
     plain.model.zero_grad()
@@ -121,10 +118,10 @@ def test_the_setting_is_saved(plain: Perceptio, tmp_path: Path) -> None:
     assert PerceptioProcessor.from_pretrained(tmp_path).tiles(picture()) == 1
 
 
-def test_a_configuration_that_does_not_say_points() -> None:
+def test_a_configuration_that_does_not_say_has_no_pointer() -> None:
     content = json.loads((find("nano") / "config.json").read_text())
     content.pop("pointing", None)
-    assert PerceptioConfig(**content).pointing is True
+    assert PerceptioConfig(**content).pointing is False
 
 
 def test_padded_prompts_need_a_sam_that_makes_several_masks(plain: Perceptio) -> None:

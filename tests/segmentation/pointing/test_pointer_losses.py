@@ -1,4 +1,4 @@
-"""The guides: where a click goes, what each loss's zero is, and values by hand."""
+"""The losses of a pointer: where a click goes, what each loss's zero is, and values by hand."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from perceptio.segmentation.pointing.losses import click_points, point_loss, presence_loss, prompt_loss
 
 from perceptio.nano.small_sam import build_sam, nano_sam_config
 from perceptio.segmentation.bridge import decode_masks, encode_image
+from perceptio.segmentation.pointing.pointer_losses import cells_loss, click_loss, click_points, objectness_loss
 
 SIDE = 32
 
@@ -39,9 +39,9 @@ def test_the_loss_is_zero_at_sams_own_embedding_of_the_click_and_leaves_empty_ma
     points = click_points(wanted[:2])
     own, _ = sam.prompt_encoder(points[:, None, None], torch.ones(2, 1, 1, dtype=torch.int64), None, None)
     prompts = torch.cat([own[:, 0, 0], torch.full((1, own.shape[-1]), 7.0)]).detach()
-    assert float(prompt_loss(sam, prompts, wanted)) == 0
+    assert float(click_loss(sam, prompts, wanted)) == 0
     shifted = prompts.clone().requires_grad_()
-    loss = prompt_loss(sam, shifted + 0.5, wanted)
+    loss = click_loss(sam, shifted + 0.5, wanted)
     torch.testing.assert_close(loss, torch.tensor(0.25))
     loss.backward()
     assert shifted.grad is not None
@@ -53,7 +53,7 @@ def test_without_any_present_mask_it_is_zero_with_a_gradient() -> None:
     sam = build_sam(nano_sam_config(SIDE))
     for count in (0, 2):
         prompts = torch.ones(count, 128, requires_grad=True)
-        loss = prompt_loss(sam, prompts, torch.zeros(count, SIDE, SIDE, dtype=torch.bool))
+        loss = click_loss(sam, prompts, torch.zeros(count, SIDE, SIDE, dtype=torch.bool))
         assert float(loss.detach()) == 0
         loss.backward()
 
@@ -71,7 +71,7 @@ def test_the_point_loss_by_hand() -> None:
     covers = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.25, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     logits = torch.log(torch.tensor([[0.7, 0.1, 0.1, 0.1], [0.25, 0.5, 0.125, 0.125], [0.9, 0.1, 0.0, 0.0]]))
     expected = (-math.log(0.7) + 0.2 * -math.log(0.5) + 0.8 * -math.log(0.125)) / 2
-    assert float(point_loss(logits, covers)) == pytest.approx(expected)
+    assert float(cells_loss(logits, covers)) == pytest.approx(expected)
 
 
 def test_the_presence_loss_by_hand() -> None:
@@ -79,17 +79,17 @@ def test_the_presence_loss_by_hand() -> None:
     masks[0, 1, 1] = True
     logits = torch.tensor([0.75, 1.5, -2.0])
     there, no_target, refused = (math.log1p(math.exp(value)) for value in (-0.75, 1.5, -2.0))
-    assert float(presence_loss(logits, masks)) == pytest.approx(5 / 6 * there + 1 / 6 * (no_target + refused) / 2)
-    assert float(presence_loss(logits[:1], masks[:1])) == pytest.approx(there)
-    assert float(presence_loss(logits[1:], masks[1:])) == pytest.approx((no_target + refused) / 2)
+    assert float(objectness_loss(logits, masks)) == pytest.approx(5 / 6 * there + 1 / 6 * (no_target + refused) / 2)
+    assert float(objectness_loss(logits[:1], masks[:1])) == pytest.approx(there)
+    assert float(objectness_loss(logits[1:], masks[1:])) == pytest.approx((no_target + refused) / 2)
     nothing = torch.zeros(0, requires_grad=True)
-    presence_loss(nothing, masks[:0]).backward()
+    objectness_loss(nothing, masks[:0]).backward()
     assert nothing.grad is not None
 
 
 def test_the_point_loss_without_anything_to_point_at_is_zero_with_a_gradient() -> None:
     for count in (0, 2):
         logits = torch.ones(count, 4, requires_grad=True)
-        loss = point_loss(logits, torch.zeros(count, 4))
+        loss = cells_loss(logits, torch.zeros(count, 4))
         assert float(loss.detach()) == 0
         loss.backward()
