@@ -62,9 +62,9 @@ def encode(
 
     quiet()
     tokenizer = load_depth_tokenizer(model)
-    guide = ExactDepth() if picture.depth is not None else DepthAnything(str(teacher))
+    depth_source = ExactDepth() if picture.depth is not None else DepthAnything(str(teacher))
     config = tokenizer.config
-    values = resize_nearest(guide.inverse_depth(picture), config.image_size)
+    values = resize_nearest(depth_source.inverse_depth(picture), config.image_size)
     codes = tokenizer.encode(torch.from_numpy(values)[None, None])[0]
     print(json.dumps({"grid": config.grid, "codes": codes.tolist()}))
 

@@ -1,1 +1,1 @@
-"""What a model is taught: one record schema, and the packing of records into sequences."""
+"""What a model is taught: one schema of samples; reading, checking and mixing them; packing them into sequences."""

@@ -113,9 +113,9 @@ class _Findings(Dataset[_Finding]):
             sample = file[index]
         except SampleError as error:
             return _Finding(number, index, (error,))
-        record, problems = inspect_sample(sample, file.path.parent, where)
+        read, problems = inspect_sample(sample, file.path.parent, where)
         problems += _code_problems(sample, self.book, where)
-        if record is None or problems:
+        if read is None or problems:
             return _Finding(number, index, tuple(problems))
         width, height = upright_size(file.path.parent / sample.image)
         return _Finding(number, index, (), sample, f"{width} x {height}")

@@ -54,8 +54,8 @@ def draw_samples(files: Sequence[SampleFile], count: int, reader: Reader, path: 
     strips = []
     for number in chosen:
         file, index = places[number]
-        record = read_sample(file[index], file.path.parent, file.where(index))
-        strips.append(_strip(record, reader, explicit))
+        sample = read_sample(file[index], file.path.parent, file.where(index))
+        strips.append(_strip(sample, reader, explicit))
     page = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), "white")
     top = 0
     for strip in strips:

@@ -30,8 +30,8 @@ _DIGIT = re.compile(r"\d")
 class TokenWeights:
     """Weight of a token in the text loss. All 1, the default, is plain cross-entropy, as in the paper's parents.
 
-    An answer has one telling word among a dozen that any answer has: other weights keep it from drowning. [ours],
-    measured for nano (docs/experiments.md).
+    Other weights are ours, for models that start from nothing (docs/experiments.md): an answer has one word that
+    decides it among a dozen that any answer has.
     """
 
     word: float = 1.0  # any other

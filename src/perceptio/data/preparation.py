@@ -14,7 +14,7 @@ from perceptio.data.errors import DataError
 from perceptio.data.mixture import Annealing, DataMixture
 from perceptio.files import replacing
 
-RECORD = "data.json"  # in the folder of a run: what its data was found to be
+REPORT = "data.json"  # in the folder of a run: what the check of its data found
 _SHOWN = 3  # problems that the refusal quotes
 
 
@@ -49,7 +49,7 @@ def open_mixture(
     Raises:
         DataError: if samples are bad and are not to be skipped, or there is no mixture without them.
     """
-    found = _checked(list(files), folder / RECORD, book, workers, skip_bad)
+    found = _checked(list(files), folder / REPORT, book, workers, skip_bad)
     problems, bad = found["problems"], f"{found['bad_samples']} of {found['samples']} samples are bad"
     if problems and not skip_bad:
         raise DataError(
@@ -57,12 +57,12 @@ def open_mixture(
             "lists all; mend them, or say skip_bad to train on the rest"
         )
     if problems:
-        logging.getLogger(__name__).warning("%s and left out: see %s", bad, folder / RECORD)
+        logging.getLogger(__name__).warning("%s and left out: see %s", bad, folder / REPORT)
     return DataMixture(files, seed, batch=batch, annealing=annealing, visual=visual, bad=found["bad"])
 
 
 def _checked(files: list[str], path: Path, book: CodeBook | None, workers: int, skip_bad: bool) -> dict[str, Any]:
-    """What the check found, from the record if the files have not changed since and it is enough to go on."""
+    """What the check found, from an earlier report if the files have not changed since and it is enough to go on."""
     state = _state(files, book)
     if path.is_file():
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -185,7 +185,8 @@ def decode_steps(
     vocabulary: SpatialVocabulary = model.config.vocabulary
     rows, prompt = start.mask.shape
     if len(options.seg) != rows or len(options.depth) != rows:
-        raise ValueError(f"{rows} prompts need {rows} switches, got {len(options.seg)} seg and {len(options.depth)} depth")
+        given = f"{len(options.seg)} seg and {len(options.depth)} depth"
+        raise ValueError(f"{rows} prompts need {rows} switches, got {given}")
     budget = options.budget(vocabulary)
     check_context(model, prompt, budget)
     device = start.mask.device

@@ -87,7 +87,7 @@ def _log_shares(attention: Qwen2Attention, call: dict[str, Any], places_L2: Tens
     turned = apply_rotary_pos_emb(queries_BTh[:, None], keys_BTh[:, None], *call["position_embeddings"])
     queries_BTh, keys_BTh = (each[:, 0].float() for each in turned)
     rows_L, positions_L = places_L2.unbind(1)
-    # of all positions: to gather a row's keys for each gaze would take more
+    # of all positions: to gather a row's keys for each target would take more
     logits_LT = (queries_BTh @ keys_BTh.mT)[rows_L, positions_L] * attention.scaling
     mask_LT = call["attention_mask"][rows_L, 0, positions_L]
     if mask_LT.dtype == torch.bool:

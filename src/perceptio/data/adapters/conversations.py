@@ -43,11 +43,11 @@ def conversations(source: Source) -> Iterator[Sample]:
         strange = [message for message in each["conversations"] if not isinstance(message, dict)]
         if strange or not isinstance(each.get("image", ""), str):
             raise DataError(f"entry {number} of {path} is damaged: fetch the original file")
-    told = [(number, each) for number, each in enumerate(content) if each.get("image")]
-    source.leave_out("conversations without a picture", len(content) - len(told))
-    places = {each["image"]: _places(source, each["image"]) for _, each in told}
+    pictured = [(number, each) for number, each in enumerate(content) if each.get("image")]
+    source.leave_out("conversations without a picture", len(content) - len(pictured))
+    places = {each["image"]: _places(source, each["image"]) for _, each in pictured}
     there = source.find("pictures", places)
-    for number, each in told:
+    for number, each in pictured:
         where = f"entry {number} of {path}"
         picture = there.get(each["image"])
         if picture is None:

@@ -23,7 +23,7 @@ FEWEST = 2  # points in a picture
 
 
 def marked(collection: Collection, source: Source) -> Iterator[Sample]:
-    """A sample for each picture that has points of clear order; the points are drawn when it is opened.
+    """A sample for each picture that has points of clear order; the points are drawn when it is read.
 
     Raises:
         DataError: as `depth_pictures`.

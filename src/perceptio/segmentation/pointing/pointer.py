@@ -1,12 +1,12 @@
 """A `[SEG]` state that points at visual tokens, and what follows from where it points. [ours], docs/experiments.md.
 
 LISA (arXiv 2308.00692) projects the state alone, which therefore has to hold the place of its object in SAM's random
-Fourier features: far from the right place there is no gradient that leads to it. A pointer adds four things:
+Fourier features: far from the right place there is no gradient that leads to it. A pointer adds:
 
 - *cells*: the state's likeness to the states of the visual tokens is a distribution over their cells. SAM's embeddings
   of a click at each cell, averaged under it, are added to the projected prompt.
-- *coverage*: cells that masks of the same answer cover already count less, by as much as each state says (inhibition of
-  return, as in visual search). So every `[SEG]` of "all cubes" may search for any cube that is left.
+- *coverage*: cells that masks of the same answer cover already count less, by as much as each state says. So every
+  `[SEG]` of "all cubes" may search for any cube that is left.
 - *objectness*: how far the best cell stands out says whether the object is there at all.
 - *continue logit*: a second search looks for what may come next; how far its best cell stands out is added to the logit
   of another `[SEG]`.
@@ -33,7 +33,7 @@ from perceptio.segmentation.pointing.coverage import cell_cover
 # Training needs the gradient of all cells. Measured in docs/experiments.md.
 REACH = 2  # cells from the best one, in rows and in columns
 SEARCHES = OWN, NEXT = range(2)  # for what a [SEG] marks itself, and for what may come after it
-INHIBITION = 8.0  # at first: what the logit of a covered cell loses
+INHIBITION = 8.0  # at first: what the logit of a covered cell loses; inhibition of return, as in visual search
 
 
 @dataclass(frozen=True)
