@@ -96,7 +96,7 @@ class Answer:
     """What the model said and saw."""
 
     text: str
-    masks: list[Mask]  # one for each referred object, in order of mention; of one phrase or list as they stand out
+    masks: list[Mask]  # one for each referred object that was found, in the order of their [SEG] tokens
     depth: DepthMap | None  # None where the model wrote no depth span, or an unreadable one (see the trace)
     trace: Trace
     image: Image.Image | None = field(default=None, repr=False)  # the upright RGB original, needed to save

@@ -17,57 +17,14 @@ from torch import Tensor
 
 from perceptio.data.interchangeable import interchangeable, left_to_right, shuffled, under_one_phrase
 from perceptio.data.schema import SPANS, Sample, Turn, target_place
+from perceptio.data.supervision import Spans, Supervision, TokenWeights, choose_spans
 from perceptio.depth.normalization import resize_nearest
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.packed_objective import IGNORED
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.tokens import SpatialVocabulary, Switch, arrange
+from perceptio.tokens import SpatialVocabulary, arrange
 
 _DIGIT = re.compile(r"\d")
-
-
-@dataclass(frozen=True)
-class TokenWeights:
-    """Weight of a token in the text loss. All 1, the default, is plain cross-entropy, as in the paper's parents.
-
-    Other weights are ours, for models that start from nothing (docs/experiments.md): an answer has one word that
-    decides it among a dozen that any answer has.
-    """
-
-    word: float = 1.0  # any other
-    digit: float = 1.0
-    target: float = 1.0  # what scoring looks for (`Turn.target`): the letter, the count, "yes"
-    segment: float = 1.0  # [SEG]
-    end: float = 1.0  # of the answer
-
-
-@dataclass(frozen=True)
-class Supervision:
-    """What of the answers is taught."""
-
-    seg: bool = True  # [SEG] tokens; without them every question says that none are wanted
-    depth: bool = True  # depth spans, likewise
-    weights: TokenWeights = field(default_factory=TokenWeights)
-
-    def restrict(self, spans: Spans) -> Spans:
-        """Spans without those that are not taught."""
-        return Spans(
-            spans.seg if self.seg else Switch.OFF,
-            spans.depth if self.depth else Switch.OFF,
-            spans.masks if self.seg else (),
-            spans.has_depth and self.depth,
-        )
-
-
-@dataclass(frozen=True)
-class Spans:
-    """What one turn writes before its answer, and how the question asks for it."""
-
-    seg: Switch
-    depth: Switch
-    masks: tuple[int, ...]
-    has_depth: bool
-
 
 Offsets = Sequence[tuple[int, int]]  # begin and end in a text of each token
 
@@ -107,30 +64,6 @@ class PackedRow:
     interchangeable: list[int] = field(default_factory=list)  # by [SEG], equal for objects that no word tells apart
     branches: list[Branch] = field(default_factory=list)  # by answer
     seed: int = 0  # of all that is drawn at random when the row is read
-
-
-def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
-    """Which spans a turn writes: its own, or, in a share `explicit` of the turns, what the question's switches say.
-
-    Of a span that a turn neither has nor supervises nothing is known: the question rules it out, so that its absence
-    is not taught.
-    """
-    spans = _asked(turn, rng, explicit)
-    if "seg" not in turn.supervise and not turn.masks:
-        spans = replace(spans, seg=Switch.OFF, masks=())
-    if "depth" not in turn.supervise and not turn.depth:
-        spans = replace(spans, depth=Switch.OFF)
-    return spans
-
-
-def _asked(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
-    if rng.random() >= explicit:
-        return Spans(Switch.AUTO, Switch.AUTO, turn.masks, turn.depth)
-    segs = [Switch.OFF, Switch.AUTO, *([Switch.ON] if turn.masks else [])]
-    depths = [Switch.OFF, Switch.AUTO, *([Switch.ON] if turn.depth else [])]
-    seg, depth = segs[rng.integers(len(segs))], depths[rng.integers(len(depths))]
-    masks = () if seg is Switch.OFF else turn.masks
-    return Spans(seg, depth, masks, turn.depth and depth is not Switch.OFF)
 
 
 def pack_sample(

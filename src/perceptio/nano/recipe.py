@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from inspect import signature
 
-from perceptio.data.packing import Supervision
+from perceptio.data.supervision import Supervision
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.objectives import LossWeights
 from perceptio.nano.build import Sizes

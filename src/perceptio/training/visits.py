@@ -12,8 +12,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from torch.utils.data import Dataset
 
-from perceptio.data.packing import PackedRow, Supervision, pack_sample
+from perceptio.data.packing import PackedRow, pack_sample
 from perceptio.data.schema import Sample
+from perceptio.data.supervision import Supervision
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.processing import PerceptioProcessor
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 
-from perceptio.data.packing import Supervision, TokenWeights
+from perceptio.data.supervision import Supervision, TokenWeights
 from perceptio.nano.recipe import JointStage, ScenePlan
 from perceptio.tokens import Order
 from perceptio.training.recipe import RecipeError

@@ -20,8 +20,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase
 
-from perceptio.data.packing import PackedRow, Supervision, collate
+from perceptio.data.packing import PackedRow, collate
 from perceptio.data.schema import Sample
+from perceptio.data.supervision import Supervision
 from perceptio.files import claim, replacing_folder
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.loading import load

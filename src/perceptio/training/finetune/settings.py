@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from perceptio.data.packing import TokenWeights
+from perceptio.data.supervision import TokenWeights
 from perceptio.model.objectives import LossWeights
 from perceptio.segmentation.pointing.pointer_losses import PointerWeights
 from perceptio.training.finetune.lora import LoraPlan
