@@ -9,12 +9,12 @@ import pytest
 
 from perceptio.evaluation.compare import changed, compare, mcnemar, to_markdown
 from perceptio.evaluation.runner import EvaluationError
-from perceptio.evaluation.samples import Outcome, Overlap, Sample
+from perceptio.evaluation.judged import Outcome, Overlap, Judged
 
 
-def samples(name: str, outcomes: list[Outcome], per_picture: int = 1) -> list[Sample]:
+def samples(name: str, outcomes: list[Outcome], per_picture: int = 1) -> list[Judged]:
     return [
-        Sample(f"s{number}", f"p{number // per_picture}", {name: outcome}) for number, outcome in enumerate(outcomes)
+        Judged(f"s{number}", f"p{number // per_picture}", {name: outcome}) for number, outcome in enumerate(outcomes)
     ]
 
 
@@ -70,8 +70,8 @@ def test_a_figure_against_itself_differs_by_nothing() -> None:
 
 
 def test_changed_samples_are_found() -> None:
-    one = [*samples("x", [True, True, False]), Sample("m", "p", {"y": Overlap(5, 10)})]
-    two = [*samples("x", [True, False, False]), Sample("m", "p", {"y": Overlap(7, 10)})]
+    one = [*samples("x", [True, True, False]), Judged("m", "p", {"y": Overlap(5, 10)})]
+    two = [*samples("x", [True, False, False]), Judged("m", "p", {"y": Overlap(7, 10)})]
     assert [before.key for before, _ in changed(one, two)] == ["s1", "m"]
 
 

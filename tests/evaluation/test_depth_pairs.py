@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perceptio.data.templates import DEPTH
 from perceptio.evaluation.depth_pairs import DEPTH_PROMPT, DepthPairs, open_depth_pairs, read_depth
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import EvaluationError, load_samples, run_benchmark
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, DepthMap, Trace
-from perceptio.scenes.language.wording import DEPTH
 from perceptio.tokens import Switch
 
 WIDTH, HEIGHT = 40, 30
@@ -60,7 +60,7 @@ def test_depth_is_asked_for_and_masks_are_not(folder: Path) -> None:
     (item,) = open_depth_pairs(folder).items(0)
     (ask,) = item.asks
     assert ask.prompt == DEPTH_PROMPT == "Show the depth map."
-    assert DEPTH_PROMPT in DEPTH  # a request that scenes teach
+    assert DEPTH_PROMPT in DEPTH  # a request that samples teach
     assert (ask.seg, ask.depth, ask.image) == (Switch.OFF, Switch.ON, folder / "images" / "one.jpg")
 
 

@@ -10,7 +10,7 @@ from pycocotools import mask as coco
 
 from perceptio.data.rle import mask_rle
 from perceptio.evaluation.metrics import MaskScore, Mean, Share
-from perceptio.evaluation.samples import Overlap
+from perceptio.evaluation.judged import Overlap
 
 
 def random_masks(count: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -16,7 +16,7 @@ from pycocotools import mask as coco
 from perceptio.data.refer import Reference, ReferredImage, ReferSplit
 from perceptio.evaluation.refseg import ReferringBenchmark, open_refer, prompt_for
 from perceptio.evaluation.runner import EvaluationError, load_samples, run_benchmark
-from perceptio.evaluation.samples import Overlap, Sample
+from perceptio.evaluation.judged import Overlap, Judged
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, Mask, Trace
 from perceptio.tokens import Switch
@@ -45,12 +45,12 @@ def answer(*masks: np.ndarray) -> Answer:
     return Answer("", [Mask(mask, 1.0) for mask in masks], None, Trace(raw=""))
 
 
-def scored(benchmark: ReferringBenchmark, answers: Sequence[Answer]) -> list[Sample]:
+def scored(benchmark: ReferringBenchmark, answers: Sequence[Answer]) -> list[Judged]:
     items = [item for unit in range(len(benchmark)) for item in benchmark.items(unit)]
     return [benchmark.score(item, [given]) for item, given in zip(items, answers, strict=True)]
 
 
-def values(benchmark: ReferringBenchmark, samples: Sequence[Sample]) -> dict[str, tuple[float, int]]:
+def values(benchmark: ReferringBenchmark, samples: Sequence[Judged]) -> dict[str, tuple[float, int]]:
     return {figure.name: (figure.value, figure.count) for figure in benchmark.figures(samples)}
 
 
@@ -129,7 +129,7 @@ def test_precision_counts_an_iou_at_the_threshold() -> None:
     }
 
 
-def scored_once(target: np.ndarray, predicted: np.ndarray) -> Sample:
+def scored_once(target: np.ndarray, predicted: np.ndarray) -> Judged:
     benchmark = benchmark_of(target)
     return benchmark.score(benchmark.items(0)[0], [answer(predicted)])
 
@@ -253,7 +253,7 @@ def test_the_settings_name_the_question_and_the_files(tmp_path: Path) -> None:
     settings = open_refer(tmp_path, images, "grefcoco", "val").settings
     assert (settings["dataset"], settings["split"], settings["expressions"]) == ("grefcoco", "val", 6)
     assert settings["prompt"] == "Please segment {expression} in this image."
-    assert (settings["seg"], settings["depth"]) == ("allowed", "allowed")
+    assert (settings["seg"], settings["depth"]) == ("auto", "auto")
     assert set(settings["annotations"]) == {"grefs(unc).json", "instances.json"}
     assert all(len(digest) == 16 for digest in settings["annotations"].values())
     assert json.loads(json.dumps(settings)) == settings

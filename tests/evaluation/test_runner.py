@@ -13,7 +13,7 @@ import pytest
 from perceptio.evaluation.provenance import weights_hash
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record, load_samples, run_benchmark
-from perceptio.evaluation.samples import Sample, figures
+from perceptio.evaluation.judged import Judged, figures
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 from perceptio.tokens import Switch
@@ -44,12 +44,12 @@ class Lengths:
         asks = tuple(Ask(image, prompt, Switch.OFF, Switch.OFF) for prompt in ("hello", "Where is the red cube?"))
         return [Item(f"{unit}/both", asks), Item(f"{unit}/one", asks[:1])]
 
-    def score(self, item: Item, answers: Sequence[Answer]) -> Sample:
+    def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         assert len(answers) == len(item.asks)
         even = all(len(answer.text) % 2 == 0 for answer in answers)
-        return Sample(item.key, item.key.split("/")[0], {"even": even}, answer_record(item.asks[0], answers[0]))
+        return Judged(item.key, item.key.split("/")[0], {"even": even}, answer_record(item.asks[0], answers[0]))
 
-    def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+    def figures(self, samples: Sequence[Judged]) -> list[Figure]:
         return figures(samples)
 
 

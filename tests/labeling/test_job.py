@@ -22,7 +22,7 @@ from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.images import load_image
 from perceptio.labeling.job import LabelWorkers, label
 from perceptio.labeling.networks import OWN_TERMS, Network, tokenizer_hash
-from perceptio.labeling.samples import label_rows
+from perceptio.labeling.to_samples import label_rows
 from perceptio.segmentation.preprocess import preprocess
 
 from .conftest import MakePlan, contents, draw

@@ -57,7 +57,7 @@ def label(
     from perceptio.labeling.job import LabelPlan, LabelWorkers
     from perceptio.labeling.job import label as run
     from perceptio.labeling.networks import Network
-    from perceptio.labeling.samples import write_samples
+    from perceptio.labeling.to_samples import write_samples
     from perceptio.model.loading import load_depth_tokenizer, locate
 
     quiet()

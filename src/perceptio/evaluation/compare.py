@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from perceptio.evaluation.judged import Judged, Outcome, Overlap, by_figure
 from perceptio.evaluation.report import table
 from perceptio.evaluation.runner import EvaluationError
-from perceptio.evaluation.samples import Outcome, Overlap, Sample, by_figure
 
 RESAMPLES = 5000
 _CHUNK = 500  # resamples held in memory at a time
@@ -33,7 +33,7 @@ class Difference:
     p: float | None = None  # exact McNemar test, two-sided
 
 
-def compare(first: Sequence[Sample], second: Sequence[Sample], seed: int = 0) -> list[Difference]:
+def compare(first: Sequence[Judged], second: Sequence[Judged], seed: int = 0) -> list[Difference]:
     """Paired differences of every figure that both evaluations have.
 
     Intervals are percentiles of a bootstrap over pictures: questions about one picture are not independent. Shares get
@@ -61,7 +61,7 @@ def compare(first: Sequence[Sample], second: Sequence[Sample], seed: int = 0) ->
     return differences
 
 
-def changed(first: Sequence[Sample], second: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
+def changed(first: Sequence[Judged], second: Sequence[Judged]) -> list[tuple[Judged, Judged]]:
     """Samples that went from right to wrong or back, or whose IoU changed by more than a tenth."""
     others = {sample.key: sample for sample in second}
     pairs = [(sample, others[sample.key]) for sample in first if sample.key in others]
@@ -96,7 +96,7 @@ def to_markdown(differences: Sequence[Difference], names: tuple[str, str]) -> st
     return table(rows)
 
 
-def _common(one: Sample, two: Sample) -> list[tuple[Outcome, Outcome]]:
+def _common(one: Judged, two: Judged) -> list[tuple[Outcome, Outcome]]:
     return [(outcome, two.outcomes[name]) for name, outcome in one.outcomes.items() if name in two.outcomes]
 
 

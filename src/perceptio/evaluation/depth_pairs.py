@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image
 
 from perceptio.depth.alignment import aligned_errors, valid_pixels
+from perceptio.evaluation.judged import Judged, Outcome, figures
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
-from perceptio.evaluation.samples import Outcome, Sample, figures
 from perceptio.images import upright_size
 from perceptio.results import Answer
 from perceptio.tokens import Switch
@@ -80,7 +80,7 @@ class DepthPairs:
         ask = Ask(pair.image, DEPTH_PROMPT, seg=Switch.OFF, depth=Switch.ON, long=True)
         return [Item(pair.image.stem, (ask,), pair)]
 
-    def score(self, item: Item, answers: Sequence[Answer]) -> Sample:
+    def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         """Errors after alignment; a map that was not written counts as a constant one, which fits the mean."""
         (ask,), (answer,) = item.asks, answers
         truth = read_depth(item.truth.depth, self.scale)
@@ -90,9 +90,9 @@ class DepthPairs:
             **dict(zip(_FIGURES, (errors.abs_rel, errors.rmse, *errors.deltas), strict=True)),
             _WRITTEN: answer.depth is not None,
         }
-        return Sample(item.key, item.truth.image.name, outcomes, answer_record(ask, answer))
+        return Judged(item.key, item.truth.image.name, outcomes, answer_record(ask, answer))
 
-    def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+    def figures(self, samples: Sequence[Judged]) -> list[Figure]:
         """Means over the pictures."""
         return figures(samples, [*_FIGURES, _WRITTEN])
 

@@ -24,9 +24,9 @@ from typing import Any
 
 from perceptio.data.answer_choice import choose_option
 from perceptio.data.marks import HARDBLINK_PROMPT
+from perceptio.evaluation.judged import Judged, Outcome, figures
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
-from perceptio.evaluation.samples import Outcome, Sample, figures
 from perceptio.results import Answer
 
 BLINK_PROMPT = (
@@ -82,7 +82,7 @@ class PointsBenchmark:
         question = self.questions[unit]
         return [Item(question.key, (Ask(question.image, self.prompt),), question)]
 
-    def score(self, item: Item, answers: Sequence[Answer]) -> Sample:
+    def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         """Right if the answer settles on the closest point."""
         (ask,), (answer,) = item.asks, answers
         question = item.truth
@@ -90,9 +90,9 @@ class PointsBenchmark:
         record = {"target": question.answer, "chosen": chosen, **answer_record(ask, answer)}
         right = chosen == question.answer
         outcomes: dict[str, Outcome] = {_figure(question.points): right, UNREADABLE: chosen is None}
-        return Sample(item.key, question.image.name, outcomes, record)
+        return Judged(item.key, question.image.name, outcomes, record)
 
-    def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+    def figures(self, samples: Sequence[Judged]) -> list[Figure]:
         """Accuracy of each subset, and the mean of these accuracies if there are several."""
         found = figures(samples, [*self.subsets, UNREADABLE])
         subsets = found[: len(self.subsets)]

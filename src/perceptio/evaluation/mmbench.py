@@ -20,9 +20,9 @@ from typing import Any
 from PIL import Image
 
 from perceptio.data.answer_choice import choose_option
+from perceptio.evaluation.judged import Judged, Outcome, figures
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
-from perceptio.evaluation.samples import Outcome, Sample, figures
 from perceptio.images import load_image
 from perceptio.results import Answer
 
@@ -111,7 +111,7 @@ class MMBench:
         except (OSError, ValueError) as error:  # Pillow's, and ImageError
             raise EvaluationError(f"{self.tsv} line {cell.line}: the image is damaged or of no known format") from error
 
-    def score(self, item: Item, answers: Sequence[Answer]) -> Sample:
+    def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         """Right if every rotation is; the first pass alone gives the plain accuracy."""
         question: Question = item.truth
         targets = [question.answer_rotated(by) for by in range(len(answers))]
@@ -133,9 +133,9 @@ class MMBench:
                 for target, letter, answer in zip(targets, chosen, answers, strict=True)
             ],
         }
-        return Sample(item.key, f"line {question.image.line}", outcomes, record)
+        return Judged(item.key, f"line {question.image.line}", outcomes, record)
 
-    def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+    def figures(self, samples: Sequence[Judged]) -> list[Figure]:
         """Circular and plain accuracy, then the circular accuracy of each ability."""
         abilities = sorted({_ability(question) for question in self.questions})
         return figures(samples, [CIRCULAR, PLAIN, *abilities, UNREADABLE])

@@ -11,9 +11,9 @@ from pycocotools import mask as coco
 
 from perceptio.data.refer import COLLECTIONS, ReferredImage, ReferSplit, read_refer
 from perceptio.data.rle import mask_rle, union_rle
+from perceptio.evaluation.judged import Judged, Outcome, Overlap, figures
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
-from perceptio.evaluation.samples import Outcome, Overlap, Sample, figures
 from perceptio.images import upright_size
 from perceptio.results import Answer
 from perceptio.tokens import Switch
@@ -112,7 +112,7 @@ class ReferringBenchmark:
                 items.append(Item(f"{reference.row}/{number}", (ask,), truth))
         return items
 
-    def score(self, item: Item, answers: Sequence[Answer]) -> Sample:
+    def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         """All masks of the answer together, against all that the expression means."""
         (ask,), (answer,) = item.asks, answers
         truth: _Truth = item.truth
@@ -125,9 +125,9 @@ class ReferringBenchmark:
             "target_pixels": int(coco.area(truth.target)),
             **answer_record(ask, answer),
         }
-        return Sample(item.key, truth.image.file_name, outcomes, record)
+        return Judged(item.key, truth.image.file_name, outcomes, record)
 
-    def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+    def figures(self, samples: Sequence[Judged]) -> list[Figure]:
         """cIoU, gIoU, precision, and what becomes of expressions that fit nothing, or of objects without a mask."""
         special = ("N-acc", "T-acc") if self.collection.generalized else ("expressions without a mask",)
         order = ["RES", *(_precision(limit) for limit in THRESHOLDS), *special, "malformed answers"]

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from perceptio.evaluation.judged import Judged
 from perceptio.evaluation.provenance import provenance
 from perceptio.evaluation.report import Figure, Report
-from perceptio.evaluation.samples import Sample
 from perceptio.files import claim, replacing, write_files
 from perceptio.images import ImageLike
 from perceptio.pipeline import Perceptio
@@ -74,11 +74,11 @@ class Benchmark(Protocol):
         """The items of one unit, the same in every call."""
         ...
 
-    def score(self, item: Item, answers: Sequence[Answer]) -> Sample:
+    def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         """Judge the answers to one item, one for each of its asks."""
         ...
 
-    def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+    def figures(self, samples: Sequence[Judged]) -> list[Figure]:
         """The figures of all samples."""
         ...
 
@@ -139,7 +139,7 @@ def run_benchmark(
     return Results(report, folder)
 
 
-def load_samples(folder: str | Path) -> list[Sample]:
+def load_samples(folder: str | Path) -> list[Judged]:
     """The samples of a finished run.
 
     Raises:
@@ -147,7 +147,7 @@ def load_samples(folder: str | Path) -> list[Sample]:
     """
     path = Path(folder) / SAMPLES
     try:
-        return [Sample.from_json(line) for line in path.read_text().splitlines()]
+        return [Judged.from_json(line) for line in path.read_text().splitlines()]
     except FileNotFoundError as error:
         raise EvaluationError(f"{path} is missing: {folder} holds no finished evaluation") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -174,7 +174,7 @@ def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
 
 def _run(
     model: Perceptio, benchmark: Benchmark, folder: Path, constrained: bool, batch_size: int, progress: bool
-) -> list[Sample]:
+) -> list[Judged]:
     chunks, seconds = _resume(folder / _PROGRESS)
     samples = [sample for chunk in chunks for sample in chunk]
     units, done = len(benchmark), min(len(chunks) * _CHUNK, len(benchmark))
@@ -200,7 +200,7 @@ def _run(
     return samples
 
 
-def _resume(path: Path) -> tuple[list[list[Sample]], float]:
+def _resume(path: Path) -> tuple[list[list[Judged]], float]:
     """Finished chunks and the seconds they took; a line that was cut off is dropped from the file."""
     if not path.is_file():
         return [], 0.0
@@ -209,7 +209,7 @@ def _resume(path: Path) -> tuple[list[list[Sample]], float]:
         beside.write_text("".join(whole))
     lines = [json.loads(line) for line in whole]
     seconds = lines[-1]["seconds"] if lines else 0.0
-    return [[Sample.from_json(text) for text in line["samples"]] for line in lines], seconds
+    return [[Judged.from_json(text) for text in line["samples"]] for line in lines], seconds
 
 
 def _answers(

@@ -13,9 +13,9 @@ from perceptio.data.marks import MARKED_SIZE, choose_points
 from perceptio.data.schema import Turn
 from perceptio.depth.metrics import depth_errors, nearest_point
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
+from perceptio.evaluation.judged import Judged, Outcome, Overlap, figures
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, Item, answer_record
-from perceptio.evaluation.samples import Outcome, Overlap, Sample, figures
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 from perceptio.scenes.language.scoring import is_correct
@@ -116,7 +116,7 @@ class ScenesBenchmark:
             return np.full_like(found, np.bincount(found).argmax())
         return np.asarray(found)
 
-    def score(self, item: Item, answers: Sequence[Answer]) -> Sample:
+    def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         """One question of one scene."""
         (ask,), (answer,) = item.asks, answers
         turn, stored = item.truth
@@ -137,7 +137,7 @@ class ScenesBenchmark:
         if turn.depth:
             outcomes["valid depth spans where due"] = self._has_valid_span(answer)
         record = {"task": turn.task, "target": turn.target or turn.answer, **answer_record(ask, answer)}
-        return Sample(item.key, str(stored.scene.seed), outcomes, record)
+        return Judged(item.key, str(stored.scene.seed), outcomes, record)
 
     def _has_valid_span(self, answer: Answer) -> bool:
         ids = self.model.processor.tokenizer.encode(answer.trace.raw, add_special_tokens=False)
@@ -169,7 +169,7 @@ class ScenesBenchmark:
             outcomes[f"rule: lowest point is nearest, {number}"] = lowest == best
         return outcomes
 
-    def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+    def figures(self, samples: Sequence[Judged]) -> list[Figure]:
         """All figures, in one order whatever was asked first."""
         order = [
             *_REFERRING,

@@ -9,9 +9,10 @@ import pytest
 
 from perceptio.data.packing import TokenWeights
 from perceptio.evaluation.ablation.plan import VARIANTS, AblationPlan, Job, Seeds
-from perceptio.training.recipe import JointStage, RecipeError, read_recipe
+from perceptio.nano.recipe import JointStage
+from perceptio.training.recipe import RecipeError, read_recipe
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "ablation.yaml"
+RECIPE = Path(__file__).parents[3] / "recipes" / "ablation.yaml"
 
 
 def flat(settings: dict[str, object], prefix: str = "") -> dict[str, object]:

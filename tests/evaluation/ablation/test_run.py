@@ -19,7 +19,7 @@ from perceptio.evaluation.ablation.run import REPLACED, Ablation, load_start, to
 from perceptio.evaluation.runner import EvaluationError, load_samples
 from perceptio.model.loading import load
 from perceptio.model.objectives import LossWeights
-from perceptio.training.recipe import JointStage, ScenePlan
+from perceptio.nano.recipe import JointStage, ScenePlan
 
 PAGE = "# Page\n\n<!-- results: here -->\nold\n<!-- end of results -->\n\nThe end.\n"
 MODELS = ("full-0", "no_depth-0", "answer_first-0")
@@ -58,7 +58,7 @@ def test_every_model_is_trained_from_the_start_and_judged(finished: Path, tiny_f
     }
     assert len({tuple(found) for found in keys.values()}) == 1  # `perceptio eval compare` takes any two
     settings = json.loads((finished / "no_depth-0" / "test" / "report.json").read_text())
-    assert (settings["depth_tokens"], settings["seg"], settings["model"]) == ("off", "allowed", "no_depth-0")
+    assert (settings["depth_tokens"], settings["seg"], settings["model"]) == ("off", "auto", "no_depth-0")
     for sample in load_samples(finished / "no_depth-0" / "test"):
         assert "<DEPTH_START>" not in sample.record["raw"]
 
@@ -180,6 +180,6 @@ def test_a_start_without_weights_is_named(finished: Path, tmp_path: Path) -> Non
 
 
 def test_the_repository_s_page_shows_its_own_reports() -> None:
-    docs = Path(__file__).parents[2] / "docs"
+    docs = Path(__file__).parents[3] / "docs"
     page = (docs / "ablation.md").read_text()
     assert rendered(page, docs / "ablation") == page

@@ -14,17 +14,17 @@ from perceptio.evaluation.ablation.run import FREE, REPLACED, TEST, tokens_folde
 from perceptio.evaluation.ablation.tables import reports_of, tables
 from perceptio.evaluation.compare import mcnemar
 from perceptio.evaluation.report import Report
-from perceptio.evaluation.samples import Overlap, Sample, figures
+from perceptio.evaluation.judged import Overlap, Judged, figures
 
 PICTURES = 40
 PLAN = AblationPlan("x", "start", seeds=Seeds(**dict.fromkeys(vars(Seeds()), 0) | {"full": 2, "no_depth": 2}))
 SHARES = {("full", 0): 0.5, ("full", 1): 0.6, ("no_depth", 0): 0.3, ("no_depth", 1): 0.4}
 
 
-def answers(share: float, seed: int) -> list[Sample]:
+def answers(share: float, seed: int) -> list[Judged]:
     rng = np.random.default_rng(seed)
     return [
-        Sample(
+        Judged(
             f"s{number}",
             f"p{number // 2}",
             {
@@ -38,7 +38,7 @@ def answers(share: float, seed: int) -> list[Sample]:
     ]
 
 
-def write(folder: Path, samples: Sequence[Sample], name: str) -> None:
+def write(folder: Path, samples: Sequence[Judged], name: str) -> None:
     folder.mkdir(parents=True)
     report = Report("scenes", {"model": name, "weights": "0", "split": "test"}, figures(samples, ["referring"]))
     (folder / "report.json").write_text(report.to_json())
@@ -47,12 +47,12 @@ def write(folder: Path, samples: Sequence[Sample], name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], list[Sample]]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], list[Judged]]:
     return {job: answers(share, seed) for seed, (job, share) in enumerate(SHARES.items())}
 
 
 @pytest.fixture(scope="module")
-def folder(found: dict[tuple[str, int], list[Sample]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(found: dict[tuple[str, int], list[Judged]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ablation")
     for (variant, seed), samples in found.items():
         for test in (TEST, FREE):
@@ -62,12 +62,12 @@ def folder(found: dict[tuple[str, int], list[Sample]], tmp_path_factory: pytest.
     return folder
 
 
-def counts(samples: Sequence[Sample]) -> list[bool]:
+def counts(samples: Sequence[Judged]) -> list[bool]:
     return [bool(sample.outcomes["counting"]) for sample in samples]
 
 
 def test_values_and_differences_stand_on_all_seeds_and_the_test_on_the_first(
-    folder: Path, found: dict[tuple[str, int], list[Sample]]
+    folder: Path, found: dict[tuple[str, int], list[Judged]]
 ) -> None:
     figure = reports_of(PLAN, folder)["no_depth"]["figures"]["counting"]
     value = {job: np.mean(counts(samples)) for job, samples in found.items()}
@@ -84,7 +84,7 @@ def test_values_and_differences_stand_on_all_seeds_and_the_test_on_the_first(
     assert figure["interval"] == pytest.approx([without - half, without + half], abs=0.02)
 
 
-def test_ciou_is_of_the_sums_over_all_seeds(folder: Path, found: dict[tuple[str, int], list[Sample]]) -> None:
+def test_ciou_is_of_the_sums_over_all_seeds(folder: Path, found: dict[tuple[str, int], list[Judged]]) -> None:
     figure = reports_of(PLAN, folder)["full"]["figures"]["referring cIoU"]
     overlaps = [sample.outcomes["referring"] for seed in (0, 1) for sample in found["full", seed]]
     inside = sum(item.intersection for item in overlaps if isinstance(item, Overlap))

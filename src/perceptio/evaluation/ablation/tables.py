@@ -19,9 +19,9 @@ from typing import Any
 from perceptio.evaluation.ablation.plan import FULL, VARIANTS, AblationPlan, Variant
 from perceptio.evaluation.ablation.run import FREE, REPLACED, TEST, tokens_folder
 from perceptio.evaluation.compare import Difference, compare
+from perceptio.evaluation.judged import Judged
 from perceptio.evaluation.report import table
 from perceptio.evaluation.runner import REPORT, TIMING, load_samples
-from perceptio.evaluation.samples import Sample
 from perceptio.evaluation.scenes import DepthTokens
 
 VARIANT_REPORTS = tuple(VARIANTS)  # names of reports, those of one table together, the standard of comparison first
@@ -57,7 +57,7 @@ def reports_of(plan: AblationPlan, folder: Path) -> dict[str, Report]:
     return found
 
 
-def _all_samples(run: Path, variant: Variant) -> list[Sample]:
+def _all_samples(run: Path, variant: Variant) -> list[Judged]:
     """The samples of one model, and what came of the grammar when it ran free."""
     free = [
         replace(
@@ -70,7 +70,7 @@ def _all_samples(run: Path, variant: Variant) -> list[Sample]:
     return _samples(run / TEST, variant) + free
 
 
-def _samples(test: Path, variant: Variant) -> list[Sample]:
+def _samples(test: Path, variant: Variant) -> list[Judged]:
     """The samples in a folder of results, with those outcomes that mean something for its variant."""
     mute = (() if variant.depth else _OF_DEPTH) + (() if variant.seg else _OF_MASKS)
     return [
@@ -79,7 +79,7 @@ def _samples(test: Path, variant: Variant) -> list[Sample]:
     ]
 
 
-def _differences(first: Sequence[Sequence[Sample]], second: Sequence[Sequence[Sample]]) -> list[Difference]:
+def _differences(first: Sequence[Sequence[Judged]], second: Sequence[Sequence[Judged]]) -> list[Difference]:
     """Differences over all seeds; the exact test, which takes samples for independent, is of the first seed."""
     pooled = compare(_pooled(first), _pooled(second))
     exact = {item.name: item for item in (compare(first[0], second[0]) if len(first) > 1 else pooled)}
@@ -90,7 +90,7 @@ def _differences(first: Sequence[Sequence[Sample]], second: Sequence[Sequence[Sa
     ]
 
 
-def _pooled(by_seed: Sequence[Sequence[Sample]]) -> list[Sample]:
+def _pooled(by_seed: Sequence[Sequence[Judged]]) -> list[Judged]:
     return [replace(sample, key=f"{seed}/{sample.key}") for seed, samples in enumerate(by_seed) for sample in samples]
 
 

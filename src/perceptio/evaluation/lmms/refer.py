@@ -14,10 +14,10 @@ from typing import Any
 from PIL import Image
 
 from perceptio.data.rle import json_rle, union_rle
+from perceptio.evaluation.judged import Overlap
 from perceptio.evaluation.lmms.answers import from_json
 from perceptio.evaluation.metrics import MaskScore
 from perceptio.evaluation.refseg import ReferringBenchmark, mask_outcomes
-from perceptio.evaluation.samples import Overlap
 from perceptio.images import load_image
 
 Document = dict[str, Any]

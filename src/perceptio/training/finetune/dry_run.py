@@ -16,8 +16,8 @@ from perceptio.model.processing import PerceptioProcessor
 from perceptio.training.finetune.lora import new_rows
 from perceptio.training.finetune.memory import Load, estimate, published, skeleton, to_text
 from perceptio.training.finetune.run import recipe_packer
-from perceptio.training.finetune.samples import TuningData, open_data
 from perceptio.training.finetune.settings import FinetuneRecipe
+from perceptio.training.finetune.tuning_data import TuningData, open_data
 
 _LOOKED_AT = 32  # visits whose sequences give the estimate its load
 _TILES = 13  # of a picture that nothing is known of: InternVL's twelve and the thumbnail

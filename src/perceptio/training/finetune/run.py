@@ -33,9 +33,9 @@ from perceptio.segmentation.cache import FeatureCache
 from perceptio.segmentation.pointing.pointer_losses import PointerWeights
 from perceptio.training.checkpoint import last_checkpoint
 from perceptio.training.finetune.lora import adapt, load_trained, merge, new_rows, save_adapter
-from perceptio.training.finetune.samples import TuningData, open_data
 from perceptio.training.finetune.saving import TRAINED_FILE, FinetuneTrainer
 from perceptio.training.finetune.settings import FinetuneRecipe, TuningPlan
+from perceptio.training.finetune.tuning_data import TuningData, open_data
 from perceptio.training.precision import computes_bfloat16
 from perceptio.training.sharding import shard
 from perceptio.training.stage import Stage

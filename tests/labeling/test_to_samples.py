@@ -16,7 +16,7 @@ from perceptio.data.sample_files import SampleFile
 from perceptio.data.schema import Sample
 from perceptio.labeling.job import label
 from perceptio.labeling.labeler import Labels
-from perceptio.labeling.samples import label_rows, label_samples, write_samples
+from perceptio.labeling.to_samples import label_rows, label_samples, write_samples
 from perceptio.labeling.shards import LabelRow, write_shard
 
 from .conftest import MakePlan
@@ -33,9 +33,9 @@ def test_samples_carry_the_labels(pictures: Path, prompts: Path, tmp_path: Path,
         assert (path.parent / sample.image).is_file()
         assert sample.codes == row.labels.codes
         assert sample.masks == row.labels.masks
-        record = read_sample(sample, path.parent, str(path))
-        assert record.codes == row.labels.codes
-        assert record.image.shape == (row.labels.height, row.labels.width, 3)
+        read = read_sample(sample, path.parent, str(path))
+        assert read.codes == row.labels.codes
+        assert np.shape(read.image) == (row.labels.height, row.labels.width, 3)
         (turn,) = sample.turns
         assert (turn.question, turn.answer, turn.task) == ("Show the depth map.", "Here is the depth map.", "depth")
         assert (turn.depth, turn.masks) == (True, ())
@@ -51,7 +51,7 @@ def test_masks_that_cover_nothing_stay_behind(pictures: Path, tmp_path: Path) ->
     write_shard(tmp_path, 0, [LabelRow("a", "pictures/0.png", labels, "t", "s", "h", "l")], [])
     (sample,) = label_samples(tmp_path, tmp_path)
     assert sample.masks == masks[1:]
-    assert read_sample(sample, tmp_path, "here").masks.resized(0, 60).sum() > 0
+    assert read_sample(sample, tmp_path, "here").mask(0, 60).any()
 
 
 def test_the_suffix_decides_the_form(pictures: Path, tmp_path: Path, make_plan: MakePlan) -> None:

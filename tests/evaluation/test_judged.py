@@ -6,19 +6,19 @@ import math
 
 import pytest
 
-from perceptio.evaluation.samples import Outcome, Overlap, Sample, figures
+from perceptio.evaluation.judged import Outcome, Overlap, Judged, figures
 
 
-def sample(key: str, **outcomes: Outcome) -> Sample:
-    return Sample(key, "picture", dict(outcomes), {"answer": "Es ist größer.\nJa"})
+def sample(key: str, **outcomes: Outcome) -> Judged:
+    return Judged(key, "picture", dict(outcomes), {"answer": "Es ist größer.\nJa"})
 
 
 def test_a_line_holds_a_whole_sample() -> None:
     one = sample("a", right=True, error=0.25, mask=Overlap(3, 8))
     line = one.to_json()
     assert "\n" not in line
-    assert Sample.from_json(line) == one
-    assert isinstance(Sample.from_json(line).outcomes["right"], bool)
+    assert Judged.from_json(line) == one
+    assert isinstance(Judged.from_json(line).outcomes["right"], bool)
 
 
 def test_a_number_that_is_none_is_refused() -> None:

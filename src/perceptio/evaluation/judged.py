@@ -60,7 +60,7 @@ Outcome: TypeAlias = bool | float | Overlap
 
 
 @dataclass(frozen=True)
-class Sample:
+class Judged:
     """One question that was asked, and what came of it."""
 
     key: str  # unique in its evaluation, and the same in every evaluation of the same benchmark
@@ -82,7 +82,7 @@ class Sample:
         )
 
     @classmethod
-    def from_json(cls, line: str) -> Sample:
+    def from_json(cls, line: str) -> Judged:
         """What `to_json` wrote."""
         data = json.loads(line)
         outcomes = {
@@ -91,16 +91,16 @@ class Sample:
         return cls(data.pop("key"), data.pop("image"), outcomes, data)
 
 
-def by_figure(samples: Iterable[Sample]) -> dict[str, list[tuple[Sample, Outcome]]]:
+def by_figure(samples: Iterable[Judged]) -> dict[str, list[tuple[Judged, Outcome]]]:
     """Samples and outcomes of each figure, figures in the order of their first sample."""
-    found: dict[str, list[tuple[Sample, Outcome]]] = {}
+    found: dict[str, list[tuple[Judged, Outcome]]] = {}
     for sample in samples:
         for name, outcome in sample.outcomes.items():
             found.setdefault(name, []).append((sample, outcome))
     return found
 
 
-def figures(samples: Iterable[Sample], order: Sequence[str] = ()) -> list[Figure]:
+def figures(samples: Iterable[Judged], order: Sequence[str] = ()) -> list[Figure]:
     """Put outcomes together.
 
     Args:
