@@ -16,8 +16,8 @@ from pycocotools import mask as coco
 
 from perceptio.cli.errors import reporting
 from perceptio.data.refer import Reference, ReferredImage, ReferSplit
+from perceptio.evaluation.judged import Overlap
 from perceptio.evaluation.refseg import ReferringBenchmark
-from perceptio.evaluation.samples import Overlap
 from perceptio.results import Answer, Mask, Trace
 
 

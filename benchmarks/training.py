@@ -16,8 +16,8 @@ import argparse
 import gc
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +38,26 @@ from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.objectives import LossWeights
 from perceptio.model.packed_batch import PackedBatch
+from perceptio.model.packed_objective import PackedObjective
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.model.vocabulary import extend_tokenizer
+from perceptio.model.vocabulary import TURN_END, extend_tokenizer
 from perceptio.nano.build import Sizes, build_model, build_processor
-from perceptio.model.vocabulary import TURN_END
 from perceptio.nano.text_tokenizer import train_tokenizer
+from perceptio.segmentation.losses import mask_loss
 from perceptio.training.finetune.dry_run import measured_load
 from perceptio.training.finetune.lora import LoraPlan, new_rows
 from perceptio.training.finetune.memory import DEVICES, estimate, skeleton
-from perceptio.training.finetune.run import as_stage, prepare, rates
+from perceptio.training.finetune.run import as_stage, prepare, rates, recipe_packer
 from perceptio.training.finetune.saving import FinetuneTrainer
 from perceptio.training.finetune.settings import DataPlan, FinetuneRecipe, PackPlan, TuningPlan
-from perceptio.training.rows import Collate, Rows, packer
 from perceptio.training.trainer import train_stage
+from perceptio.training.visits import Visits
 
 QUESTIONS = 8  # about a picture
 WARM_UP = 2  # steps
-LOSSES = LossWeights(score=0, object=0, point=0, prompt=0, marker=0, token=0, count=0, reconstruction=0)
+LOSSES = LossWeights(score=0, object=0, marker=0, token=0, count=0, reconstruction=0)
 TEXTS = ["Where is the thing that was asked for? Here it is, left of the other one, and there are 3 more of them."]
+Rows = Visits[Sample, PackedRow]
 SIZES = {"InternVL3-2B": (1344, 896), "InternVL3-8B": (1344, 896)}  # and the picture: six tiles and a thumbnail
 
 
@@ -80,7 +82,7 @@ class Pictures(Dataset[Sample]):
         ids = np.zeros((height, width), np.uint8)
         ids[height // 4 : height // 2, width // 4 : width // 2] = 1
         turn = Turn("Where is the thing that was asked for?", f"Here <p>it</p> is. {TEXTS[0]}", "referring", (1,))
-        return Sample(f"noise/{visit}", image, (turn,) * self.questions, IdMap(ids))
+        return Sample(image, (turn,) * self.questions, f"noise/{visit}", IdMap(ids))
 
 
 class Plain(nn.Module):
@@ -102,7 +104,10 @@ class Plain(nn.Module):
             output_hidden_states=True,
             use_cache=False,
         )
-        masks = self.model._mask_losses(packed, outputs.hidden_states[-1], self.model._rounds(packed))
+        rows_M, positions_M = packed.segments.unbind(1)
+        states_MD = outputs.hidden_states[-1][rows_M, positions_M]
+        prediction = self.model.segment(states_MD, rows_M, self.model.image_features(packed.sam_pixel_values))
+        masks = mask_loss(prediction, packed.masks)
         return {"loss": outputs.loss + LOSSES.bce * masks["bce"] + LOSSES.dice * masks["dice"]}
 
 
@@ -182,14 +187,13 @@ def run(name: str, plain: bool, options: argparse.Namespace) -> Result:
         recipe = replace(recipe, lora=LoraPlan(4, 8), tuning=replace(tuning, bf16=False))
     torch.manual_seed(0)
     model, processor = build(name, device)
-    model.loss_weights = LOSSES
     prepare(model, processor.tokenizer, recipe)
     trained = new_rows(processor.tokenizer, model.config.vocabulary)
-    pack = packer(recipe.packing, model.config, processor)
-    rows = Rows(Pictures(size, questions, tuning.steps * batch), pack, 0)
-    sample = rows[0][1]
-    work = operations(model.config, recipe, sample) * batch
-    load = measured_load([sample])
+    pack = recipe_packer(recipe, model.config, processor)
+    rows = Visits(Pictures(size, questions, tuning.steps * batch), pack, 0)
+    row = rows[0]
+    work = operations(model.config, recipe, row) * batch
+    load = measured_load([row])
     foreseen = estimate(skeleton(model.config, recipe, len(trained)), recipe, load).total / 1e9
     Clock.begun = []
     if device == "cuda":
@@ -201,7 +205,7 @@ def run(name: str, plain: bool, options: argparse.Namespace) -> Result:
     peak = next((each.bfloat16 for each in DEVICES if device == "cuda" and each.name in gpu_name()), None)
     return Result(
         batch * questions / seconds,
-        batch * len(sample.input_ids) / seconds,
+        batch * len(row.input_ids) / seconds,
         None if peak is None else work / seconds / peak,
         torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None,
         None if plain else foreseen,
@@ -212,9 +216,16 @@ def train_ours(
     model: PerceptioForConditionalGeneration, rows: Rows, padding: int, recipe: FinetuneRecipe, folder: Path
 ) -> None:
     """As `perceptio train` does it."""
-    stage = as_stage(recipe.tuning, 1, 1)
-    scales = rates(recipe.tuning, tied=model.config.tie_word_embeddings)
-    train_stage(model, rows, Collate(padding), stage, folder, seed=0, scales=scales, trainer=TimedTuning)
+    train_stage(
+        PackedObjective(model, recipe.losses),
+        rows,
+        partial(collate, padding=padding),
+        as_stage(recipe.tuning, 1, 1),
+        folder,
+        seed=0,
+        scales=rates(recipe.tuning, tied=model.config.tie_word_embeddings),
+        trainer=TimedTuning,
+    )
 
 
 def train_plain(
@@ -225,9 +236,6 @@ def train_plain(
     for layer in tuned:
         layer.cast_input_dtype_enabled = True  # peft's default
     plan, stage = recipe.tuning, as_stage(recipe.tuning, 1, 1)
-
-    def stack(items: Sequence[tuple[int, PackedRow]]) -> dict[str, Tensor]:
-        return collate([row for _, row in items], padding)
 
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -244,14 +252,16 @@ def train_plain(
         save_strategy="no",
         report_to=[],
     )
-    TimedPlain(model=Plain(model), args=arguments, train_dataset=rows, data_collator=stack).train()
+    TimedPlain(
+        model=Plain(model), args=arguments, train_dataset=rows, data_collator=partial(collate, padding=padding)
+    ).train()
 
 
-def operations(config: PerceptioConfig, recipe: FinetuneRecipe, sample: PackedRow) -> int:
+def operations(config: PerceptioConfig, recipe: FinetuneRecipe, row: PackedRow) -> int:
     """That one such sequence needs, forward and backward."""
     plan = replace(recipe.tuning, global_batch=1, batch=1, checkpointing=False)
     alone = replace(recipe, tuning=plan)
-    found = estimate(skeleton(config, alone, 16), alone, measured_load([sample]))
+    found = estimate(skeleton(config, alone, 16), alone, measured_load([row]))
     return found.bfloat16 + found.float32
 
 

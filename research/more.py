@@ -1,19 +1,16 @@
 """Whether there are more objects of one kind than of another: how often it is answered rightly, and with yes.
 
-python benchmarks/more.py [--model nano] [--split val] [--scenes FOLDER] [--count 128]
+python research/more.py [--model nano] [--split val] [--scenes FOLDER] [--count 128]
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
+from _common import load, opened, probe_parser
 from PIL import Image
 
 from perceptio import Perceptio
 from perceptio.cli.errors import reporting
-from perceptio.cli.options import Split, open_split
 from perceptio.data.schema import Turn
 from perceptio.scenes.language.facts import Facts
 from perceptio.scenes.language.questions import is_more
@@ -31,10 +28,10 @@ def ask(store: SceneStore, unit: int) -> list[Turn]:
     return list({turn.question: turn for turn in turns}.values())[:QUESTIONS]
 
 
-def measure(model: Perceptio, store: SceneStore, count: int) -> list[tuple[bool, bool, bool]]:
+def measure(model: Perceptio, store: SceneStore) -> list[tuple[bool, bool, bool]]:
     """For each question, whether it is answered rightly, with yes, and whether yes is right."""
     rows = []
-    for unit in range(min(count, len(store))):
+    for unit in range(len(store)):
         turns = ask(store, unit)
         picture = Image.fromarray(store[unit].rgb)
         answers = model.ask_batch([picture] * len(turns), [turn.question for turn in turns]) if turns else []
@@ -47,14 +44,12 @@ def measure(model: Perceptio, store: SceneStore, count: int) -> list[tuple[bool,
 @reporting()
 def main() -> None:
     """Print the shares of all questions."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="nano")
-    parser.add_argument("--split", type=Split, default=Split.val)
-    parser.add_argument("--scenes", type=Path, help="folder with the rendered split; rendered afresh by default")
-    parser.add_argument("--count", type=int, default=128, help="scenes")
-    options = parser.parse_args()
-    with open_split(options.scenes, options.split, options.count) as store:
-        rows = measure(Perceptio.from_pretrained(options.model), store, options.count)
+    options = probe_parser(__doc__, count=128).parse_args()
+    model = load(options)
+    with opened(options) as store:
+        rows = measure(model, store)
+    if not rows:
+        raise ValueError(f"the first {options.count} scenes hold no two kinds to compare: ask about more of them")
     right, yes, due = np.mean(rows, axis=0)
     print(f"of {len(rows)} questions {right:.1%} are answered rightly; {yes:.1%} with yes, as {due:.1%} should be")
 

@@ -1,27 +1,27 @@
 """AdamW against Muon on the vision stage of a recipe: the same samples, first weights and number of steps, one after
 the other. The rate warms up for 50 steps and falls over the last third.
 
-    python benchmarks/optimizers.py recipes/nano.yaml RUN --scenes FOLDER [--steps 300] [--muon 2e-3 5e-3]
+    python research/optimizers.py recipes/nano.yaml RUN --scenes FOLDER [--steps 300] [--muon 2e-3 5e-3]
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
+from _common import recipe_parser, show_head, show_row
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader, default_collate
 
 from perceptio.cli.errors import reporting
 from perceptio.nano.dense import VisionPretraining, dense_sample
+from perceptio.nano.recipe import Recipe
 from perceptio.nano.stages import Run
 from perceptio.training.optimizer import MatrixOptimizer
-from perceptio.training.recipe import Recipe, read_recipe
+from perceptio.training.recipe import read_recipe
 
 MEAN_OVER = 50  # last steps whose figures are averaged
 SHOWN = ("shape", "material", "letter", "letter_accuracy", "depth", "offset", "mark_offset")
@@ -42,6 +42,7 @@ def train(run: Run, recipe: Recipe, steps: int, muon: float) -> tuple[dict[str, 
     rates = [group["lr"] for group in optimizer.param_groups]
     loader = DataLoader(run.visits(make, len(store), stage), stage.batch, num_workers=1, collate_fn=default_collate)
     sums: dict[str, float] = defaultdict(float)
+    averaged = min(steps, MEAN_OVER)
     start = time.perf_counter()
     for step, batch in enumerate(loader):
         share = min(1.0, (step + 1) / 50, max(0.02, 3 * (steps - step) / steps))
@@ -53,30 +54,25 @@ def train(run: Run, recipe: Recipe, steps: int, muon: float) -> tuple[dict[str, 
         outputs["loss"].backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), stage.clip)
         optimizer.step()
-        if step >= steps - MEAN_OVER:
+        if step >= steps - averaged:
             for name, value in outputs["losses"].items():
-                sums[name] += float(value) / MEAN_OVER
+                sums[name] += float(value) / averaged
     return sums, time.perf_counter() - start
 
 
 @reporting()
 def main() -> None:
     """Print one row an optimiser."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("run", type=Path, help="folder of a run whose stage `tokenizer` is done")
-    parser.add_argument("--scenes", type=Path, required=True, help="folder with the rendered split train")
-    parser.add_argument("--steps", type=int, default=300)
+    parser = recipe_parser(__doc__, "stage tokenizer")
     parser.add_argument("--muon", type=float, nargs="+", default=[2e-3, 5e-3], help="rates to try")
     options = parser.parse_args()
     recipe = read_recipe(options.recipe, Recipe)
     run = Run(recipe, options.run, options.scenes)
-    print("| optimiser | " + " | ".join(SHOWN) + " | seconds |")
-    print("|---|" + "---:|" * (len(SHOWN) + 1))
+    show_head("optimiser", *SHOWN, "seconds")
     for muon in (0.0, *options.muon):
         figures, seconds = train(run, recipe, options.steps, muon)
         name = f"Muon {muon:g}" if muon else f"AdamW {recipe.vision.learning_rate:g}"
-        print(f"| {name} | " + " | ".join(f"{figures[key]:.3f}" for key in SHOWN) + f" | {seconds:.0f} |", flush=True)
+        show_row(name, *(f"{figures[key]:.3f}" for key in SHOWN), f"{seconds:.0f}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Depth codes one after the other against codes at the visual token of their cell: two joint stages on depth requests
 alone, same seed and steps, at the same time, one process each.
 
-    python benchmarks/positions.py recipes/nano.yaml RUN --scenes FOLDER --out FOLDER [--steps 300]
+    python research/positions.py recipes/nano.yaml RUN --scenes FOLDER --out FOLDER [--steps 300]
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from dataclasses import asdict, replace
@@ -15,12 +14,14 @@ from pathlib import Path
 from typing import get_args
 
 import torch
+from _common import recipe_parser, show_head, show_row
 
 from perceptio.cli.errors import reporting
-from perceptio.model.configuration import DepthPositions
+from perceptio.model.design import DepthPositions
+from perceptio.nano.recipe import Recipe
 from perceptio.nano.stages import Run
 from perceptio.scenes.samples import Mixture
-from perceptio.training.recipe import Recipe, read_recipe
+from perceptio.training.recipe import read_recipe
 
 EARLIER = ("tokenizer", "words")
 LOG_EVERY = 50
@@ -40,14 +41,12 @@ def train(recipe: Recipe, kind: DepthPositions, run: Path, scenes: Path, out: Pa
 @reporting()
 def main() -> None:
     """Print the cross-entropy of the codes by step."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("run", type=Path, help=f"folder of a run whose stages {', '.join(EARLIER)} are done")
-    parser.add_argument("--scenes", type=Path, required=True, help="folder with the rendered splits train and val")
+    parser = recipe_parser(__doc__, f"stages {' and '.join(EARLIER)}")
     parser.add_argument("--out", type=Path, required=True, help="a folder for both runs")
-    parser.add_argument("--steps", type=int, default=300)
     options = parser.parse_args()
-
+    for stage in EARLIER:
+        if not (options.run / stage).is_dir():
+            raise ValueError(f"{options.run / stage} is missing: run the stage `{stage}` first")
     recipe = read_recipe(options.recipe, Recipe)
     depth_alone = Mixture(**{name: float(name == "depth") for name in asdict(Mixture())})
     stage = replace(
@@ -75,9 +74,8 @@ def main() -> None:
         lines = [json.loads(line) for line in (options.out / kind / "joint" / "log.jsonl").read_text().splitlines()]
         losses = {line["step"]: line["loss/token"] for line in lines if "loss/token" in line}
         if kind == kinds[0]:
-            print("| step | " + " | ".join(map(str, losses)) + " |")
-            print("|---|" + "---:|" * len(losses))
-        print(f"| {kind} | " + " | ".join(f"{value:.3f}" for value in losses.values()) + " |")
+            show_head("step", *map(str, losses))
+        show_row(kind, *(f"{value:.3f}" for value in losses.values()))
 
 
 if __name__ == "__main__":

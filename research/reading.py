@@ -1,21 +1,19 @@
 """What answers read off a picture, against the truth, and whether they conclude what they have read: marked points, two
 objects, the nearest of four.
 
-python benchmarks/reading.py [--model nano] [--split val] [--scenes FOLDER] [--count 48]
+python research/reading.py [--model nano] [--split val] [--scenes FOLDER] [--count 48]
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
+from _common import load, opened, probe_parser, show_head, show_row
 
 from perceptio import Perceptio
 from perceptio.cli.errors import reporting
-from perceptio.cli.options import Split, open_split
 from perceptio.data.schema import Turn
 from perceptio.scenes.language.scoring import extract_choice, is_correct
 from perceptio.scenes.samples import scene_test_turns
@@ -42,10 +40,10 @@ def follows(turn: Turn, text: str) -> bool | None:
     return None if len(nearest) > 1 else chosen is not None and [chosen.lower()] == nearest
 
 
-def measure(model: Perceptio, store: SceneStore, count: int) -> dict[str, dict[str, list[float]]]:
+def measure(model: Perceptio, store: SceneStore) -> dict[str, dict[str, list[float]]]:
     """Kind of question -> figure -> its values."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for unit in range(min(count, len(store))):
+    for unit in range(len(store)):
         turns = scene_test_turns(store[unit], np.random.default_rng((0, unit)))
         asked = [(image, turn) for image, turn in turns if READ.match(extract_phrases(turn.answer)[0])]
         answers = model.ask_batch([image for image, _ in asked], [turn.question for _, turn in asked])
@@ -70,19 +68,15 @@ def measure(model: Perceptio, store: SceneStore, count: int) -> dict[str, dict[s
 @reporting()
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="nano")
-    parser.add_argument("--split", type=Split, default=Split.val)
-    parser.add_argument("--scenes", type=Path, help="folder with the rendered split; rendered afresh by default")
-    parser.add_argument("--count", type=int, default=48, help="scenes")
-    options = parser.parse_args()
-    with open_split(options.scenes, options.split, options.count) as store:
-        found = measure(Perceptio.from_pretrained(options.model), store, options.count)
+    options = probe_parser(__doc__, count=48).parse_args()
+    model = load(options)
+    with opened(options) as store:
+        found = measure(model, store)
     names = ("reads as many", "named right", "cell right", "nearness off by", "concludes what it read", "right")
-    print(f"| question | n | {' | '.join(names)} |\n|---|---:|{'---:|' * len(names)}")
+    show_head("question", "n", *names)
     for kind, figures in found.items():
         cells = (f"{np.mean(figures[name]):.2f}" if figures[name] else "" for name in names)
-        print(f"| {kind} | {len(figures['right'])} | {' | '.join(cells)} |")
+        show_row(kind, str(len(figures["right"])), *cells)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """What the visual tokens of a model hold about objects: a small classifier for each attribute, taught on the mean token
 over each object of train scenes and asked about those of val scenes.
 
-python benchmarks/seeing.py [--model nano] [--train 1200] [--val 128]
+python research/seeing.py [--model nano] [--train 1200] [--val 128]
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 
 import torch
+from _common import load, model_parser, show_head, show_row
 from PIL import Image
 from torch import Tensor, nn
 
@@ -34,7 +34,7 @@ def objects(model: Perceptio, store: SceneStore) -> tuple[Tensor, list[tuple[str
     for start in range(0, len(store), BATCH):
         scenes = [store[unit] for unit in range(start, min(start + BATCH, len(store)))]
         pixels, _ = model.processor.pixels([Image.fromarray(stored.rgb) for stored in scenes])
-        for stored, seen in zip(scenes, model.model._see(pixels), strict=True):
+        for stored, seen in zip(scenes, model.model.visual_tokens(pixels), strict=True):
             for thing in Facts(stored).clear:
                 mask = torch.from_numpy(stored.ids == thing.index)[None]
                 tokens.append((as_shares(cell_cover(mask, len(seen))) @ seen)[0])
@@ -59,25 +59,24 @@ def classifier(tokens: Tensor, classes: Tensor, count: int) -> nn.Module:
 @reporting()
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="nano")
+    parser = model_parser(__doc__)
     parser.add_argument("--train", type=int, default=1200, help="scenes")
     parser.add_argument("--val", type=int, default=128, help="scenes")
     options = parser.parse_args()
     torch.manual_seed(0)
-    model = Perceptio.from_pretrained(options.model, device="cpu")
+    model = load(options, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         train, val = (render_split(f"{folder}/{split}", split, getattr(options, split)) for split in ("train", "val"))
         (taught, known, _), (asked, truth, small) = objects(model, train), objects(model, val)
     mean, deviation = taught.mean(0), taught.std(0) + 1e-6
     taught, asked = (taught - mean) / deviation, (asked - mean) / deviation
-    print(f"| attribute | all {len(asked)} objects | {int(small.sum())} under {SMALL} px |\n|---|---:|---:|")
+    show_head("attribute", f"all {len(asked)} objects", f"{int(small.sum())} under {SMALL} px")
     for number, name in enumerate(ATTRIBUTES):
         values = sorted({each[number] for each in known})
         right = torch.tensor([values.index(each[number]) for each in known])
-        wanted = torch.tensor([values.index(each[number]) for each in truth])
+        wanted = torch.tensor([values.index(each[number]) if each[number] in values else -1 for each in truth])
         found = classifier(taught, right, len(values))(asked).argmax(1) == wanted
-        print(f"| {name} | {found.float().mean():.1%} | {found[small].float().mean():.1%} |")
+        show_row(name, f"{found.float().mean():.1%}", f"{found[small].float().mean():.1%}")
 
 
 if __name__ == "__main__":

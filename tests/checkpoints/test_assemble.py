@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from transformers import InternVLForConditionalGeneration, Sam2VideoConfig, Sam2VideoModel
 from transformers.models.sam2_video.configuration_sam2_video import Sam2VideoMaskDecoderConfig
 
-from perceptio.checkpoints.assemble import Design, Report, assemble, load_sam, load_text_tokenizer, load_vlm
+from perceptio.checkpoints.assemble import MAX_TILES, Report, assemble, load_sam, load_text_tokenizer, load_vlm
+from perceptio.model.design import Design
 from perceptio.model.loading import find, load, load_depth_tokenizer
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
@@ -32,9 +33,9 @@ def joined(parts: Path) -> Joined:
     return join(parts)
 
 
-def join(parts: Path, design: Design | None = None) -> Joined:
+def join(parts: Path, design: Design | None = None, tiles: int = MAX_TILES) -> Joined:
     torch.manual_seed(0)
-    return assemble(parts / "vlm", parts / "sam", load_depth_tokenizer(parts / "depth"), design)
+    return assemble(parts / "vlm", parts / "sam", load_depth_tokenizer(parts / "depth"), design, tiles)
 
 
 def picture(width: int, height: int) -> Image.Image:
@@ -67,22 +68,25 @@ def test_new_rows_are_the_mean_of_the_trained_ones_in_embedding_and_head(parts: 
         torch.testing.assert_close(weight[ids], old[:known].mean(0).expand(21, -1))
 
 
-def test_the_report_counts_what_is_untrained(joined: Joined) -> None:
-    model, _, report = joined
+@pytest.mark.parametrize("pointing", [False, True])
+def test_the_report_counts_what_is_untrained(parts: Path, pointing: bool) -> None:
+    model, _, report = join(parts, Design(pointing=pointing))
     assert report.new_tokens == 16 + 3 + 2
     assert report.new_rows == 21 * 64 * 2  # embedding and head
-    pointing = 3 * 128 * 64 + 1 + 2 + 2  # two queries, key; loudness, presence, more
-    pointing += 64 * 2 + 2  # inhibition
-    assert report.projector == (64 * 64 + 64) + (64 * 128 + 128) + pointing
+    assert report.projector == (64 * 64 + 64) + (64 * 128 + 128)
+    pointer = 3 * 128 * 64 + 1 + 2 + 2  # two queries, key; region gain, objectness, continuation
+    pointer += 64 * 2 + 2  # inhibition
+    assert report.pointer == (pointer if pointing else 0)
     total = sum(parameter.numel() for parameter in model.parameters())
-    assert report.vlm + report.sam + report.depth_tokenizer + report.projector == total
+    assert report.vlm + report.sam + report.depth_tokenizer + report.projector + report.pointer == total
     assert f"{total:,} parameters" in str(report)
     assert "21 new tokens (2,688 parameters" in str(report)
+    assert (f"the pointer ({pointer:,} parameters)" in str(report)) is pointing
 
 
 @pytest.mark.parametrize("pointing", [True, False])
 def test_a_joined_model_is_saved_loaded_and_asked(parts: Path, tmp_path: Path, pointing: bool) -> None:
-    model, processor, _ = join(parts, Design(tiles=4, pointing=pointing))
+    model, processor, _ = join(parts, Design(pointing=pointing), tiles=4)
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     loaded = Perceptio(*load(tmp_path, device="cpu"))
@@ -103,13 +107,13 @@ def test_a_joined_model_is_saved_loaded_and_asked(parts: Path, tmp_path: Path, p
 
 
 def test_one_tile_switches_tiling_off(parts: Path) -> None:
-    assert join(parts, Design(tiles=1))[1].tiles(picture(256, 128)) == 1
+    assert join(parts, tiles=1)[1].tiles(picture(256, 128)) == 1
     with pytest.raises(ValueError, match="at least 1 tile, not 0"):
-        Design(tiles=0)
+        join(parts, tiles=0)
 
 
 def test_a_prompt_reads_as_transformers_own_internvl_reads_it(parts: Path) -> None:
-    model, processor, _ = join(parts, Design(tiles=4))
+    model, processor, _ = join(parts, tiles=4)
     batch = processor.prepare([picture(256, 128)], ["Where is the cube?"])
     stock = InternVLForConditionalGeneration.from_pretrained(parts / "vlm").eval()
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "pixel_values")}

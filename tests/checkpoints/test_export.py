@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer, GotOcr2ImageProcessorPil, InternVLForConditionalGeneration
 
-from perceptio.checkpoints.assemble import Design, assemble
+from perceptio.checkpoints.assemble import assemble
 from perceptio.checkpoints.export import export, lost
 from perceptio.cli import main
 from perceptio.decoding.engine import DecodingOptions, decode, prefill
 from perceptio.decoding.grammar import SpatialGrammar
+from perceptio.model.design import Design
 from perceptio.model.loading import load, load_depth_tokenizer
 from perceptio.tokens import Switch, parse
 from perceptio.training.finetune.lora import LoraPlan, adapt, new_rows, save_adapter
@@ -25,10 +26,10 @@ BUDGET = 40
 
 @pytest.fixture(scope="module")
 def joined(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved model without pointing, its depth codes in sequence: what a plain InternVL can hold."""
+    """A saved model of the default design: what a plain InternVL can hold."""
     torch.manual_seed(0)
-    design = Design(tiles=3, pointing=False, depth_positions="sequence")
-    model, processor, _ = assemble(parts / "vlm", parts / "sam", load_depth_tokenizer(parts / "depth"), design)
+    depth = load_depth_tokenizer(parts / "depth")
+    model, processor, _ = assemble(parts / "vlm", parts / "sam", depth, Design(), tiles=3)
     with torch.no_grad():  # rows that differ, and are written now and then
         vocabulary = model.config.vocabulary
         ids = [vocabulary.seg, vocabulary.depth_start, *vocabulary.codes, vocabulary.depth_end]
@@ -52,9 +53,10 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 
 def test_a_native_export_is_the_same_model(joined: Path, tmp_path: Path) -> None:
-    assert export(joined, tmp_path / "out", "native", torch.float32) == []
-    own, again = load(joined, device="cpu")[0], load(tmp_path / "out", device="cpu")[0]
-    for name, weight in own.state_dict().items():
+    model, processor = load(joined, device="cpu")
+    assert export(model, processor, tmp_path / "out", "native", torch.float32) == []
+    again = load(tmp_path / "out", device="cpu")[0]
+    for name, weight in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], weight), name
     assert [path.suffix for path in (tmp_path / "out").glob("*.safetensors")] == [".safetensors"]
 
@@ -62,7 +64,7 @@ def test_a_native_export_is_the_same_model(joined: Path, tmp_path: Path) -> None
 def test_precision_is_that_of_the_vision_language_model_alone(joined: Path, tmp_path: Path) -> None:
     from safetensors import safe_open
 
-    export(joined, tmp_path / "out", "native", torch.bfloat16)
+    export(*load(joined, device="cpu"), tmp_path / "out", "native", torch.bfloat16)
     with safe_open(tmp_path / "out" / "model.safetensors", "pt") as file:
         kinds = {name.split(".")[0]: file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
     assert kinds["vlm"] is torch.bfloat16
@@ -70,7 +72,7 @@ def test_precision_is_that_of_the_vision_language_model_alone(joined: Path, tmp_
     assert kinds["projector"] is torch.float32
 
 
-def test_an_adapter_is_merged(joined: Path, tmp_path: Path) -> None:
+def test_an_adapter_is_merged(joined: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, processor = load(joined, device="cpu")
     adapted = adapt(model, LoraPlan(rank=2, alpha=4), new_rows(processor.tokenizer, model.config.vocabulary))
     torch.manual_seed(0)
@@ -85,7 +87,8 @@ def test_an_adapter_is_merged(joined: Path, tmp_path: Path) -> None:
         expected = model.eval().vlm(**tokens, pixel_values=pixels).logits
     plain = load(joined, device="cpu")[0]
     for to in ("native", "internvl"):
-        export(joined, tmp_path / to, to, torch.float32, tmp_path / "adapter")
+        arguments = ("--out", tmp_path / to, "--to", to, "--dtype", "float32", "--adapter", tmp_path / "adapter")
+        assert run(monkeypatch, "export", joined, *arguments) == 0
     merged = load(tmp_path / "native", device="cpu")[0]
     stock = InternVLForConditionalGeneration.from_pretrained(tmp_path / "internvl").eval()
     with torch.no_grad():
@@ -107,11 +110,11 @@ def test_stock_transformers_writes_the_same_depth_tokens(
     assert run(monkeypatch, "export", joined, "--out", out, "--to", "internvl", "--dtype", "float32") == 0
     model, processor = load(joined, device="cpu")
     vocabulary = model.config.vocabulary
-    modes = (Switch.OFF,), (Switch.ON,)
-    tokens = processor.tokens(["Show the depth map."], *modes, [processor.tiles(picture())])
+    switches = (Switch.OFF,), (Switch.ON,)
+    tokens = processor.tokens(["Show the depth map."], *switches, [processor.tiles(picture())])
     pixels, _ = processor.pixels([picture()])
     start = prefill(model, tokens["input_ids"], tokens["attention_mask"], pixels)
-    options = DecodingOptions(*modes, constrained=constrained, max_new_tokens=BUDGET)
+    options = DecodingOptions(*switches, constrained=constrained, max_new_tokens=BUDGET)
     expected = decode(model, start, options)[0].ids
     # from here on nothing of ours but the grammar
     stock = InternVLForConditionalGeneration.from_pretrained(out).eval()
@@ -123,7 +126,7 @@ def test_stock_transformers_writes_the_same_depth_tokens(
     text = f"<|im_start|>user\n{image}\n{question}<|im_end|>\n<|im_start|>assistant\n"
     ids = tokenizer(text, return_tensors="pt")["input_ids"]
     assert torch.equal(ids, tokens["input_ids"])
-    grammar = [SpatialGrammar(vocabulary, ids.shape[1], *modes)] if constrained else []
+    grammar = [SpatialGrammar(vocabulary, ids.shape[1], *switches)] if constrained else []
     written = stock.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
@@ -143,22 +146,24 @@ def test_stock_transformers_writes_the_same_depth_tokens(
 
 
 def test_the_chat_template_writes_what_the_processor_writes(joined: Path, tmp_path: Path) -> None:
-    export(joined, tmp_path / "out", "internvl", torch.float32)
+    model, processor = load(joined, device="cpu")
+    export(model, processor, tmp_path / "out", "internvl", torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     parts = [{"type": "image"}, {"type": "text", "text": "Show the depth map."}]
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=False
     )
     whole = text.replace("<IMG_CONTEXT>", "<img>" + "<IMG_CONTEXT>" * 64 + "</img>")
-    _, processor = load(joined, device="cpu")
     assert tokenizer.encode(whole) == processor.tokens(["Show the depth map."])["input_ids"][0].tolist()
 
 
 def test_what_is_lost_is_said(
     parts: Path, tmp_path: Path, joined: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pointing, _, _ = assemble(parts / "vlm", parts / "sam", load_depth_tokenizer(parts / "depth"))
+    depth, ours = load_depth_tokenizer(parts / "depth"), Design(depth_positions="image", pointing=True)
+    pointing, _, _ = assemble(parts / "vlm", parts / "sam", depth, ours)
     assert len(lost(pointing.config)) == 4
+    assert "pointer" in lost(pointing.config)[2]
     assert "depth spans will be wrong" in lost(pointing.config)[3]
     assert run(monkeypatch, "export", joined, "--out", tmp_path / "out", "--to", "internvl") == 0
     said = capsys.readouterr()

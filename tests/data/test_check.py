@@ -11,7 +11,7 @@ import pytest
 
 from perceptio.data.check import CodeBook, check_files
 from perceptio.data.errors import DataError
-from perceptio.data.preparation import RECORD, open_mixture
+from perceptio.data.preparation import REPORT, open_mixture
 from perceptio.data.sample_files import write_samples
 from perceptio.data.schema import Mark, Sample
 
@@ -64,7 +64,7 @@ def test_training_refuses_bad_data_unless_it_is_told_to_skip_it(
         mixture = open_mixture({str(mixed): 1.0}, 0, folder, skip_bad=True)
     assert "2 of 5 samples are bad and left out" in caplog.text
     assert mixture.samples == 3
-    found = json.loads((folder / RECORD).read_text())
+    found = json.loads((folder / REPORT).read_text())
     assert (found["bad_samples"], found["bad"]) == (2, {str(mixed): [1, 2]})
 
 
@@ -87,12 +87,12 @@ def test_files_are_checked_again_only_if_they_change(home: Path, sample: Sample)
     path, folder = home / "x.jsonl", home / "run"
     write_samples(path, [sample])
     open_mixture({str(path): 1.0}, 0, folder)
-    first = (folder / RECORD).read_text()
-    (folder / RECORD).write_text(first.replace('"masks": 2', '"masks": 77'))
+    first = (folder / REPORT).read_text()
+    (folder / REPORT).write_text(first.replace('"masks": 2', '"masks": 77'))
     open_mixture({str(path): 2.0}, 1, folder)
-    assert json.loads((folder / RECORD).read_text())["masks"] == 77
+    assert json.loads((folder / REPORT).read_text())["masks"] == 77
     write_samples(path, [sample, sample])
     assert open_mixture({str(path): 1.0}, 0, folder).samples == 2
-    assert json.loads((folder / RECORD).read_text())["masks"] == 4
+    assert json.loads((folder / REPORT).read_text())["masks"] == 4
     with pytest.raises(DataError, match="there is no file"):
         open_mixture({"none.jsonl": 1.0}, 0, folder)

@@ -11,24 +11,24 @@ from PIL import Image
 
 from perceptio.data.contact_sheet import Reader, draw_samples, pieces
 from perceptio.data.fields import SampleError
-from perceptio.data.packing import TokenWeights, pack_sample
+from perceptio.data.packing import pack_sample
 from perceptio.data.reading import read_sample
 from perceptio.data.sample_files import SampleFile, write_samples
 from perceptio.data.schema import Mark, Sample
+from perceptio.data.supervision import Supervision, TokenWeights
 from perceptio.pipeline import Perceptio
 
 
 @pytest.fixture
 def reader(tiny: Perceptio) -> Reader:
-    return Reader(tiny.processor, tiny.model.config.vocabulary, tiny.model.depth_tokenizer)
+    return Reader(tiny.processor, tiny.model.config, tiny.model.depth_tokenizer)
 
 
 def test_taught_tokens_carry_their_weights_and_others_none(sample: Sample, home: Path, reader: Reader) -> None:
-    row = pack_sample(
-        read_sample(sample, home, "x"), reader.processor, reader.vocabulary, np.random.default_rng(0), depth_size=32
-    )
+    weights = TokenWeights(word=0.5, digit=2.0, target=8.0, segment=1.5, end=0.25)
+    read, rng = read_sample(sample, home, "x"), np.random.default_rng(0)
+    row = pack_sample(read, reader.processor, reader.config, rng, supervision=Supervision(weights=weights))
     shown = pieces(row, reader)
-    weights = TokenWeights()
     said = "".join(piece.text for piece in shown)
     assert "<picture> x 64" in said
     assert "[SEG][SEG]\nHere: <p>one</p> and <p>two</p>.<|im_end|>" in said
@@ -38,14 +38,14 @@ def test_taught_tokens_carry_their_weights_and_others_none(sample: Sample, home:
     assert "assistant" not in taught
     assert "Where" not in taught
     assert [piece.weight for piece in shown if piece.text == "[SEG]"] == [weights.segment] * 2
-    assert [piece.text.strip() for piece in shown if piece.weight == weights.telling] == ["2"]
+    assert [piece.text.strip() for piece in shown if piece.weight == weights.target] == ["2"]
     assert [piece.text for piece in shown if piece.weight == weights.end] == ["<|im_end|>"] * 3
 
 
 def test_what_is_not_supervised_is_not_marked(sample: Sample, home: Path, reader: Reader) -> None:
     turns = (replace(sample.turns[0], supervise=("seg",)),)
-    record = read_sample(replace(sample, turns=turns), home, "x")
-    row = pack_sample(record, reader.processor, reader.vocabulary, np.random.default_rng(0), depth_size=32)
+    read = read_sample(replace(sample, turns=turns), home, "x")
+    row = pack_sample(read, reader.processor, reader.config, np.random.default_rng(0))
     assert [piece.text for piece in pieces(row, reader) if piece.weight is not None] == ["[SEG]"] * 2
 
 

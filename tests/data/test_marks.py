@@ -10,18 +10,22 @@ import pytest
 from perceptio.data.marks import (
     HARDBLINK_PROMPT,
     MARKED_SIZE,
-    Mark,
+    cell_of,
     cell_words,
     choose_points,
     draw_marks,
+    marked_turn,
     two_digits,
 )
+from perceptio.data.schema import Mark
 from perceptio.depth.normalization import inverse_depth_from_metric
+from perceptio.scenes.contact_sheet import fresh_scenes
 
 
 @pytest.fixture(scope="module")
-def maps(scenes):
-    return [(inverse_depth_from_metric(stored.depth), stored.ids) for stored in scenes]
+def maps():
+    """Nearness and instances of forty scenes: floors and walls, as in photos, make what is low near."""
+    return [(inverse_depth_from_metric(stored.depth), stored.ids) for stored in fresh_scenes("test", 40)]
 
 
 def test_prompt_is_hardblinks():
@@ -120,3 +124,11 @@ def test_cells_and_digits():
     assert cell_words(34, 33, MARKED_SIZE) == "0,1"  # cells are 33.6 px wide
     assert cell_words(MARKED_SIZE, 0.5, MARKED_SIZE) == "0,9"
     assert [two_digits(value) for value in (-1.0, -0.9, 0.0, 1.0)] == ["00", "05", "50", "99"]
+    assert cell_of(Mark("A", 335, 34)) == "1,9"
+
+
+def test_the_answer_reads_every_mark_off_and_settles_on_the_nearest():
+    turn = marked_turn([Mark("A", 34, 0, -1.0), Mark("B", 335, 170, 1.0), Mark("C", 100, 100, 0.0)])
+    assert turn.question == HARDBLINK_PROMPT
+    assert turn.answer == "A at 0,1 nearness 00; B at 5,9 nearness 99; C at 2,2 nearness 50. Point B."
+    assert (turn.task, turn.target, turn.depth, turn.masks) == ("marks", "B", True, ())

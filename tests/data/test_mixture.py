@@ -63,16 +63,16 @@ def test_what_a_visit_sees_does_not_depend_on_what_was_seen_before(
         resumed[visits]
 
 
-def test_records_come_in_that_order(files: tuple[str, str]) -> None:
+def test_samples_come_in_that_order(files: tuple[str, str]) -> None:
     mixture = DataMixture({files[0]: 1.0, files[1]: 1.0}, 0)
     dataset = mixture.training(14)
-    records = [dataset[visit] for visit in range(14)]
-    assert all(isinstance(record, Sample) for record in records)
+    samples = [dataset[visit] for visit in range(14)]
+    assert all(isinstance(sample.image, np.ndarray) for sample in samples)  # read
 
     def keys(order: list[tuple[int, int]]) -> list[str]:
         return [f"{files[number]}:{index + 1} ({index})" for number, index in order]
 
-    assert [record.key for record in records] == keys(places(mixture, 14))
+    assert [sample.key for sample in samples] == keys(places(mixture, 14))
     once = mixture.once()
     in_file = [once[visit].key for visit in range(len(once))]  # type: ignore[arg-type]
     assert in_file == keys(sorted(places(mixture, 14)))

@@ -1,4 +1,4 @@
-"""From a sample to a record, and everything that can be wrong with what it points at."""
+"""A sample with its files read, and everything that can be wrong with what it points at."""
 
 from __future__ import annotations
 
@@ -27,44 +27,45 @@ def boxes() -> tuple[np.ndarray, np.ndarray]:
 
 
 def problems(sample: Sample, home: Path) -> list[tuple[str, str]]:
-    record, found = inspect_sample(sample, home, WHERE)
-    assert (record is None) == bool(found)
+    read, found = inspect_sample(sample, home, WHERE)
+    assert (read is None) == bool(found)
     return [(each.field, each.reason) for each in found]
 
 
-def test_a_record_has_what_the_sample_says(sample: Sample, home: Path) -> None:
-    record = read_sample(sample, home, WHERE)
-    assert record.key == "x.jsonl:3 (a)"
-    np.testing.assert_array_equal(record.image, np.array(Image.open(home / "a.png")))
-    assert [turn.masks for turn in record.turns] == [(1, 0), (), ()]
-    assert record.masks is not None
+def test_a_read_sample_holds_what_its_files_do(sample: Sample, home: Path) -> None:
+    read = read_sample(sample, home, WHERE)
+    assert read.key == "x.jsonl:3 (a)"
+    np.testing.assert_array_equal(read.image, np.array(Image.open(home / "a.png")))
+    assert [turn.masks for turn in read.turns] == [(1, 0), (), ()]
     for number, mask in enumerate(boxes()):  # the polygon's edges lie between pixels: no rounding
-        np.testing.assert_array_equal(record.masks.resized(number, 64), resize_nearest(mask, 64))
+        np.testing.assert_array_equal(read.mask(number, 64), resize_nearest(mask, 64))
     metres = np.array(Image.open(home / "a-depth.png")) / 1000
-    np.testing.assert_array_equal(record.inverse_depth, inverse_depth_from_metric(metres))
+    np.testing.assert_array_equal(read.depth, inverse_depth_from_metric(metres))
 
 
 def test_an_object_that_is_not_there_needs_no_mask(sample: Sample, home: Path) -> None:
     turn = Turn("Segment the dog.", "There is no <p>dog</p>.", masks=(ABSENT,))
-    record = read_sample(replace(sample, turns=(turn,)), home, WHERE)
-    assert record.turns[0].masks == (ABSENT,)
+    assert read_sample(replace(sample, turns=(turn,)), home, WHERE).turns[0].masks == (ABSENT,)
 
 
-def test_points_are_drawn_as_marks_of_the_picture_they_are_in(sample: Sample, home: Path) -> None:
-    record = read_sample(replace(sample, marks=(Mark("A", 24, 16), Mark("B", 12, 28))), home, WHERE)
+def test_marks_are_drawn_and_are_those_of_the_picture_that_they_are_in(sample: Sample, home: Path) -> None:
+    read = read_sample(replace(sample, marks=(Mark("A", 24, 16), Mark("B", 12, 28))), home, WHERE)
     picture = np.array(Image.open(home / "a.png"))
-    assert record.image.shape == (336, 336, 3)
-    red = (record.image == (255, 0, 0)).all(-1)
-    rows, columns = np.nonzero(red[:, 100:])  # of the first point alone
+    assert isinstance(read.image, np.ndarray)
+    assert read.image.shape == (336, 336, 3)
+    assert [(mark.letter, mark.x, mark.y) for mark in read.marks] == [("A", 168, 168), ("B", 84, 294)]
+    red = (read.image == (255, 0, 0)).all(-1)
+    rows, columns = np.nonzero(red[:, 100:])  # of the first mark alone
     assert (rows.mean(), columns.mean() + 100) == pytest.approx((168, 168), abs=1)
-    assert not (record.image == draw_marks(picture, ())).all()
+    assert not (read.image == draw_marks(picture, ())).all()
 
 
 def test_a_turned_photo_is_measured_upright(sample: Sample, home: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (32, 48)).save(home / "turned.jpg", exif=exif)  # 48 x 32 once it is upright
-    assert read_sample(replace(sample, image="turned.jpg"), home, WHERE).image.shape == (32, 48, 3)
+    read = read_sample(replace(sample, image="turned.jpg"), home, WHERE)
+    assert np.shape(read.image) == (32, 48, 3)
 
 
 TURN = Turn("Where is it?", "Here.")
@@ -104,8 +105,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"depth": "tall.npy"}, "depth", "32 x 48 pixels, not in the proportions of the picture, 48 x 32"),
     ({"depth": "cube.npy"}, "depth", "must hold numbers of the shape"),
     ({"codes": (1, -2)}, "codes", "not -2"),
-    ({"points": (Mark("A", 48, 3),)}, "points[0]", "(48, 3) lies outside"),
-    ({"points": (Mark("A", 1, 3), Mark("A", 9, 9))}, "points[0].letter", "no other point has"),
+    ({"marks": (Mark("A", 48, 3),)}, "marks[0]", "(48, 3) lies outside"),
+    ({"marks": (Mark("A", 1, 3), Mark("A", 9, 9))}, "marks[0].letter", "no other mark has"),
 ]
 
 
@@ -138,7 +139,7 @@ def test_everything_wrong_is_found_at_once(sample: Sample, trap: Path) -> None:
         marks=(Mark("A", -1, 0),),
     )
     fields = [field for field, _ in problems(bad, trap)]
-    assert fields == ["turns[0].question", "turns[1].masks", "masks[0]", "masks[2]", "depth", "points[0]"]
+    assert fields == ["turns[0].question", "turns[1].masks", "masks[0]", "masks[2]", "depth", "marks[0]"]
 
 
 @pytest.mark.parametrize(
@@ -159,9 +160,9 @@ def test_inverse_depth_may_hold_zeros_and_have_8_bits_and_any_scale(sample: Samp
     Image.fromarray(values).save(home / "inverse.png")
     np.save(home / "inverse.npy", values * 3.0 - 9)
     maps = [
-        read_sample(replace(sample, depth=name, depth_kind="inverse"), home, WHERE).inverse_depth
+        read_sample(replace(sample, depth=name, depth_kind="inverse"), home, WHERE).depth
         for name in ("inverse.png", "inverse.npy")
     ]
-    assert maps[0] is not None
+    assert isinstance(maps[0], np.ndarray)
     assert maps[0][-1, -1] == 1  # the largest is nearest
     np.testing.assert_allclose(maps[0], maps[1], atol=1e-6)

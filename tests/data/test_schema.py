@@ -1,32 +1,41 @@
-"""The form of a sample: reading, writing, and what is wrong with it, by file, line and field."""
+"""What a sample is: defaults, its form in a line and back, masks, and what is wrong, by file, line and field."""
 
 from __future__ import annotations
 
-import json
 import pickle
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from perceptio.data.errors import DataError
 from perceptio.data.fields import SampleError
-from perceptio.data.sample_files import SampleFile, write_samples
-from perceptio.data.schema import Mark, Sample, Turn
+from perceptio.data.rle import mask_rle
+from perceptio.data.schema import ABSENT, IdMap, Mark, Sample, Turn, target_place
 
 GOOD: dict[str, Any] = {"image": "a.png", "turns": [{"question": "q", "answer": "a"}]}
 
 
-def full(sample: Sample) -> Sample:
-    return replace(
-        sample,
-        codes=(3, 1),
-        marks=(Mark("A", 1, 2),),
-        depth_kind="inverse",
-        depth_scale=256.0,
-        turns=(*sample.turns, Turn("q", "ä", masks=(0,), supervise=("text",))),
-    )
+def test_a_plain_question_asks_for_no_mask_and_no_depth() -> None:
+    turn = Turn("What is it?", "A cube.", "attribute")
+    assert turn.masks == ()
+    assert turn.depth is False
+    assert turn.target == ""
+    with pytest.raises(FrozenInstanceError):
+        turn.answer = "A cone."  # type: ignore[misc]
+
+
+def test_turns_compare_by_value() -> None:
+    assert Turn("a", "b", "c", (1, 2)) == Turn("a", "b", "c", (1, 2)) != Turn("a", "b", "c", (2, 1))
+
+
+def test_a_picture_needs_no_labels() -> None:
+    sample = Sample(np.zeros((4, 6, 3), np.uint8), (Turn("a", "b", "c"),), "photo")
+    assert (sample.masks, sample.marks) == ((), ())
+    assert sample.depth is None
+    assert sample.codes is None
+    with pytest.raises(FrozenInstanceError):
+        sample.key = "other"  # type: ignore[misc]
 
 
 def test_what_is_not_said_has_its_default_and_is_not_written() -> None:
@@ -41,38 +50,48 @@ def test_null_is_as_absent() -> None:
     assert Sample.from_dict(GOOD | nothing, "") == Sample.from_dict(GOOD, "")
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_files_give_back_what_was_written_in_any_order(tmp_path: Path, sample: Sample, suffix: str) -> None:
-    if suffix == ".parquet":
-        pytest.importorskip("pyarrow")
-    samples = [replace(full(sample), key=str(number)) for number in range(150)]  # more than two row groups
-    path = tmp_path / f"new/all{suffix}"
-    assert write_samples(path, samples) == 150
-    file = pickle.loads(pickle.dumps(SampleFile(path)))  # as a process that reads data gets it
-    assert len(file) == 150
-    for index in (149, 0, 64, 63, 1):
-        assert file[index] == samples[index]
-        assert file.where(index) == f"{path}:{index + 1}"
-    with pytest.raises(IndexError):
-        file[150]
+def test_a_line_gives_back_the_sample_that_it_was_written_of(sample: Sample) -> None:
+    changed = replace(
+        sample,
+        codes=(3, 1),
+        marks=(Mark("A", 1, 2),),
+        depth_kind="inverse",
+        depth_scale=256.0,
+        turns=(*sample.turns, Turn("q", "a", masks=(ABSENT,), supervise=("text",))),
+    )
+    line = changed.to_dict()
+    assert line["marks"] == [{"letter": "A", "x": 1, "y": 2}]
+    assert Sample.from_dict(line, "x.jsonl:1") == changed
 
 
-def test_parquet_may_nest_its_columns(tmp_path: Path, sample: Sample) -> None:
-    arrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
+def test_a_mask_is_the_same_from_a_map_of_numbers_and_from_a_code() -> None:
+    ids = np.zeros((30, 40), np.uint8)
+    ids[5:20, 5:25], ids[20:28, 15:35] = 1, 2
+    numbered = Sample("a.png", (), masks=IdMap(ids))
+    coded = Sample("a.png", (), masks=tuple(mask_rle(ids == number) for number in (1, 2)))
+    assert len(numbered.masks) == len(coded.masks) == 2
+    rows, columns = ((np.arange(64) + 0.5) * np.array([[30], [40]]) / 64).astype(int)  # the pixel under each centre
+    for number in (1, 2):
+        expected = ids[rows][:, columns] == number
+        np.testing.assert_array_equal(numbered.mask(number, 64), expected)
+        np.testing.assert_array_equal(coded.mask(number - 1, 64), expected)
+    for sample in (numbered, coded):
+        assert sample.mask(ABSENT, 64).shape == (64, 64)
+        assert not sample.mask(ABSENT, 64).any()
 
-    plain = replace(sample, masks=(sample.masks[0],), turns=sample.turns[1:])
-    parquet.write_table(arrow.Table.from_pylist([plain.to_dict(), GOOD]), tmp_path / "nested.parquet")
-    file = SampleFile(tmp_path / "nested.parquet")
-    assert [file[0], file[1]] == [plain, Sample.from_dict(GOOD, "")]
 
-
-def test_blank_lines_are_passed_over_and_counted(tmp_path: Path) -> None:
-    path = tmp_path / "x.jsonl"
-    path.write_text(f"\n{json.dumps(GOOD)}\n\n{json.dumps(GOOD)}")
-    file = SampleFile(path)
-    assert [file.line(index) for index in range(len(file))] == [2, 4]
-    assert file[1] == Sample.from_dict(GOOD, "")
+@pytest.mark.parametrize(
+    ("answer", "target", "place"),
+    [
+        ("A at 1,2; B at 3,4. Point B.", "B", (26, 27)),  # the conclusion, not the chain
+        ("There are 12, or 2.", "2", (17, 18)),  # no part of a number
+        ("Yes, it is.", "yes", (0, 3)),
+        ("Yesterday.", "yes", None),
+        ("Here.", "", None),
+    ],
+)
+def test_the_target_word_is_the_last_of_its_kind(answer: str, target: str, place: tuple[int, int] | None) -> None:
+    assert target_place(answer, target) == place
 
 
 @pytest.mark.parametrize(
@@ -94,7 +113,7 @@ def test_blank_lines_are_passed_over_and_counted(tmp_path: Path) -> None:
         ({"depth_kind": "relative"}, "depth_kind", "metric, inverse"),
         ({"depth_scale": 0}, "depth_scale", "above 0"),
         ({"codes": [1.5]}, "codes[0]", "whole number"),
-        ({"points": [{"letter": "A", "x": 1}]}, "points[0].y", "is missing"),
+        ({"marks": [{"letter": "A", "x": 1}]}, "marks[0].y", "is missing"),
     ],
 )
 def test_what_is_not_of_the_form_is_named(change: dict[str, Any], field: str, reason: str) -> None:
@@ -103,34 +122,6 @@ def test_what_is_not_of_the_form_is_named(change: dict[str, Any], field: str, re
     assert caught.value.field == field
     assert reason in caught.value.reason
     assert str(caught.value).startswith(f"x.jsonl:7: {field}: ")
-
-
-def test_a_line_that_does_not_parse_is_named_and_the_others_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "x.jsonl"
-    path.write_bytes(json.dumps(GOOD).encode() + b'\n{"image": \n\xff\xfe\n[]\n')
-    file = SampleFile(path)
-    assert file[0] == Sample.from_dict(GOOD, "")
-    for index, reason in ((1, "is no JSON"), (2, "is no JSON"), (3, "must be an object")):
-        with pytest.raises(SampleError, match=f"x.jsonl:{index + 1}: .*{reason}"):
-            file[index]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("none.jsonl", None, "there is no file"),
-        ("x.json", b"[]", "neither .jsonl nor .parquet"),
-        ("empty.jsonl", b"\n\n", "holds no samples"),
-        ("bad.parquet", b"PAR1", "is no parquet file"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, name: str, content: bytes | None, reason: str) -> None:
-    if name.endswith("parquet"):
-        pytest.importorskip("pyarrow")
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=f"{name}.*{reason}|{reason}.*{name}"):
-        SampleFile(tmp_path / name)
 
 
 def test_errors_cross_processes() -> None:

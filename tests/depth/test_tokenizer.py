@@ -28,11 +28,10 @@ def tokenizer() -> DepthTokenizer:
     return model.eval()
 
 
-def test_defaults_are_the_parent_s_and_nano_keeps_the_tokens():
-    parent, nano = DepthTokenizerConfig(), DepthTokenizerConfig.nano()
+def test_defaults_are_the_parent_s():
+    parent = DepthTokenizerConfig()
     assert (parent.image_size, parent.grid, parent.codes, parent.code_dim) == (320, 10, 128, 512)
-    assert (nano.grid, nano.codes) == (parent.grid, parent.codes)
-    assert parent.tokens_per_map == nano.tokens_per_map == 100
+    assert parent.tokens_per_map == 100
 
 
 @pytest.mark.parametrize(("size", "downsample"), [(320, 24), (320, 1), (320, 0), (100, 32), (320, -2)])

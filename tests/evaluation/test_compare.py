@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from perceptio.evaluation.compare import changed, compare, mcnemar, to_markdown
+from perceptio.evaluation.judged import Judged, Outcome, Overlap
 from perceptio.evaluation.runner import EvaluationError
-from perceptio.evaluation.judged import Outcome, Overlap, Judged
 
 
 def samples(name: str, outcomes: list[Outcome], per_picture: int = 1) -> list[Judged]:

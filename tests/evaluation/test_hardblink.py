@@ -22,9 +22,9 @@ from perceptio.tokens import Switch
 LONG = "Multiple points are circled on the image ... let's think through it step by step."
 
 
-def write_lines(path: Path, records: list[Any]) -> None:
+def write_lines(path: Path, entries: list[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
 
 
 def write_picture(path: Path, seed: int) -> None:
@@ -48,11 +48,11 @@ def hardblink(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def blink(tmp_path: Path) -> Path:
-    records = [
+    entries = [
         {"idx": "val_Relative_Depth_1", "image": "1.png", "answer": "(B)", "question": "Which?"},
         {"image": "2.png", "answer": "(A)"},
     ]
-    write_lines(tmp_path / "relative_depth.jsonl", records)
+    write_lines(tmp_path / "relative_depth.jsonl", entries)
     for k in (1, 2):
         write_picture(tmp_path / "images" / f"{k}.png", k)
     return tmp_path
@@ -143,8 +143,8 @@ def test_settings_name_the_files(hardblink: Path) -> None:
 @pytest.mark.parametrize("words", ["B", "(B)", "Point B"])
 def test_plausible_answer_files_are_read(hardblink: Path, field: str, words: str) -> None:
     for points in (3, 4, 5):
-        records = [{field: words}, {field: "C"}]  # no question_id: in the order of the questions
-        write_lines(hardblink / "answers" / f"blink_{points}pointscenter_answers.jsonl", records)
+        entries = [{field: words}, {field: "C"}]  # no question_id: in the order of the questions
+        write_lines(hardblink / "answers" / f"blink_{points}pointscenter_answers.jsonl", entries)
     benchmark = open_hardblink(hardblink)
     assert [question.answer for question in benchmark.questions] == ["B", "C"] * 3
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from perceptio.evaluation.judged import Outcome, Overlap, Judged, figures
+from perceptio.evaluation.judged import Judged, Outcome, Overlap, figures
 
 
 def sample(key: str, **outcomes: Outcome) -> Judged:

@@ -196,7 +196,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dataset", "forced"), [("refcoco", False), ("grefcoco", False), ("grefcoco", True)])
+@pytest.mark.parametrize(("dataset", "seg_on"), [("refcoco", False), ("grefcoco", False), ("grefcoco", True)])
 def test_mask_tasks_give_the_figures_of_perceptio_eval(
     local: Path,
     tiny: Perceptio,
@@ -204,12 +204,12 @@ def test_mask_tasks_give_the_figures_of_perceptio_eval(
     pictures: list[Path],
     monkeypatch: pytest.MonkeyPatch,
     dataset: str,
-    forced: bool,
+    seg_on: bool,
 ) -> None:
     """Left alone, the tiny model finds nothing in gRefCOCO: the third run forces it to look."""
     write_refer(local, dataset)
     benchmark = open_refer(local, pictures[0].parent, dataset, "val")
-    if forced:
+    if seg_on:
         benchmark.seg = Switch.ON
     report = run_benchmark(tiny, benchmark, local / "out", progress=False).report
     monkeypatch.setenv("PERCEPTIO_REFER_ROOT", str(local))
@@ -221,7 +221,7 @@ def test_mask_tasks_give_the_figures_of_perceptio_eval(
         batch_size=32,
         device="cpu",
         tasks=[name],
-        gen_kwargs="seg=on" if forced else None,
+        gen_kwargs="seg=on" if seg_on else None,
         task_manager=TaskManager(include_path=str(TASKS), include_defaults=False),
     )
     found = {
@@ -230,7 +230,7 @@ def test_mask_tasks_give_the_figures_of_perceptio_eval(
         if key.endswith(",none") and "_stderr" not in key
     }
     assert found == {figure.name: pytest.approx(figure.value, abs=1e-12) for figure in report.figures}
-    assert (found["RES cIoU"] > 0) == (forced or dataset == "refcoco")
+    assert (found["RES cIoU"] > 0) == (seg_on or dataset == "refcoco")
     assert len(results["samples"][name]) == 6
     json.dumps(results["samples"][name])
 

@@ -9,8 +9,8 @@ import pytest
 from pycocotools import mask as coco
 
 from perceptio.data.rle import mask_rle
-from perceptio.evaluation.metrics import MaskScore, Mean, Share
 from perceptio.evaluation.judged import Overlap
+from perceptio.evaluation.metrics import MaskScore, Mean, Share
 
 
 def random_masks(count: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:

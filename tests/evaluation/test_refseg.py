@@ -14,9 +14,9 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from perceptio.data.refer import Reference, ReferredImage, ReferSplit
+from perceptio.evaluation.judged import Judged, Overlap
 from perceptio.evaluation.refseg import ReferringBenchmark, open_refer, prompt_for
 from perceptio.evaluation.runner import EvaluationError, load_samples, run_benchmark
-from perceptio.evaluation.judged import Overlap, Judged
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, Mask, Trace
 from perceptio.tokens import Switch

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from perceptio.evaluation.judged import Judged, figures
 from perceptio.evaluation.provenance import weights_hash
 from perceptio.evaluation.report import Figure
 from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record, load_samples, run_benchmark
-from perceptio.evaluation.judged import Judged, figures
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 from perceptio.tokens import Switch

@@ -33,7 +33,7 @@ def scored(store: SceneStore, tiny: Perceptio, *, perfect: bool) -> dict[str, tu
     for unit in range(len(benchmark)):
         for item in benchmark.items(unit):
             turn, stored = item.truth
-            masks = [Mask(stored.ids == referent, 1.0) for referent in turn.masks if referent != ABSENT]
+            masks = [Mask(stored.ids == number, 1.0) for number in turn.masks if number != ABSENT]
             codes = [0] * vocabulary.tokens_per_map if turn.depth else None
             ids = build_target(vocabulary, len(masks), codes, [])
             depth = DepthMap(inverse_depth_from_metric(stored.depth), np.zeros((4, 4), np.int64)) if codes else None

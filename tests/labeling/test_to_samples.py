@@ -16,8 +16,8 @@ from perceptio.data.sample_files import SampleFile
 from perceptio.data.schema import Sample
 from perceptio.labeling.job import label
 from perceptio.labeling.labeler import Labels
-from perceptio.labeling.to_samples import label_rows, label_samples, write_samples
 from perceptio.labeling.shards import LabelRow, write_shard
+from perceptio.labeling.to_samples import label_rows, label_samples, write_samples
 
 from .conftest import MakePlan
 

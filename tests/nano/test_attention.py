@@ -1,4 +1,4 @@
-"""The guided attention heads, against the attention that transformers itself computes."""
+"""The taught attention heads, against the attention that transformers itself computes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import torch
 from torch import nn
 from transformers import Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model
 
-from perceptio.nano.attention import gaze_loss, guided_layers, guides_loss, overheard
+from perceptio.nano.attention import (
+    DEPTH,
+    KINDS,
+    SAID,
+    SEEN,
+    attention_loss,
+    attention_losses,
+    call_arguments,
+    taught_layers,
+)
 
 SIZES: dict[str, Any] = {
     "vocab_size": 30,
@@ -19,7 +28,7 @@ SIZES: dict[str, Any] = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
-GAZES = torch.tensor([[0, 9, 3], [1, 7, 1], [1, 8, 4], [1, 9, 0]])
+TARGETS = torch.tensor([[0, 9, 3], [1, 7, 1], [1, 8, 4], [1, 9, 0]])
 
 
 def make(kind: str, implementation: str) -> nn.Module:
@@ -43,11 +52,11 @@ def read(model: nn.Module, **more: Any) -> Any:
 @pytest.mark.parametrize("kind", ["qwen2", "qwen3"])
 def test_the_loss_is_that_of_the_attention_in_use(kind: str) -> None:
     model = make(kind, "sdpa")
-    attentions = guided_layers(model.layers)
+    attentions = taught_layers(model.layers)
     assert attentions == tuple(model.layers[number].self_attn for number in (1, 2, 3))
-    with overheard(attentions) as heard:
+    with call_arguments(attentions) as calls:
         read(model)
-    loss = gaze_loss(attentions[0], heard[0], GAZES)
+    loss = attention_loss(attentions[0], calls[0], TARGETS)
     with torch.no_grad():
         shares = read(make(kind, "eager"), output_attentions=True).attentions[1][:, 0].double()
     expected = -torch.stack([shares[0, 9, 3], shares[1, 7, 1], shares[1, 8, 4], shares[1, 9, 0]]).log().mean()
@@ -56,13 +65,13 @@ def test_the_loss_is_that_of_the_attention_in_use(kind: str) -> None:
 
 def test_learning_turns_the_head_to_its_place() -> None:
     model = make("qwen2", "sdpa")
-    attention, *_ = guided_layers(model.layers)
+    attention, *_ = taught_layers(model.layers)
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     losses = []
     for _ in range(40):
-        with overheard([attention]) as (heard,):
+        with call_arguments([attention]) as (call,):
             read(model)
-        loss = gaze_loss(attention, heard, GAZES)
+        loss = attention_loss(attention, call, TARGETS)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -72,36 +81,36 @@ def test_learning_turns_the_head_to_its_place() -> None:
 
 def test_nothing_to_look_at_costs_nothing_but_keeps_the_gradient() -> None:
     model = make("qwen2", "sdpa")
-    attention, *_ = guided_layers(model.layers)
-    with overheard([attention]) as (heard,):
+    attention, *_ = taught_layers(model.layers)
+    with call_arguments([attention]) as (call,):
         read(model)
-    loss = gaze_loss(attention, heard, GAZES[:0])
+    loss = attention_loss(attention, call, TARGETS[:0])
     loss.backward()
     assert loss.item() == 0
     assert attention.q_proj.weight.grad is not None
 
 
-def test_after_listening_nothing_is_kept() -> None:
+def test_calls_are_kept_inside_the_block_only() -> None:
     model = make("qwen2", "sdpa")
-    with overheard(guided_layers(model.layers)) as heard:
+    with call_arguments(taught_layers(model.layers)) as calls:
         pass
     read(model)
-    assert heard == [{}, {}, {}]
+    assert calls == [{}, {}, {}]
 
 
-def test_each_guide_has_a_head_of_its_own_and_the_losses_add_up() -> None:
+def test_each_kind_of_target_has_a_head_and_a_loss_of_its_own() -> None:
     model = make("qwen2", "sdpa")
-    attentions = guided_layers(model.layers)
-    with overheard(attentions) as heard:
+    attentions = taught_layers(model.layers)
+    with call_arguments(attentions) as calls:
         read(model)
-    guides = torch.tensor([2, 0, 2, 1])[:, None]
-    loss = guides_loss(attentions, heard, torch.cat([guides, GAZES], 1))
-    parts = [
-        gaze_loss(attentions[guide], heard[guide], GAZES[places]) for guide, places in ((0, [1]), (1, [3]), (2, [0, 2]))
-    ]
-    torch.testing.assert_close(loss, sum(parts))
+    kinds = torch.tensor([2, 0, 2, 1])[:, None]
+    losses = attention_losses(attentions, calls, torch.cat([kinds, TARGETS], 1))
+    assert len(losses) == len(KINDS)
+    for kind, places in ((SEEN, [1]), (DEPTH, [3]), (SAID, [0, 2])):
+        alone = attention_loss(attentions[kind], calls[kind], TARGETS[places])
+        torch.testing.assert_close(losses[kind], alone)
 
 
-def test_a_model_of_few_layers_has_two_guides_in_one() -> None:
+def test_in_a_model_of_few_layers_one_has_two_kinds_of_target() -> None:
     layers = make("qwen2", "sdpa").layers[:2]
-    assert guided_layers(layers) == tuple(layers[number].self_attn for number in (0, 1, 1))
+    assert taught_layers(layers) == tuple(layers[number].self_attn for number in (0, 1, 1))

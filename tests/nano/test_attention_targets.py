@@ -22,9 +22,9 @@ ANSWER = "A at 9,1; B at 0,9. Point A."
 
 def words(turn: Turn, grid: int = 4) -> dict[int, list[str]]:
     """The characters that look at each visual token, with a token a character."""
-    record = Sample("x", np.zeros((100, 100, 3), np.uint8), (turn,), marks=MARKS)
+    sample = Sample(np.zeros((100, 100, 3), np.uint8), (turn,), "x", marks=MARKS)
     found: dict[int, list[str]] = {}
-    for index, cell in marks_looked_at(record, turn, [(k, k + 1) for k in range(len(turn.answer))], grid):
+    for index, cell in marks_looked_at(sample, turn, [(k, k + 1) for k in range(len(turn.answer))], grid):
         found.setdefault(cell, []).append(turn.answer[index])
     return found
 
@@ -43,8 +43,8 @@ def test_one_point_read_off_is_no_list() -> None:
 
 
 def test_a_point_on_the_border_is_in_the_last_cell() -> None:
-    record = Sample("x", np.zeros((8, 8, 3), np.uint8), (), marks=(Mark("A", 8, 8, 0.0),))
-    assert list(marks_looked_at(record, Turn("?", "A", "marks"), [(0, 1)], 4)) == [(0, 15)]
+    sample = Sample(np.zeros((8, 8, 3), np.uint8), (), "x", marks=(Mark("A", 8, 8, 0.0),))
+    assert list(marks_looked_at(sample, Turn("?", "A", "marks"), [(0, 1)], 4)) == [(0, 15)]
 
 
 def test_other_questions_about_the_same_picture_look_at_no_mark() -> None:

@@ -31,8 +31,8 @@ def test_each_patch_names_the_object_that_covers_most_of_it(scenes: list[StoredS
                 counts = np.bincount(part.ravel(), minlength=16)
                 owners = set(np.flatnonzero(counts == counts.max()).tolist())
                 shape, color = int(sample["shape"][row, column]), int(sample["color"][row, column])
-                told = {1 + SHAPES.index(objects[o].shape) if o else 0 for o in owners}
-                assert shape in told
+                allowed = {1 + SHAPES.index(objects[o].shape) if o else 0 for o in owners}
+                assert shape in allowed
                 assert (color == -100) == (shape == 0)
                 if shape and len(owners) == 1:
                     assert color == list(COLORS).index(objects[owners.pop()].color)

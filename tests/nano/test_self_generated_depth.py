@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perceptio.nano.self_generated_depth import write_own_depth
+from perceptio.data.templates import DEPTH, pick
+from perceptio.nano.self_generated_depth import write_depth
 from perceptio.pipeline import Perceptio
-from perceptio.scenes.language import wording
 from perceptio.scenes.render_job import render_split
 from perceptio.scenes.storage import SceneStore
 
@@ -27,28 +27,28 @@ def test_they_are_what_the_model_answers_with(
 ) -> None:
     monkeypatch.setattr("perceptio.nano.self_generated_depth._BATCH", 2)
     scenes = [4, 0, 2]
-    own = write_own_depth(tiny.model, tiny.processor, store, scenes, tmp_path, SEED)
+    written = write_depth(tiny.model, tiny.processor, store, scenes, tmp_path, SEED)
     images = [Image.fromarray(store[scene].rgb) for scene in scenes]
-    questions = [wording.pick(wording.DEPTH, np.random.default_rng((SEED, scene))) for scene in scenes]
+    questions = [pick(DEPTH, np.random.default_rng((SEED, scene))) for scene in scenes]
     answers = tiny.ask_batch(images, questions, seg="off", depth="on")
-    assert own == {
+    assert written == {
         scene: tuple(answer.depth.codes.flatten().tolist())
         for scene, answer in zip(scenes, answers, strict=True)
         if answer.depth
     }
-    assert len(set(own.values())) > 1  # they depend on the picture
+    assert len(set(written.values())) > 1  # they depend on the picture
     assert not tiny.model.training
 
 
 def test_a_run_that_goes_on_reads_what_it_read_before_and_another_does_not(
     tiny: Perceptio, store: SceneStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = write_own_depth(tiny.model, tiny.processor, store, [1, 3], tmp_path, SEED)
-    other = write_own_depth(tiny.model, tiny.processor, store, [1, 0], tmp_path, SEED)  # of another run
+    first = write_depth(tiny.model, tiny.processor, store, [1, 3], tmp_path, SEED)
+    other = write_depth(tiny.model, tiny.processor, store, [1, 0], tmp_path, SEED)  # of another run
     assert other[1] == first[1]
-    assert write_own_depth(tiny.model, tiny.processor, store, [1, 3], tmp_path, SEED) == first
+    assert write_depth(tiny.model, tiny.processor, store, [1, 3], tmp_path, SEED) == first
     monkeypatch.setattr("perceptio.nano.self_generated_depth._write", None)  # nothing is written again
-    assert write_own_depth(tiny.model, tiny.processor, store, [1, 3], tmp_path, SEED) == first
+    assert write_depth(tiny.model, tiny.processor, store, [1, 3], tmp_path, SEED) == first
     (tmp_path / "00000.safetensors").write_bytes(b"cut short")
     with pytest.raises(ValueError, match=r"00000\.safetensors is damaged .*: remove it"):
-        write_own_depth(tiny.model, tiny.processor, store, [1, 3], tmp_path, SEED)
+        write_depth(tiny.model, tiny.processor, store, [1, 3], tmp_path, SEED)

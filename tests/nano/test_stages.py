@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from perceptio.model.design import Design
 from perceptio.model.objectives import LossWeights
 from perceptio.nano.build import Sizes
+from perceptio.nano.recipe import AlignStage, JointStage, Recipe, ScenePlan
 from perceptio.nano.stages import STAGES, Run
 from perceptio.pipeline import Perceptio
-from perceptio.training.recipe import AlignStage, DepthPlan, JointStage, Recipe, ScenePlan, Stage
+from perceptio.training.stage import Stage
 
 WEIGHTS = "model.safetensors"
 STAGE = Stage(steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2)
@@ -25,9 +27,9 @@ RECIPE = Recipe(
     scenes=ScenePlan(train=6, val=2, size=128),
     model=Sizes(
         image=128, patch=8, vision_width=32, vision_layers=1, vision_heads=2, text_width=64, text_layers=1,
-        text_heads=2, text_mlp=64,
+        text_heads=2, text_mlp=64, design=Design(depth_positions="image", pointing=True),
     ),
-    depth_tokenizer=DepthPlan(image_size=64, downsample=16, codes=16, code_dim=8, width=16, blocks=1),
+    depth_tokenizer={"image_size": 64, "downsample": 16, "codes": 16, "code_dim": 8, "width": 16, "blocks": 1},
     vision=STAGE,
     sam=STAGE,
     depth=STAGE,
@@ -38,7 +40,7 @@ RECIPE = Recipe(
     ),
     joint=JointStage(
         steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3, dense=0.5,
-        own_depth=0.5,
+        attention=1.0, self_generated_depth=0.5,
     ),
     finish=JointStage(
         steps=2, batch=2, warmup=0, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3, tower_rate=0.0
@@ -53,8 +55,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_half_of_the_scenes_have_depth_codes_of_the_models_own(finished: Path) -> None:
-    (path,) = (finished / "joint" / "own-depth").iterdir()
+def test_half_of_the_scenes_have_depth_codes_that_the_model_wrote(finished: Path) -> None:
+    (path,) = (finished / "joint" / "self-generated-depth").iterdir()
     stored = load_file(path)
     assert stored["scenes"].shape == (2,)  # of the four that two steps of two visit
     assert stored["codes"].shape == (2, 16)
@@ -101,7 +103,7 @@ def test_a_finished_stage_is_not_run_again(finished: Path) -> None:
 
 
 def test_a_joint_stage_that_was_killed_resumes_exactly(finished: Path, tmp_path: Path) -> None:
-    """The whole model: names in its file differ from those in memory, and its own noise (sampled points) must go on."""
+    """With its objective: the dense head and Muon's state go on, and so does its noise (sampled points)."""
     recipe = replace(RECIPE, joint=replace(RECIPE.joint, steps=4, muon=1e-3))
     for kind in ("unbroken", "killed"):
         for stage in ("tokenizer", "words"):
@@ -113,7 +115,12 @@ def test_a_joint_stage_that_was_killed_resumes_exactly(finished: Path, tmp_path:
     unbroken, resumed = (load_file(tmp_path / kind / "joint" / "final" / WEIGHTS) for kind in ("unbroken", "killed"))
     start = load_file(tmp_path / "killed" / "joint" / "checkpoint-2" / WEIGHTS)
     assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
-    assert any(not torch.equal(start[name], resumed[name]) for name in unbroken)
+    heads = [load_file(tmp_path / kind / "joint" / "head.safetensors") for kind in ("unbroken", "killed")]
+    assert torch.equal(heads[0]["1.weight"], heads[1]["1.weight"])
+    same = {
+        name: start.get(f"model.{name}") for name in resumed
+    }  # transformers names some weights otherwise in its files
+    assert any(value is not None and not torch.equal(value, resumed[name]) for name, value in same.items())
 
 
 def test_a_stage_whose_forerunner_is_missing_says_which(finished: Path, tmp_path: Path) -> None:

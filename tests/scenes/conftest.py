@@ -1,4 +1,4 @@
-"""Scenes that the tests of language, marks, records and storage share."""
+"""Scenes that the tests of language, samples and storage share."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ def test_tiles_are_the_picture_its_masks_and_its_depth(store, tmp_path):
     page = np.array(Image.open(tmp_path / "sheet.png")).astype(int)
     picture, masks, depth = (page[GAP : GAP + SIDE, GAP + k * (SIDE + GAP) :][:, :SIDE] for k in range(3))
     stored = store[0]
-    record = build_sample(stored, np.random.default_rng(3), questions=5)
-    expected = Image.fromarray(record.image).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    sample = build_sample(stored, np.random.default_rng(3), questions=5)
+    expected = Image.fromarray(sample.image).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(picture, np.array(expected))
     plain = np.array(Image.fromarray(stored.rgb).resize((SIDE, SIDE), Image.Resampling.LANCZOS)).astype(int)
     inside = np.array(Image.fromarray(stored.ids).resize((SIDE, SIDE), Image.Resampling.NEAREST)) > 0
@@ -41,8 +41,7 @@ def test_tiles_are_the_picture_its_masks_and_its_depth(store, tmp_path):
         -1
     )
     assert changed[inside].mean() > 4 * changed[~inside].mean()
-    assert record.inverse_depth is not None
-    sheet = color_depth(record.inverse_depth)
+    sheet = color_depth(sample.depth)
     shown = sheet.resize((round(sheet.width * SIDE / sheet.height), SIDE), Image.Resampling.LANCZOS)
     left = (SIDE - shown.width) // 2
     np.testing.assert_array_equal(depth[:, left : left + shown.width], np.array(shown))

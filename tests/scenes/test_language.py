@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from perceptio.data.schema import ABSENT, Turn
+from perceptio.data.templates import capital
 from perceptio.scenes.language import describe, grounding, questions, wording
 from perceptio.scenes.language.facts import Facts, Kind, nearer
 from perceptio.scenes.storage import ObjectView, StoredScene
 from perceptio.scenes.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES, SceneObject
 from perceptio.tokens import extract_phrases
 
-ROUNDS = 40  # draws from each scene
+DRAWS = 40  # draws from each scene
 NOUN = {**{shape: shape for shape in SHAPES}, "ring": "torus"}
 Pair = tuple[SceneObject, ObjectView]
 
@@ -62,10 +63,10 @@ def resolve(text: str, pairs: list[Pair]) -> list[Pair]:
     return select(text, pairs)
 
 
-def draw(scenes: list[StoredScene], ask, rounds: int = ROUNDS) -> list[tuple[StoredScene, Turn]]:
+def draw(scenes: list[StoredScene], ask, count: int = DRAWS) -> list[tuple[StoredScene, Turn]]:
     """Many turns of one task."""
     rng = np.random.default_rng(7)
-    asked = [(stored, ask(facts, rng)) for stored in scenes for facts in [Facts(stored)] for _ in range(rounds)]
+    asked = [(stored, ask(facts, rng)) for stored in scenes for facts in [Facts(stored)] for _ in range(count)]
     turns = [(stored, turn) for stored, turn in asked if turn is not None]
     assert len(turns) > len(scenes)
     return turns
@@ -130,8 +131,8 @@ def test_captions_are_true(scenes):
         text, phrases = extract_phrases(turn.answer)
         assert len(phrases) == len(turn.masks) in (2, 4)
         pairs = pairs_of(stored)
-        for phrase, referent in zip(phrases, turn.masks, strict=True):
-            assert [thing.index for thing, _ in resolve(phrase, pairs)] == [referent]
+        for phrase, number in zip(phrases, turn.masks, strict=True):
+            assert [thing.index for thing, _ in resolve(phrase, pairs)] == [number]
         for sentence in text.removesuffix(".").split(". "):
             assert holds(sentence.lower(), pairs), sentence
 
@@ -144,9 +145,9 @@ def test_lists_name_every_clear_object_from_left_to_right(scenes):
         assert len(phrases) == len(turn.masks) > 0
         pairs = pairs_of(stored)
         lefts = []
-        for phrase, referent in zip(phrases, turn.masks, strict=True):
+        for phrase, number in zip(phrases, turn.masks, strict=True):
             named = select(phrase.lower(), pairs)
-            (view,) = [view for thing, view in named if thing.index == referent]
+            (view,) = [view for thing, view in named if thing.index == number]
             lefts.append(view.center[0])
             assert len(phrase.split()) == 4
         assert lefts == sorted(lefts)
@@ -181,7 +182,7 @@ def test_nearer_keeps_its_margin(scenes):
         low, high = sorted((seen.depth, other.depth))
         assert high >= 1.12 * low - 1e-6
         assert turn.target == phrases[0 if seen.depth < other.depth else 1].lower()
-        read_off = rf"{READ}; {READ}\. {re.escape(wording.capital(turn.target))} is nearer\."
+        read_off = rf"{READ}; {READ}\. {re.escape(capital(turn.target))} is nearer\."
         x, _, near, y, _, far = re.fullmatch(read_off, text).groups()
         assert (x, y) == phrases
         assert (int(near) > int(far)) == (seen.depth < other.depth)
@@ -317,8 +318,8 @@ def test_choices_have_one_right_option_among_four(scenes):
             assert len(turn.masks) == max(int(right), 1)
             assert (right == "0") == (turn.masks == (ABSENT,))
         else:
-            (referent,) = turn.masks
-            thing = pairs[referent - 1][0]
+            (number,) = turn.masks
+            thing = pairs[number - 1][0]
             assert NOUN.get(right, right) in (thing.color, thing.shape, thing.material)
         letters[turn.target] += 1
     assert min(letters[letter] for letter in "ABCD") > 0.2 * letters.total()

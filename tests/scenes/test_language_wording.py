@@ -13,7 +13,6 @@ ASKING = {
     "REFERRING": {"x"},
     "PLURAL": {"x"},
     "CAPTION": set(),
-    "DEPTH": set(),
     "NEARER": {"x", "y"},
     "COUNTING": {"x"},
     "EXISTENCE": {"x"},
@@ -34,11 +33,6 @@ def test_every_task_is_asked_in_eight_ways_that_use_every_word(name):
     for template in templates:
         used = {field for field in ("x", "y", "r") if f"{{{field}}}" in template}
         assert used == ASKING.get(name, {"x"}), template
-
-
-def test_capital_passes_the_phrase_mark():
-    assert wording.capital("<p>the cube</p> is red.") == "<p>The cube</p> is red."
-    assert wording.capital("how many?") == "How many?"
 
 
 BLOCKS = [

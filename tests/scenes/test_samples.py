@@ -1,21 +1,17 @@
-"""Records and test questions of a scene."""
+"""Samples and test questions of a scene."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
-from typing import get_args
 
 import numpy as np
-import pytest
 
 from perceptio.data.marks import HARDBLINK_PROMPT
-from perceptio.data.packing import choose_spans, pack_sample
 from perceptio.data.schema import ABSENT, IdMap
+from perceptio.data.supervision import choose_spans
 from perceptio.depth.normalization import inverse_depth_from_metric
-from perceptio.nano.attention import GUIDES, SAID, SEEN
 from perceptio.scenes.samples import MAX_DEPTH_TURNS, TASKS, UNSCORED, Mixture, build_sample, corpus, scene_test_turns
-from perceptio.tokens import Order, Switch, extract_phrases, label_segments
+from perceptio.tokens import Switch, extract_phrases, label_segments
 
 
 def consistent(turn, stored) -> None:
@@ -29,38 +25,38 @@ def consistent(turn, stored) -> None:
     assert turn.question[0].isupper()
     assert turn.answer
     views = {view.index: view for view in stored.views}
-    for referent in set(turn.masks) - {ABSENT}:
-        assert views[referent].pixels >= 60
-        assert views[referent].visible >= 0.35
-        assert (stored.ids == referent).sum() == views[referent].pixels
+    for number in set(turn.masks) - {ABSENT}:
+        assert views[number].pixels >= 60
+        assert views[number].visible >= 0.35
+        assert (stored.ids == number).sum() == views[number].pixels
 
 
-def test_records_are_consistent(scenes):
+def test_samples_are_consistent(scenes):
     rng = np.random.default_rng(0)
     tasks, marked = Counter(), 0
     for stored in scenes * 3:
-        record = build_sample(stored, rng)
-        assert record.key == f"test/{stored.scene.seed}"
-        assert 1 <= len(record.turns) <= 7
-        assert sum(turn.depth for turn in record.turns) <= MAX_DEPTH_TURNS
-        assert len({turn.question for turn in record.turns if turn.task != "marks_cell"}) == sum(
-            turn.task != "marks_cell" for turn in record.turns
+        sample = build_sample(stored, rng)
+        assert sample.key == f"test/{stored.scene.seed}"
+        assert 1 <= len(sample.turns) <= 7
+        assert sum(turn.depth for turn in sample.turns) <= MAX_DEPTH_TURNS
+        assert len({turn.question for turn in sample.turns if turn.task != "marks_cell"}) == sum(
+            turn.task != "marks_cell" for turn in sample.turns
         )
-        names = [turn.task for turn in record.turns]
+        names = [turn.task for turn in sample.turns]
         if "marks" in names:
             marked += 1
-            assert record.image.shape == (336, 336, 3)
+            assert sample.image.shape == (336, 336, 3)
             assert names.count("marks") == 1
             assert 1 <= names.count("marks_cell") <= 2
         else:
-            assert record.image is stored.rgb
+            assert sample.image is stored.rgb
             assert "marks_cell" not in names
-        for turn in record.turns:
+        for turn in sample.turns:
             consistent(turn, stored)
         tasks.update(names)
-        assert isinstance(record.masks, IdMap)
-        np.testing.assert_array_equal(record.masks.ids, stored.ids)
-        np.testing.assert_array_equal(record.inverse_depth, inverse_depth_from_metric(stored.depth))
+        assert isinstance(sample.masks, IdMap)
+        np.testing.assert_array_equal(sample.masks.ids, stored.ids)
+        np.testing.assert_array_equal(sample.depth, inverse_depth_from_metric(stored.depth))
     assert set(tasks) == {"marks", "marks_cell", *TASKS} - {"naming", "more"}  # kinds of referring and comparison
     assert {task for task, _ in tasks.most_common(2)} == {"referring", "inventory"}
     assert abs(marked / 120 - Mixture().marked) < 0.2
@@ -78,7 +74,7 @@ def test_further_questions_about_depth_are_asked_without_a_span(scenes):
     assert all(choose_spans(turn, np.random.default_rng(0), 0.0).depth is Switch.OFF for turn in bare)
 
 
-def test_same_draws_give_the_same_record(scenes):
+def test_same_draws_give_the_same_sample(scenes):
     first, second = (build_sample(scenes[3], np.random.default_rng(5)) for _ in range(2))
     assert first.turns == second.turns
     np.testing.assert_array_equal(first.image, second.image)
@@ -90,7 +86,7 @@ def test_marks_on_request(scenes):
         assert len(clean.turns) <= 4
         assert all(turn.task not in ("marks", "marks_cell") for turn in clean.turns)
     marked = [build_sample(stored, np.random.default_rng(0), marks=True) for stored in scenes[:8]]
-    assert sum(record.turns[0].task == "marks" for record in marked) >= 7
+    assert sum(sample.turns[0].task == "marks" for sample in marked) >= 7
 
 
 def test_chain_reads_the_depth_map_and_settles_on_the_nearest(scenes):
@@ -118,10 +114,10 @@ def test_chain_reads_the_depth_map_and_settles_on_the_nearest(scenes):
         assert sorted(said.values())[-1] - sorted(said.values())[-2] >= 7  # 20 of 255, rounded
 
 
-def test_poor_scene_still_gives_a_record(build):
-    record = build_sample(build([("small", "red", "matte", "cube", 100, 100, 1, 3.0)]), np.random.default_rng(0))
-    assert record.turns
-    assert all(set(turn.masks) <= {ABSENT} for turn in record.turns)
+def test_poor_scene_still_gives_a_sample(build):
+    sample = build_sample(build([("small", "red", "matte", "cube", 100, 100, 1, 3.0)]), np.random.default_rng(0))
+    assert sample.turns
+    assert all(set(turn.masks) <= {ABSENT} for turn in sample.turns)
 
 
 def test_test_questions(scenes):
@@ -148,23 +144,3 @@ def test_corpus_is_questions_and_answers(scenes):
     assert len(texts) % 2 == 0
     assert HARDBLINK_PROMPT in list(corpus(scenes, np.random.default_rng(0), 20))
     assert texts == list(corpus(scenes, np.random.default_rng(0), 5))
-
-
-@pytest.mark.parametrize("order", get_args(Order))
-def test_in_a_sequence_of_a_record_words_look_only_at_what_they_can_see(tiny, scenes, order):
-    seen = set()
-    for number, stored in enumerate(scenes):
-        rng = np.random.default_rng(number)
-        row = pack_sample(
-            build_sample(stored, rng, questions=14),
-            tiny.processor,
-            replace(tiny.model.config.vocabulary, order=order),
-            rng,
-            depth_size=tiny.model.config.depth.image_size,
-            explicit=0.5,
-        )
-        for guide, place, column in row.gazes:
-            assert column <= place
-            assert row.branch_ids[column] in (0, row.branch_ids[place])
-            seen.add(guide)
-    assert seen == ({*GUIDES} if order == "spans_first" else {SEEN, SAID})

@@ -37,7 +37,7 @@ def test_same_seed_gives_the_same_scene(drawn):
 
 def test_another_process_gives_the_same_scenes(drawn):
     script = (
-        "import json; from perceptio.scenes.world import SPLITS, sample_scene;"
+        "import json; from perceptio.scenes.layout import sample_scene; from perceptio.scenes.world import SPLITS;"
         "print(json.dumps([sample_scene(5, split).to_dict() for split in SPLITS]))"
     )
     # the order of a set of strings changes with the hash seed

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Subset, default_collate
 
+from perceptio.model.shares import Shares
 from perceptio.training.checkpoint import last_checkpoint
-from perceptio.training.recipe import Stage
+from perceptio.training.stage import Stage
 from perceptio.training.trainer import train_stage
-from perceptio.training.visits import Visits
+from perceptio.training.visits import Passes, Visits
 
 STAGE = Stage(steps=12, batch=4, learning_rate=1e-2, warmup=2, bf16=False, workers=0, log_every=2, save_every=4)
 
@@ -53,8 +55,12 @@ def fresh() -> Regression:
     return Regression()
 
 
+def visits(items: int, count: int) -> Visits[int, tuple[Tensor, Tensor]]:
+    return Visits(Passes(items, count, seed=0), sample, seed=0)
+
+
 def run(module: Regression, folder: Path, stage: Stage = STAGE) -> Regression:
-    train_stage(module, Visits(sample, 10, 48, seed=0), collate, stage, folder, seed=5)
+    train_stage(module, visits(10, 48), collate, stage, folder, seed=5)
     return module
 
 
@@ -100,9 +106,37 @@ def test_each_loss_is_logged_and_drawn(unbroken: tuple[Regression, Path]) -> Non
 def test_each_evaluation_happens_once(tmp_path: Path) -> None:
     """At the last step too: four batches of training and two evaluations of one batch."""
     module, stage = fresh(), replace(STAGE, steps=4, save_every=4)
-    visits = Visits(sample, 10, 16, seed=0)
-    train_stage(module, visits, collate, stage, tmp_path, seed=5, validation=Visits(sample, 4, 4, 0), evaluate_every=2)
+    train_stage(module, visits(10, 16), collate, stage, tmp_path, seed=5, validation=visits(4, 4), evaluate_every=2)
     assert module.calls == 4 + 2
+
+
+class Counted(nn.Module):
+    """The mean square of the values that are there, which few samples have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(()))
+
+    def counts(self, values: Tensor, there: Tensor) -> dict[str, Tensor]:
+        return {"there": there.sum()}
+
+    def forward(self, values: Tensor, there: Tensor, counts: dict[str, Tensor] | None = None) -> dict[str, Any]:
+        own = self.counts(values, there)
+        mean = ((self.factor * values) ** 2 * there).sum() / own["there"].clamp(min=1)
+        loss = mean * Shares(own, counts)["there"]
+        return {"loss": loss, "losses": {"square": loss.detach()}}
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_an_evaluation_is_the_same_however_its_samples_are_cut(batch: int, tmp_path: Path) -> None:
+    values, there = torch.arange(1.0, 9.0), torch.tensor([1.0, 1, 0, 0, 0, 1, 0, 0])
+    samples = Subset([{"values": one, "there": two} for one, two in zip(values, there, strict=True)], range(8))
+    stage = replace(STAGE, steps=1, batch=batch, learning_rate=0.0, warmup=0, save_every=1)
+    train_stage(Counted(), samples, default_collate, stage, tmp_path, seed=0, validation=samples, evaluate_every=1)
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    (found,) = [entry for entry in entries if "eval_loss" in entry]
+    expected = (1 + 4 + 36) / 3
+    assert (found["eval_loss"], found["eval_loss/square"]) == pytest.approx((expected, expected))
 
 
 def test_a_checkpoint_that_was_cut_short_is_passed_over_and_removed(

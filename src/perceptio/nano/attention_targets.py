@@ -2,8 +2,8 @@
 
 Three kinds of target, each for a head of its own (`nano/attention.py`):
 
-- words about a marked point look at the visual token that shows it, and a list of points at its end for no more; words
-  about an object look at the input after its `[SEG]`, which carries the region feature;
+- words about a mark look at the visual token that shows it, and the end of a list of marks at nothing more; words about
+  an object look at the input after its `[SEG]`, which carries the region feature;
 - the words that the digits of a nearness are predicted from look at the depth code of the cell;
 - words that were said before, in the question or earlier in the answer, look there.
 """
@@ -22,7 +22,7 @@ from perceptio.data.schema import Mark, Sample, Turn, target_place
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.nano.attention import DEPTH, SAID, SEEN
 
-MARKS = "marks"  # tasks about marked points begin so
+MARKS = "marks"  # tasks about marks begin so
 NOWHERE = -1  # in place of a visual token: there is nothing more to look at
 
 # a phrase and what is said of it: up to the next phrase or the end of the clause; the comma of "3,4" ends none
@@ -64,10 +64,10 @@ def attention_targets(sample: Sample, row: PackedRow, config: PerceptioConfig) -
 
 
 def marks_looked_at(sample: Sample, turn: Turn, offsets: Offsets, grid: int) -> Iterator[tuple[int, int]]:
-    """Words about marked points look at them: from a point's letter to the end of its clause.
+    """Words about marks look at them: from a mark's letter to the end of its clause.
 
-    The last word of a clause in a list looks for the next point, since it decides whether the list goes on: at the
-    point that the next clause is about, or nowhere.
+    The last word of a clause in a list looks for the next mark, since it decides whether the list goes on: at the
+    mark that the next clause is about, or nowhere.
 
     Args:
         sample: with its marks.
@@ -76,7 +76,7 @@ def marks_looked_at(sample: Sample, turn: Turn, offsets: Offsets, grid: int) -> 
         grid: visual tokens along a side of the picture.
 
     Yields:
-        the index of a token and that of the visual token which shows the point, or `NOWHERE`; nothing of turns that
+        the index of a token and that of the visual token which shows the mark, or `NOWHERE`; nothing of turns that
         are not about marks, where a letter may be a word, or whose words are not taught.
     """
     if not turn.task.startswith(MARKS) or "text" not in turn.supervise:
@@ -240,7 +240,7 @@ def _aligned(here: Offsets, span: tuple[int, int], there: Offsets, start: int) -
 
 
 def _clauses(sample: Sample, answer: str, grid: int) -> Iterator[tuple[int, int, int]]:
-    """Begin and end of each clause about a marked point, and the visual token that shows the point."""
+    """Begin and end of each clause about a mark, and the visual token that shows the mark."""
     for mark in sample.marks:
         cell = _cell(mark, sample, grid)
         for clause in re.finditer(rf"(?<!\w){re.escape(mark.letter)}(?!\w)[^;.]*", answer):

@@ -24,7 +24,7 @@ from perceptio.scenes.storage import StoredScene
 from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
 from perceptio.segmentation.preprocess import normalize
 
-MARKED = 0.6  # share of pictures with marked points
+MARKED = 0.6  # share of pictures with marks
 _NONE = -100  # no target: the index that cross-entropy ignores
 _CLASSES = {
     "shape": len(SHAPES) + 1,
@@ -38,12 +38,12 @@ _VALUES = {"depth": 1, "offset": 2, "mark_offset": 2}
 
 
 def dense_sample(stored: StoredScene, side: int, patch: int, rng: np.random.Generator) -> dict[str, Tensor]:
-    """One picture, marked points drawn on some, and what each of its patches shows.
+    """One picture, marks drawn on some, and what each of its patches shows.
 
     Returns:
         `pixels` (3, S, S) uint8; `shape`, `color`, `material`, `size`, `letter` (g, g) int64, -100 where there is no
         target; `depth` (g, g, 1) float32, mean normalised inverse depth; `offset` (g, g, 2) float32, from the patch's
-        centre to its object's centroid, x y in image sides; `mark_offset` likewise to the marked point.
+        centre to its object's centroid, x y in image sides; `mark_offset` likewise to the mark.
     """
     nearness = inverse_depth_from_metric(stored.depth)
     marks = choose_points(nearness, stored.ids, int(rng.integers(2, 6)), rng) if rng.random() < MARKED else ()
@@ -197,13 +197,13 @@ def _means(values: np.ndarray, grid: int) -> np.ndarray:
 
 
 def _mark_targets(marks: tuple[Mark, ...], grid: int, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Letters (g, g) and offsets (g, g, 2) on the patches that hold a mark's point or its letter."""
+    """Letters (g, g) and offsets (g, g, 2) on the patches that hold a mark or its letter."""
     letters = np.zeros((grid, grid), np.int64)
     offsets = np.zeros((grid, grid, 2), np.float32)
     for mark in marks:
-        point = np.array([mark.x, mark.y]) / MARKED_SIZE
-        for x, y in (point, point - (0.0, LETTER_RISE / MARKED_SIZE)):
+        place = np.array([mark.x, mark.y]) / MARKED_SIZE
+        for x, y in (place, place - (0.0, LETTER_RISE / MARKED_SIZE)):
             row, column = min(int(y * grid), grid - 1), min(int(x * grid), grid - 1)
             letters[row, column] = 1 + LETTERS.index(mark.letter)
-            offsets[row, column] = point - middle[row, column]
+            offsets[row, column] = place - middle[row, column]
     return letters, offsets

@@ -36,7 +36,7 @@ def sine_positions(grid: int, width: int) -> Tensor:
     rows = waves[:, None].expand(grid, grid, -1)
     columns = waves[None].expand(grid, grid, -1)
     table = torch.cat([rows, columns], -1).flatten(0, 1)
-    # unit deviation: as loud as the patches themselves, so that attention can tell near from far from the first step
+    # unit deviation: as large as the patches themselves, so that attention can tell near from far from the first step
     return 2**0.5 * nn.functional.pad(table, (0, width - table.shape[1]))
 
 

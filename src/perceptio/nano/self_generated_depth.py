@@ -2,8 +2,8 @@
 
 Taught on true codes, a model leans on the ones before: it goes on from its own first mistakes as if they were true, and
 believes the map that it ends up with. In use it has no other. So some answers read what the model wrote before the
-stage began, while the targets stay the truth: DAgger (Ross et al., AISTATS 2011), one round a stage. [ours], measured
-in docs/experiments.md.
+stage began, while the targets stay the truth: DAgger (Ross et al., AISTATS 2011), once a stage. [ours], measured in
+docs/experiments.md.
 
 Shapes: B scenes, N codes a map.
 """
@@ -59,7 +59,7 @@ def write_depth(
         ValueError: if a file is damaged.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    mode = model.training
+    was_training = model.training
     model.eval().to(device)
     found: GeneratedDepth = {}
     for number in tqdm(range(math.ceil(len(scenes) / _BATCH)), desc="self-generated depth codes", unit="batch"):
@@ -71,7 +71,7 @@ def write_depth(
             with replacing(path) as beside:
                 save_file({"scenes": torch.tensor(part), "codes": written.to(torch.int32)}, beside)
         found |= zip(part, map(tuple, written.tolist()), strict=True)
-    model.train(mode)
+    model.train(was_training)
     return found
 
 

@@ -43,9 +43,9 @@ def draw_curves(history: list[dict[str, float]], path: Path, title: str) -> None
     for place, name in enumerate(names, 1):
         axes = figure.add_subplot(rows, columns, place)
         for key, style in ((name, "-"), (f"eval_{name}", "o")):
-            points = [(entry["step"], entry[key]) for entry in history if key in entry]
-            if points:
-                axes.plot(*zip(*points, strict=True), style, markersize=3, linewidth=1)
+            values = [(entry["step"], entry[key]) for entry in history if key in entry]
+            if values:
+                axes.plot(*zip(*values, strict=True), style, markersize=3, linewidth=1)
         axes.set_title(name.removeprefix("loss/"), fontsize=9)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)

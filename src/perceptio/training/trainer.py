@@ -1,10 +1,10 @@
 """transformers' Trainer with three additions: every loss is logged apart; a resumed run equals an unbroken one; and an
-optimiser step is the same however its samples are cut into batches and processes."""
+optimiser step (and an evaluation) is the same however its samples are cut into batches and processes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class StageTrainer(Trainer):
         # forward(**batch) looks as if it took Trainer's token count for averaging over accumulated batches; it does not
         self.model_accepts_loss_kwargs = False
         self._counts = getattr(self.model, "counts", None)
+        self._evaluation: dict[str, Tensor] | None = None  # counts of the evaluation set
         self._sums: dict[str, Tensor | float] = defaultdict(float)
         self._batches = 0
 
@@ -49,11 +50,14 @@ class StageTrainer(Trainer):
         """The batches of one optimiser step, each with the counts of all of them and of those on other processes."""
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if self._counts is not None:
-            found = [self._counts(**batch) for batch in batches]
-            summed = {name: torch.stack([each[name] for each in found]).sum() for name in found[0]} if found else {}
-            step = dict(zip(summed, self._over_processes(list(summed.values()), "sum").unbind(), strict=True))
+            step = self._sum_counts([self._counts(**batch) for batch in batches])
             batches = [batch | {"counts": step} for batch in batches]
         return batches, items
+
+    def _sum_counts(self, found: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Counts of batches here and on the other processes, added up."""
+        summed = {name: torch.stack([each[name] for each in found]).sum() for name in found[0]}
+        return dict(zip(summed, self._over_processes(list(summed.values()), "sum").unbind(), strict=True))
 
     def compute_loss(
         self,
@@ -100,17 +104,21 @@ class StageTrainer(Trainer):
 
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Mean losses on the evaluation set, logged as `eval_loss/...`."""
+        """Losses on the evaluation set as if it were one step, logged as `eval_loss/...`."""
         self.model.eval()
         sums: dict[str, float] = defaultdict(float)
         loader = self.get_eval_dataloader()
+        if self._counts is not None and self._evaluation is None:  # the set stays the same: counted once
+            self._evaluation = self._sum_counts([self._counts(**batch) for batch in loader])
+        whole = {} if self._evaluation is None else {"counts": self._evaluation}
         for inputs in loader:
             with self.compute_loss_context_manager():
-                outputs = self._forward(self.model, self._prepare_inputs(inputs))
+                outputs = self._forward(self.model, self._prepare_inputs(inputs) | whole)
             for name, value in (outputs["losses"] | {"": outputs["loss"]}).items():
                 sums[name] += float(value)
         self.model.train()
-        means = self._mean_over_processes(sums, len(loader))
+        parts = 1 if self._counts is None else len(loader) * self.accelerator.num_processes  # see `compute_loss`
+        means = {name: mean * parts for name, mean in self._mean_over_processes(sums, len(loader)).items()}
         logs = {f"eval_loss/{name}" if name else "eval_loss": value for name, value in means.items()}
         self.log(logs)
         # notes that it is done: or Trainer would evaluate once more at the end

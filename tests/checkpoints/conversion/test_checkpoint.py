@@ -16,10 +16,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import Sam2Model
 
-from perceptio.checkpoints.assemble import Design, load_vlm
+from perceptio.checkpoints.assemble import load_vlm
 from perceptio.checkpoints.conversion.checkpoint import convert_checkpoint, read_weights
 from perceptio.checkpoints.sizes import sam_config
 from perceptio.cli import main
+from perceptio.model.design import Design
 from perceptio.model.loading import load_depth_tokenizer
 from perceptio.pipeline import Perceptio
 
@@ -92,7 +93,7 @@ def edit(folder: Path, **change: Any) -> None:
 
 def test_there_and_back_nothing_changes(parts: Path, original: Path) -> None:
     model, processor, report = convert_checkpoint(
-        original, load_depth_tokenizer(parts / "depth"), Design(tiles=4), sam_folder=parts / "sam"
+        original, load_depth_tokenizer(parts / "depth"), tiles=4, sam_folder=parts / "sam"
     )
     own = load_vlm(parts / "vlm").eval()
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (128, 256, 3), dtype=np.uint8))
@@ -107,7 +108,7 @@ def test_there_and_back_nothing_changes(parts: Path, original: Path) -> None:
 def test_a_head_that_is_there_is_kept_though_the_configuration_says_tied(parts: Path, original: Path) -> None:
     edit(original, tie_word_embeddings=True)
     depth = load_depth_tokenizer(parts / "depth")
-    model, *_ = convert_checkpoint(original, depth, Design(tiles=4), sam_folder=parts / "sam")
+    model, *_ = convert_checkpoint(original, depth, tiles=4, sam_folder=parts / "sam")
     own = load_vlm(parts / "vlm").get_output_embeddings().weight
     assert not model.config.tie_word_embeddings
     torch.testing.assert_close(model.get_output_embeddings().weight[:300], own[:300])
@@ -206,15 +207,14 @@ def test_sa2va_comes_with_its_sam_and_its_projection(
 
 def test_what_a_checkpoint_lacks_is_said(parts: Path, original: Path) -> None:
     depth = load_depth_tokenizer(parts / "depth")
-    plain = Design(pointing=False)
     with pytest.raises(ValueError, match="holds no SAM 2: name one with --sam"):
-        convert_checkpoint(original, depth, plain)
+        convert_checkpoint(original, depth)
     edit(original, model_type="sa2va_chat")
     with pytest.raises(ValueError, match="said to be sa2va_chat, but its weights lack a SAM 2"):
-        convert_checkpoint(original, depth, plain)
+        convert_checkpoint(original, depth)
     edit(original, model_type="llava")
     with pytest.raises(ValueError, match="of type 'llava': only internvl_chat and sa2va_chat"):
-        convert_checkpoint(original, depth, plain)
+        convert_checkpoint(original, depth)
     (original / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"model\.safetensors missing \(only safetensors are read\)"):
         read_weights(original)
@@ -223,9 +223,7 @@ def test_what_a_checkpoint_lacks_is_said(parts: Path, original: Path) -> None:
 def test_a_surplus_weight_is_refused(parts: Path, original: Path) -> None:
     save_file(read_weights(original) | {"language_model.surplus": torch.zeros(1)}, original / "model.safetensors")
     with pytest.raises(ValueError, match=r"unexpected: language_model\.surplus \(1 in all\)"):
-        convert_checkpoint(
-            original, load_depth_tokenizer(parts / "depth"), Design(pointing=False), sam_folder=parts / "sam"
-        )
+        convert_checkpoint(original, load_depth_tokenizer(parts / "depth"), sam_folder=parts / "sam")
 
 
 def test_pointing_is_not_promised_for_sa2va(parts: Path, sa2va: Path) -> None:

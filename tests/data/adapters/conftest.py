@@ -1,4 +1,4 @@
-"""What the tests of all adapters do: write pictures, convert, and open every sample as training does."""
+"""What the tests of all adapters do: write pictures, convert, and read every sample as training does."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from perceptio.data.schema import Sample
 
 @dataclass
 class Converted:
-    """The samples of a conversion, and the records that they open as."""
+    """The samples of a conversion, and the same with their files read."""
 
     done: Conversion
     samples: list[Sample]
-    records: list[Sample]
+    read: list[Sample]
 
 
 Convert = Callable[..., Converted]
@@ -43,8 +43,8 @@ def converted(tmp_path: Path) -> Convert:
         assert done.turns == sum(len(sample.turns) for sample in samples)
         assert done.masks == sum(len(sample.masks) for sample in samples)
         assert not [path for path in out.parent.rglob("*") if ".part" in path.name]
-        records = [read_sample(sample, out.parent, file.where(number)) for number, sample in enumerate(samples)]
-        return Converted(done, samples, records)
+        read = [read_sample(sample, out.parent, file.where(number)) for number, sample in enumerate(samples)]
+        return Converted(done, samples, read)
 
     return run
 

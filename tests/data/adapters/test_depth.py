@@ -10,7 +10,8 @@ from PIL import Image
 
 from perceptio.data.adapters.registry import convert
 from perceptio.data.errors import DataError
-from perceptio.data.marks import HARDBLINK_PROMPT, Mark, draw_marks
+from perceptio.data.marks import HARDBLINK_PROMPT, draw_marks
+from perceptio.data.schema import Mark
 from perceptio.depth.normalization import inverse_depth_from_metric, normalize_inverse_depth
 
 HEIGHT, WIDTH = 240, 320
@@ -31,13 +32,13 @@ def data(tmp_path: Path, picture) -> Path:
 
 def test_the_depth_map_is_asked_for(data, converted) -> None:
     result = converted("depth")
-    (sample,), (record,) = result.samples, result.records
+    (sample,), (read,) = result.samples, result.read
     (turn,) = sample.turns
     assert turn.depth
     assert turn.task == "depth"
     assert (sample.image, sample.depth, sample.depth_kind) == ("../data/images/a.jpg", "../data/depth/a.npy", "metric")
     assert (sample.key, sample.source) == ("data/a", "data")
-    assert np.array_equal(record.inverse_depth, inverse_depth_from_metric(METRES))
+    assert np.array_equal(read.depth, inverse_depth_from_metric(METRES))
     assert result.done.files is None
 
 
@@ -48,7 +49,7 @@ def test_sixteen_bits_have_a_scale(data, converted) -> None:
     result = converted("depth", scale=256.0)
     assert result.samples[0].depth_scale == 256.0
     expected = inverse_depth_from_metric(values / 256)
-    assert np.abs(result.records[0].inverse_depth - expected).max() < 1e-6
+    assert np.abs(result.read[0].depth - expected).max() < 1e-6
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -59,7 +60,7 @@ def test_grey_maps_of_ade20k_are_inverse_depth(tmp_path, converted, picture, cha
     Image.fromarray(INVERSE if channels == 1 else np.repeat(INVERSE[..., None], 3, 2)).save(path)
     result = converted("ade20k-depth")
     (sample,) = result.samples
-    assert np.array_equal(result.records[0].inverse_depth, normalize_inverse_depth(INVERSE))
+    assert np.array_equal(result.read[0].depth, normalize_inverse_depth(INVERSE))
     assert (sample.source, sample.key) == ("ADE20K", "ADE20K/training/ADE_train_00000001")
     assert (sample.depth or "").startswith("../data" if channels == 1 else "samples-files/")
     assert (result.done.files is None) == (channels == 1)
@@ -67,21 +68,21 @@ def test_grey_maps_of_ade20k_are_inverse_depth(tmp_path, converted, picture, cha
 
 def test_marked_points_are_drawn_where_depth_says(data, converted) -> None:
     result = converted("marks")
-    (sample,), (record,) = result.samples, result.records
+    (sample,), (read,) = result.samples, result.read
     (turn,) = sample.turns
     assert turn.question == HARDBLINK_PROMPT
     assert turn.depth
     assert 2 <= len(sample.marks) <= 5
-    nearest = max(sample.marks, key=lambda point: point.x)  # nearest is rightmost on the slope
+    nearest = max(sample.marks, key=lambda mark: mark.x)  # nearest is rightmost on the slope
     assert turn.target == nearest.letter
     assert turn.answer.endswith(f"Point {nearest.letter}.")
-    scaled = [Mark(p.letter, round(p.x * 336 / WIDTH), round(p.y * 336 / HEIGHT), 0.0) for p in sample.marks]
+    scaled = [Mark(m.letter, round(m.x * 336 / WIDTH), round(m.y * 336 / HEIGHT)) for m in sample.marks]
     for number, mark in enumerate(scaled):
         assert f"{mark.letter} at {mark.y * 10 // 336},{mark.x * 10 // 336} nearness" in turn.answer
         for other in scaled[:number]:
             assert np.hypot(mark.x - other.x, mark.y - other.y) >= 19  # 20 px, rounded to the picture's pixels
-    assert np.array_equal(record.image, draw_marks(np.asarray(Image.open(data / "images" / "a.jpg")), scaled))
-    levels = sorted((record.inverse_depth[point.y, point.x] for point in sample.marks), reverse=True)
+    assert np.array_equal(read.image, draw_marks(np.asarray(Image.open(data / "images" / "a.jpg")), scaled))
+    levels = sorted((read.depth[mark.y, mark.x] for mark in sample.marks), reverse=True)
     assert levels[0] - levels[1] >= 2 * 20 / 255 - 0.02
 
 

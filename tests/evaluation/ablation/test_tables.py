@@ -13,8 +13,8 @@ from perceptio.evaluation.ablation.plan import AblationPlan, Seeds
 from perceptio.evaluation.ablation.run import FREE, REPLACED, TEST, tokens_folder
 from perceptio.evaluation.ablation.tables import reports_of, tables
 from perceptio.evaluation.compare import mcnemar
+from perceptio.evaluation.judged import Judged, Overlap, figures
 from perceptio.evaluation.report import Report
-from perceptio.evaluation.judged import Overlap, Judged, figures
 
 PICTURES = 40
 PLAN = AblationPlan("x", "start", seeds=Seeds(**dict.fromkeys(vars(Seeds()), 0) | {"full": 2, "no_depth": 2}))

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from perceptio.model.loading import load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.training.finetune.lora import (
-    WHOLE_PARTS,
     LoraPlan,
     adapt,
     load_adapter,
@@ -23,6 +22,7 @@ from perceptio.training.finetune.lora import (
     new_rows,
     save_adapter,
     trained_weights,
+    whole_parts,
 )
 
 PLAN = LoraPlan(rank=4, alpha=8, dropout=0.0)
@@ -89,10 +89,18 @@ def test_the_parts_of_the_recipe_train_and_nothing_else(tiny_folder: Path) -> No
     assert all(value.dtype == torch.float32 for value in trained.values())
     for name in linear:
         assert f"vlm.model.language_model.layers.{name}.lora_A.default.weight" in trained
-    whole = {f"{part}.{name}" for part in WHOLE_PARTS for name, _ in model.get_submodule(part).named_parameters()}
+    parts = ("vlm.model.multi_modal_projector", "projector", "pointer", "sam.mask_decoder")
+    whole = {f"{part}.{name}" for part in parts for name, _ in model.get_submodule(part).named_parameters()}
+    assert tuple(whole_parts(model)) == parts
     rest = {name for name in trained if ".lora_" not in name} - whole
     assert rest == {"vlm.model.language_model.embed_tokens.token_adapter.trainable_tokens_delta.default"}
     assert whole <= trained.keys()
+
+
+def test_a_model_without_a_pointer_trains_its_other_parts(tiny_folder: Path) -> None:
+    model, _ = base(tiny_folder)
+    model.pointer = None
+    assert tuple(whole_parts(model)) == ("vlm.model.multi_modal_projector", "projector", "sam.mask_decoder")
 
 
 def test_only_new_rows_get_a_gradient(tiny_folder: Path) -> None:

@@ -15,16 +15,18 @@ from PIL import Image
 
 from perceptio.cli import main
 from perceptio.data.mixture import DataMixture
+from perceptio.data.packing import collate
 from perceptio.data.rle import json_rle, mask_rle
 from perceptio.data.sample_files import write_samples
 from perceptio.data.schema import Sample, Turn
+from perceptio.data.supervision import Supervision
 from perceptio.model.loading import load
+from perceptio.model.packed_objective import PackedObjective
 from perceptio.pipeline import Perceptio
 from perceptio.scenes.render_job import render_split
 from perceptio.scenes.samples import Mixture, build_sample
 from perceptio.scenes.storage import SceneStore
-from perceptio.training.finetune.settings import PackPlan
-from perceptio.training.rows import Collate, Rows, packer
+from perceptio.training.visits import Visits, packer
 
 PICTURES, HELD_BACK = 50, 10
 RECIPE = """
@@ -69,25 +71,25 @@ def in_own_words(turn: Turn) -> Turn:
 def write_own_data(store: SceneStore, home: Path) -> None:
     """Scenes as a person's own files: pictures, depth maps in metres, and samples with masks."""
     samples = []
-    for number in range(PICTURES):
-        stored = store[number]
-        record = build_sample(stored, np.random.default_rng(number), questions=3, mixture=OWN)
-        Image.fromarray(record.image).save(home / f"{number}.png")
-        np.save(home / f"{number}.npy", stored.depth)
-        objects = sorted({referent for turn in record.turns for referent in turn.masks})
+    for picture in range(PICTURES):
+        stored = store[picture]
+        sample = build_sample(stored, np.random.default_rng(picture), questions=3, mixture=OWN)
+        Image.fromarray(sample.image).save(home / f"{picture}.png")
+        np.save(home / f"{picture}.npy", stored.depth)
+        objects = sorted({number for turn in sample.turns for number in turn.masks})
         turns = tuple(
             Turn(
                 turn.question,
                 turn.answer,
                 turn.task,
-                tuple(objects.index(referent) for referent in turn.masks),
+                tuple(objects.index(number) for number in turn.masks),
                 turn.depth,
                 turn.target,
             )
-            for turn in map(in_own_words, record.turns)
+            for turn in map(in_own_words, sample.turns)
         )
-        masks = tuple(json_rle(mask_rle(stored.ids == referent)) for referent in objects)
-        samples.append(Sample(f"{number}.png", turns, masks=masks, depth=f"{number}.npy"))
+        masks = tuple(json_rle(mask_rle(stored.ids == number)) for number in objects)
+        samples.append(Sample(f"{picture}.png", turns, masks=masks, depth=f"{picture}.npy"))
     write_samples(home / "train.jsonl", samples[:-HELD_BACK])
     write_samples(home / "val.jsonl", samples[-HELD_BACK:])
 
@@ -103,13 +105,10 @@ def perceptio(command: str, monkeypatch: pytest.MonkeyPatch) -> int:
 def mean_loss(name: str | Path, file: Path) -> float:
     """Of a model in use on a file of samples."""
     model, processor = load(name, device="cpu")
-    rows = Rows(DataMixture({str(file): 1}, 0).once(), packer(PackPlan(0, 0.0), model.config, processor), 0)
-    collate, losses = Collate(processor.tokenizer.pad_token_id), []
-    for visit in range(len(rows)):
-        batch = collate([rows[visit]])
-        torch.manual_seed(int(batch.pop("visit")))
-        losses.append(float(model(**batch)["loss"]))
-    return sum(losses) / len(losses)
+    pack = packer(model.config, processor, explicit=0.0, length=0, supervision=Supervision())
+    rows, objective = Visits(DataMixture({str(file): 1}, 0).once(), pack, 0), PackedObjective(model)
+    batches = [collate([rows[visit]], processor.tokenizer.pad_token_id) for visit in range(len(rows))]
+    return sum(float(objective(**batch)["loss"]) for batch in batches) / len(batches)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """A small fine-tune as a script, for tests that need processes of their own: torchrun, and one that dies while
 it saves.
 
-finetune_worker.py BASE FOLDER [--shard] [--die optimizer.pt]
+worker.py BASE FOLDER [--shard] [--die optimizer.pt]
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch.utils.data import Dataset
 from perceptio.data.schema import IdMap, Sample, Turn
 from perceptio.training.finetune.lora import LoraPlan
 from perceptio.training.finetune.run import Finetune
-from perceptio.training.finetune.samples import TuningData
 from perceptio.training.finetune.settings import DataPlan, FinetuneRecipe, PackPlan, TuningPlan
+from perceptio.training.finetune.tuning_data import TuningData
 
 SIDE = 128
 RECIPE = FinetuneRecipe(
@@ -38,7 +38,7 @@ RECIPE = FinetuneRecipe(
 
 
 class Squares(Dataset[Sample]):
-    """A square on a grey ground: every other record asks for its mask and depth, the others for neither."""
+    """A square on a grey ground: every other sample asks for its mask and depth, the others for neither."""
 
     def __init__(self, visits: int) -> None:
         self.visits = visits
@@ -55,9 +55,10 @@ class Squares(Dataset[Sample]):
         ids[row : row + 40, column : column + 40] = 1
         depth = np.linspace(-1, 1, SIDE, dtype=np.float32)[:, None].repeat(SIDE, 1)
         if visit % 2:
-            return Sample(f"square/{visit}", image, (Turn("How many squares?", "There is 1.", "counting", target="1"),))
+            turn = Turn("How many squares?", "There is 1.", "counting", target="1")
+            return Sample(image, (turn,), f"square/{visit}")
         turns = (Turn("Segment the square.", "Here is <p>the square</p>.", "referring", masks=(1,), depth=True),)
-        return Sample(f"square/{visit}", image, turns, IdMap(ids), depth)
+        return Sample(image, turns, f"square/{visit}", IdMap(ids), depth)
 
 
 def run(base: str | Path, folder: Path, **tuning: Any) -> None:

@@ -1,8 +1,9 @@
 """What is trained in a fine-tune, and what stays: LoRA on the language model, new token rows, and a few whole parts.
 
-As Sa2VA does it (2501.04001; shared method, section 2.7): the vision tower, SAM 2's image and prompt encoders and the
-depth tokenizer stay frozen; trained are LoRA (2106.09685) on all linear layers of the language model, the rows of the
-spatial tokens, the multimodal projector, the `[SEG]` projector and SAM 2's mask decoder. peft does the first two.
+As Sa2VA does it (2501.04001; docs/method.md): the vision tower, SAM 2's image and prompt encoders and the depth
+tokenizer stay frozen; trained are LoRA (2106.09685) on all linear layers of the language model, the rows of the spatial
+tokens, the multimodal projector, the `[SEG]` projector (with the pointer, where there is one) and SAM 2's mask decoder.
+peft does the first two.
 """
 
 from __future__ import annotations

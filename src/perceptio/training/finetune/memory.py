@@ -4,7 +4,7 @@
   the depth tokenizer and all that trains.
 - *gradients*: 4 bytes for each trained parameter.
 - *optimiser*: AdamW's two moments, 8 bytes for each trained parameter, and a step counter of 4 for each tensor.
-- *activations*: what autograd keeps, traced on the real code (`training.tracing`). With checkpointing each layer keeps
+- *activations*: what autograd keeps, traced on the real code (`tracing.py`). With checkpointing each layer keeps
   its input, and one layer at a time is computed again: layers * batch * length * width * bytes + one layer's own.
 - *step*: operations of one step, forward, again if checkpointed, and backward, over the device's peak times a
   utilisation of 0.4. SAM 2 runs in float32.
