@@ -44,11 +44,11 @@ def main() -> None:
     parser = recipe_parser(__doc__, f"stages {' and '.join(EARLIER)}")
     parser.add_argument("--out", type=Path, required=True, help="a folder for both runs")
     options = parser.parse_args()
-    for stage in EARLIER:
-        if not (options.run / stage).is_dir():
-            raise ValueError(f"{options.run / stage} is missing: run the stage `{stage}` first")
+    for name in EARLIER:
+        if not (options.run / name).is_dir():
+            raise ValueError(f"{options.run / name} is missing: run the stage `{name}` first")
     recipe = read_recipe(options.recipe, Recipe)
-    depth_alone = Mixture(**{name: float(name == "depth") for name in asdict(Mixture())})
+    depth_alone = Mixture(**{task: float(task == "depth") for task in asdict(Mixture())})
     stage = replace(
         recipe.joint,
         steps=options.steps,

@@ -96,7 +96,7 @@ class PerceptioConfig(PretrainedConfig):
         )
 
     def set_vocabulary(self, vocabulary: SpatialVocabulary) -> None:
-        """Sample the ids that the tokenizer gave to the spatial tokens."""
+        """Record the ids that the tokenizer gave to the spatial tokens."""
         self.seg_token_id = vocabulary.seg
         self.depth_start_token_id = vocabulary.depth_start
         self.depth_end_token_id = vocabulary.depth_end
