@@ -1,11 +1,11 @@
-"""The training objective on packed sequences: L = L_text + L_mask + L_depth, each loss apart.
+"""The training objective on packed sequences: the weighted sum of the text, mask and depth losses (docs/method.md).
 
 Every loss is a mean over its own items (words, masks, codes, ...). An optimiser step adds up several batches, on
-several processes, that hold different numbers of them: each batch counts as much as its share of the step's items, so
+several processes, that hold different numbers of them: a batch's mean is scaled by its share of the step's items, so
 that the step is the mean over all of them however it was cut into batches.
 
-Legend: B images, T packed positions, P positions with a target, D width of the language model, M referred objects,
-R depth spans, N codes a span, K codes, V visual tokens of the whole picture.
+Legend: B images, T packed positions, P positions with a target, D width of the language model, L entries of its
+vocabulary, M `[SEG]` tokens, R depth spans, N codes a span, K entries of the codebook, V visual tokens of the picture.
 """
 
 from __future__ import annotations

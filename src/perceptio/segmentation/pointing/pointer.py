@@ -5,13 +5,12 @@ Fourier features: far from the right place there is no gradient that leads to it
 
 - *cells*: the state's likeness to the states of the visual tokens is a distribution over their cells. SAM's embeddings
   of a click at each cell, averaged under it, are added to the projected prompt.
-- *coverage*: cells that masks of the same answer cover already count less, by as much as each state says. So every
-  `[SEG]` of "all cubes" may search for any cube that is left.
-- *objectness*: how far the best cell stands out says whether the object is there at all.
-- *continue logit*: a second search looks for what may come next; how far its best cell stands out is added to the logit
-  of another `[SEG]`.
-- *region feature*: the input after a `[SEG]` carries the mean visual token where it points, so that the words that
-  follow need not search the picture again. Of an absent object it carries nothing.
+- *coverage*: the logits of cells that earlier masks of the answer cover are lowered; by how much is predicted from the
+  state. So every `[SEG]` of "all cubes" may point at any cube that is left.
+- *objectness*: a (max - mean - b) of the cells' logits, a and b learnt, says whether the object is there at all.
+- *continue logit*: the same of a second search, for what may come next, is added to the logit of another `[SEG]`.
+- *region feature*: the mean visual token where a `[SEG]` points is added to the next input, so that the words that
+  follow need not search the picture again. For an absent object nothing is added.
 
 Shapes: B rows, M masks, V visual tokens of the whole picture (a square grid), D the language model's width, C width of
 SAM's prompts.
