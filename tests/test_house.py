@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -95,13 +93,3 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
     for module in graph:
         visit(module, ())
-
-
-def test_a_users_own_data_needs_neither_scenes_nor_nano() -> None:
-    rooms = ("perceptio.scenes", "perceptio.nano")
-    code = (
-        "import sys, perceptio.data.check, perceptio.data.adapters.registry, perceptio.training.finetune.run;"
-        f"print(*(name for name in sys.modules if name.startswith({rooms})))"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == []

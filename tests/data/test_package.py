@@ -13,6 +13,7 @@ SCRIPT = """
 import sys
 import numpy as np
 import perceptio.data.adapters.registry
+import perceptio.training.finetune.run
 from perceptio.data.check import check_files
 from perceptio.data.mixture import DataMixture
 from perceptio.data.packing import pack_sample

@@ -129,7 +129,7 @@ def test_a_stage_whose_forerunner_is_missing_says_which(finished: Path, tmp_path
         run.run(("joint",))
     with pytest.raises(ValueError, match="run the stage `tokenizer` first"):
         run.run(("align",))
-    run.run(("tokenizer",))
+    shutil.copytree(finished / "tokenizer", tmp_path / "tokenizer")
     with pytest.raises(ValueError, match="run the stage `vision` first"):
         run.run(("align",))
 

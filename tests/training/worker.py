@@ -173,3 +173,4 @@ if __name__ == "__main__":
     if place.is_main_process:
         torch.save(kept, Path(sys.argv[2]) / "gradients.pt")
     place.wait_for_everyone()
+    place.destroy_process_group()  # or a process that ends first may abort the other
