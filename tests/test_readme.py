@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from perceptio.cli import main
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -28,30 +29,33 @@ def blocks(page: str, kind: str) -> list[str]:
     return [text for language, text in found if language == kind]
 
 
-def run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
-
-
 @pytest.mark.parametrize("page", PAGES)
-def test_python_examples_print_what_the_page_says(page: str, clone: Path) -> None:
+def test_python_examples_print_what_the_page_says(
+    page: str, clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     examples, outputs = blocks(page, "python"), blocks(page, "output")
     assert len(examples) == len(outputs) == 1
-    assert run([sys.executable, "-c", examples[0]], clone) == outputs[0]
+    monkeypatch.chdir(clone)
+    exec(compile(examples[0], page, "exec"), {})
+    assert capsys.readouterr().out == outputs[0]
     assert (clone / "out" / "answer.json").is_file()
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_print_what_the_page_says(page: str, clone: Path) -> None:
+def test_commands_print_what_the_page_says(
+    page: str, clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (block,) = blocks(page, "console")
-    perceptio = Path(sys.executable).with_name("perceptio")
+    monkeypatch.chdir(clone)
     for example in block.removeprefix("$ ").split("\n$ "):
         command, _, expected = example.partition("\n")
-        name, *arguments = shlex.split(command)
-        assert name == "perceptio"
-        found = run([str(perceptio), *arguments], clone)
-        assert found.strip() == expected.strip()
+        arguments = shlex.split(command)
+        assert arguments[0] == "perceptio"
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert not stopped.value.code
+        assert capsys.readouterr().out.strip() == expected.strip()
 
 
 def test_the_readme_names_files_that_are_there() -> None:

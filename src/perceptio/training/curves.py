@@ -39,9 +39,10 @@ def draw_curves(history: list[dict[str, float]], path: Path, title: str) -> None
         return
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.5 * rows))
+    width, height = 3.4 * columns, 2.5 * rows  # inches, as the margins
+    figure = Figure(figsize=(width, height))
     # given, not fitted: to measure the words of thirty plots takes seconds at every save
-    figure.subplots_adjust(0.06, 0.25 / rows, 0.98, 1 - 0.3 / rows, 0.25, 0.35)
+    figure.subplots_adjust(0.6 / width, 0.35 / height, 1 - 0.15 / width, 1 - 0.6 / height, 0.25, 0.35)
     for place, name in enumerate(names, 1):
         axes = figure.add_subplot(rows, columns, place)
         for key, style in ((name, "-"), (f"eval_{name}", "o")):
