@@ -58,6 +58,7 @@ def test_what_is_not_said_keeps_its_default(tmp_path: Path) -> None:
             "joint: self_generated_depth is a share of the scenes, from 0 to 1, not 1.5",
         ),
         ("name: x\ndepth_tokenizer:\n  cods: 16\n", "depth_tokenizer has the unknown setting 'cods'"),
+        ("name: x\ndepth_tokenizer:\n  image_size: 100\n  downsample: 16\n", "divides image_size 100, not 16"),
         ("name: x\nmodel:\n  design:\n    depth_positions: above\n", "must be one of sequence, image, not 'above'"),
         ("seed: 1\n", "name"),
     ],

@@ -83,6 +83,7 @@ class Recipe:
         known = signature(DepthTokenizerConfig).parameters.keys() - {"kwargs"}
         for name in self.depth_tokenizer.keys() - known:
             raise ValueError(f"depth_tokenizer has the unknown setting {name!r}; known are: {', '.join(sorted(known))}")
+        _ = self.depth_configuration  # sizes that do not fit are refused here, not hours later
 
     @property
     def depth_configuration(self) -> DepthTokenizerConfig:
