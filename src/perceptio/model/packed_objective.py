@@ -72,9 +72,9 @@ class PackedObjective(nn.Module):
         """
         shares = Shares(self.counts(**batch), counts)
         packed, extra = PackedBatch.split(batch)
-        codes_RN = self.write_codes(packed)
-        losses = self.supervise(packed, codes_RN, shares, extra)
-        weights, zero = self.loss_weights, torch.zeros((), device=codes_RN.device)
+        self.write_codes(packed)
+        losses = self.supervise(packed, shares, extra)
+        weights, zero = self.loss_weights, torch.zeros((), device=packed.input_ids.device)
         total = sum((weights[name] * value for name, value in losses.items() if weights[name]), zero)
         return {"loss": total, "losses": {name: value.detach() for name, value in losses.items()}}
 
@@ -92,8 +92,8 @@ class PackedObjective(nn.Module):
             "text": (packed.weights * (due_BT & ~inside_BT & ~marker_BT)).sum(),
             "marker": marker_BT.sum(),
             "token": inside_BT.sum(),
-            "count": packed.answer_has_span.new_tensor(len(packed.answer_has_span), dtype=torch.int64),
-            "reconstruction": self._decoded_spans(packed)[0].new_tensor(len(self._decoded_spans(packed)[0])),
+            "count": targets.new_tensor(len(packed.answer_has_span)),
+            "reconstruction": targets.new_tensor(len(self._decoded_spans(packed)[0])),
             "masks": taught_M.sum(),
             "present": (taught_M & present_M).sum(),
         }
@@ -101,9 +101,7 @@ class PackedObjective(nn.Module):
             found |= self.pointing.counts(packed, taught_M, present_M)
         return {name: value.float() for name, value in found.items()}
 
-    def supervise(
-        self, packed: PackedBatch, codes_RN: Tensor, shares: Shares, extra: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def supervise(self, packed: PackedBatch, shares: Shares, extra: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Read the batch and give each loss, in its share of the step.
 
         The one hook for a training of ours: a subclass may change what is read, and add losses (with their weights in

@@ -83,9 +83,7 @@ class NanoObjective(PackedObjective):
             found |= {f"{_DENSE}{name}": number for name, number in dense_counts(_dense_targets(batch)).items()}
         return found
 
-    def supervise(
-        self, packed: PackedBatch, codes_RN: Tensor, shares: Shares, extra: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def supervise(self, packed: PackedBatch, shares: Shares, extra: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if "self_generated" in extra:
             self._read_self_generated(packed, extra["self_generated"])
         attention = taught_layers(self.model.vlm.model.language_model.layers) if self.attention else ()
@@ -96,7 +94,7 @@ class NanoObjective(PackedObjective):
                 lambda _, __, output: tower_states.append(output.last_hidden_state)
             )
             stack.callback(handle.remove)
-            losses = super().supervise(packed, codes_RN, shares, {})
+            losses = super().supervise(packed, shares, {})
         if self.attention:
             found = attention_losses(attention, calls, extra["attention_targets"])
             parts = [value * shares[f"attention_{kind}"] for kind, value in zip(KINDS, found, strict=True)]
