@@ -13,6 +13,7 @@ ROOT = Path(perceptio.__file__).parent
 FLOORS = (  # from the ground up; files and folders directly below `perceptio`
     "files",
     "tokens",
+    "processes",
     "visualize",
     "images",
     "results",

@@ -6,8 +6,9 @@ from __future__ import annotations
 def main() -> None:
     """Run the command line; errors of the user end in one sentence and a non-zero exit."""
     from perceptio.cli.app import app
-    from perceptio.cli.errors import reporting, tolerate_any_text
+    from perceptio.cli.errors import end_cleanly_on_sigterm, reporting, tolerate_any_text
 
     tolerate_any_text()
+    end_cleanly_on_sigterm()
     with reporting():
         app(prog_name="perceptio")

@@ -5,11 +5,18 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as cleanly as Ctrl-C does."""
 
 
 @contextmanager
@@ -25,6 +32,9 @@ def reporting() -> Iterator[None]:
         # the reader of our output has gone (`perceptio ... | head`): nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except _Terminated:
+        print("terminated", file=sys.stderr)
+        sys.exit(TERMINATED)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -35,6 +45,16 @@ def reporting() -> Iterator[None]:
         reason = re.sub(r"^\[Errno \d+\] ", "", str(error)) or "out of memory"
         print(f"error: {reason}", file=sys.stderr)
         sys.exit(FAILED)
+
+
+def end_cleanly_on_sigterm() -> None:
+    """Let SIGTERM, which service managers and batch systems send, do what Ctrl-C does; another thread may not ask."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
 
 
 def tolerate_any_text() -> None:
