@@ -11,10 +11,12 @@ import math
 import os
 import re
 import stat
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -45,6 +47,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPS_SIDES = (5, 6, 7, 8)
+_WARNINGS = threading.Lock()  # their filters are one for all threads
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
@@ -125,7 +128,11 @@ def _load(source: ImageLike, name: str, most: int | None) -> WorkingImage:
     if isinstance(source, (str, os.PathLike, bytes)):
         name = name or _name(source)
         with _opened(source, name) as image:
-            return _normalize(image, name, most)
+            size = _upright_size(image)
+            factor = _factor(image, most)
+            if factor > 1:  # a JPEG's decoder can reduce, and then holds less
+                image.draft(image.mode, (image.width // factor, image.height // factor))
+            return WorkingImage(_normalize(image, name, most).image, size)
     raise ImageError(f"an image is a path, bytes, a Pillow image or a numpy array, got {type(source).__name__}")
 
 
@@ -138,17 +145,26 @@ def _opened(source: str | os.PathLike[str] | bytes, name: str) -> Iterator[Image
     """A picture whose header was read and whose size may be decoded."""
     if not isinstance(source, bytes):
         _check_path(source, name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own guard, which `MAX_PIXELS` replaces, and of odd metadata
-        image = _open(source, name)
-        with image:
-            _check_pixels(image, name)
-            yield image
+    with ExitStack() as stack:
+        image = stack.enter_context(_open(source, name, stack))
+        _check_pixels(image, name)
+        yield image
 
 
-def _open(source: str | os.PathLike[str] | bytes, name: str) -> Image.Image:
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Pillow's warnings: of its own guard, which `MAX_PIXELS` replaces, and of odd metadata."""
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _open(source: str | os.PathLike[str] | bytes, name: str, stack: ExitStack) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        # never by its path: Pillow maps such files into memory, and a turned TIFF with the wrong sides
+        file = io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(Path(source).open("rb"))
+        with _quietly():
+            return Image.open(file, formats=FORMATS)
     except PermissionError as error:
         raise ImageError(f"{name} cannot be read: permission denied") from error
     except Image.DecompressionBombError as error:
@@ -206,7 +222,8 @@ def _orientation(image: Image.Image) -> int:
     if image.format == "TIFF":
         return 1  # Pillow turns these itself, and their size with them
     try:
-        value = image.getexif().get(_ORIENTATION)
+        with _quietly():
+            value = image.getexif().get(_ORIENTATION)
     except Exception:  # parsers fail in many ways on damaged EXIF, and nobody needs it
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
@@ -244,9 +261,8 @@ def _normalize(image: Image.Image, name: str, most: int | None) -> WorkingImage:
     size = _upright_size(image)
     _decode(image, name)
     width, height = image.size
-    factor = 1 if most is None else math.ceil(math.sqrt(max(width * height / most, 1)))
     try:
-        picture = _convert(image, name, factor)
+        picture = _convert(image, name, _factor(image, most))
         orientation = _orientation(image)
         upright = picture.transpose(_TURNS[orientation]) if orientation > 1 else picture
     except ImageError:
@@ -256,6 +272,11 @@ def _normalize(image: Image.Image, name: str, most: int | None) -> WorkingImage:
     except Exception as error:  # a palette that is missing, a colour profile that does not fit ...
         raise ImageError(f"{name} is damaged: {_reason(error)}") from error
     return WorkingImage(upright, size)
+
+
+def _factor(image: Image.Image, most: int | None) -> int:
+    """By which each side is divided so that at most `most` pixels are left."""
+    return 1 if most is None else math.ceil(math.sqrt(max(image.width * image.height / most, 1)))
 
 
 def _convert(image: Image.Image, name: str, factor: int) -> Image.Image:
