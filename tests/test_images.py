@@ -313,6 +313,7 @@ def tiff_with_broken_exif() -> bytes:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Truncated File Read")
 @pytest.mark.parametrize(
     "content",
     [

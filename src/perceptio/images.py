@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -161,8 +162,11 @@ def _quietly() -> Iterator[None]:
 
 def _open(source: str | os.PathLike[str] | bytes, name: str, stack: ExitStack) -> Image.Image:
     try:
-        # never by its path: Pillow maps such files into memory, and a turned TIFF with the wrong sides
-        file = io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(Path(source).open("rb"))
+        file: IO[bytes]
+        if isinstance(source, bytes):
+            file = io.BytesIO(source)
+        else:  # not by its path: Pillow would map some files into memory, and a turned TIFF with the wrong sides
+            file = stack.enter_context(Path(source).open("rb"))
         with _quietly():
             return Image.open(file, formats=FORMATS)
     except PermissionError as error:
