@@ -313,7 +313,7 @@ def tiff_with_broken_exif() -> bytes:
     )
 
 
-@pytest.mark.filterwarnings("ignore:Truncated File Read")
+@pytest.mark.filterwarnings("ignore:(Truncated File Read|Corrupt EXIF data)")
 @pytest.mark.parametrize(
     "content",
     [

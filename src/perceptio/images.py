@@ -14,7 +14,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -144,12 +144,20 @@ def _name(source: str | os.PathLike[str] | bytes) -> str:
 @contextmanager
 def _opened(source: str | os.PathLike[str] | bytes, name: str) -> Iterator[Image.Image]:
     """A picture whose header was read and whose size may be decoded."""
-    if not isinstance(source, bytes):
-        _check_path(source, name)
-    with ExitStack() as stack:
-        image = stack.enter_context(_open(source, name, stack))
+    with _stream(source, name) as file, _open(file, name) as image:
         _check_pixels(image, name)
         yield image
+
+
+@contextmanager
+def _stream(source: str | os.PathLike[str] | bytes, name: str) -> Iterator[IO[bytes]]:
+    """What Pillow reads; never a path, for it maps some files into memory, a turned TIFF with its sides swapped."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    _check_path(source, name)
+    with Path(source).open("rb") as file:
+        yield file
 
 
 @contextmanager
@@ -160,22 +168,15 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-def _open(source: str | os.PathLike[str] | bytes, name: str, stack: ExitStack) -> Image.Image:
+def _open(file: IO[bytes], name: str) -> Image.Image:
     try:
-        file: IO[bytes]
-        if isinstance(source, bytes):
-            file = io.BytesIO(source)
-        else:  # not by its path: Pillow would map some files into memory, and a turned TIFF with the wrong sides
-            file = stack.enter_context(Path(source).open("rb"))
         with _quietly():
             return Image.open(file, formats=FORMATS)
-    except PermissionError as error:
-        raise ImageError(f"{name} cannot be read: permission denied") from error
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\((\d+) pixels\)", str(error))
         raise _too_large(name, int(pixels[1]) if pixels else None, MAX_PIXELS) from error
     except UnidentifiedImageError as error:
-        empty = not source if isinstance(source, bytes) else os.path.getsize(source) == 0
+        empty = file.seek(0, os.SEEK_END) == 0
         what = "is empty" if empty else f"is not an image of a known format ({', '.join(FORMATS)})"
         raise ImageError(f"{name} {what}") from error
     except MemoryError as error:
@@ -200,6 +201,8 @@ def _check_path(source: str | os.PathLike[str], name: str) -> None:
         raise ImageError(f"{name} is a folder, not an image file")
     if not stat.S_ISREG(kind):  # a pipe would be waited for, a device has no end
         raise ImageError(f"{name} is a pipe or a device, not an image file")
+    if not os.access(source, os.R_OK):
+        raise ImageError(f"{name} cannot be read: permission denied")
 
 
 def _check_pixels(image: Image.Image, name: str) -> None:
