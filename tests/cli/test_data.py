@@ -65,3 +65,26 @@ def test_show_writes_a_sheet(file: Path, tiny_folder: Path, monkeypatch: pytest.
     sheet = file.with_name("sheet.png")
     assert run(monkeypatch, "show", file, "--out", sheet, "--model", tiny_folder, "--count", 4) == 0
     assert Image.open(sheet).width > 1000
+
+
+def test_a_question_that_the_model_cannot_read_is_found_before_it_is_trained_on_or_drawn(
+    file: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turn = {"question": "What is here? " * 3000, "answer": "A cube."}
+    file.write_text(json.dumps({"image": "a.png", "turns": [turn]}))
+    assert run(monkeypatch, "check", file) == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "check", file, "--model", tiny_folder) == 1
+    assert capsys.readouterr().out.startswith(f"{file}:1: turns[0].question: ")
+    sheet = file.with_name("sheet.png")
+    assert run(monkeypatch, "show", file, "--out", sheet, "--model", tiny_folder) == 1
+    assert f"error: {file}:1: turns[0].question: " in capsys.readouterr().err
+    assert not sheet.exists()
+
+
+def test_a_sheet_that_cannot_be_written_is_said_first(
+    file: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = file / "sheet.png"  # in a file
+    assert run(monkeypatch, "show", file, "--out", out, "--model", tiny_folder) == 1
+    assert f"error: cannot write {out}: " in capsys.readouterr().err

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from perceptio.data.check import CodeBook, check_files
+from perceptio.data.check import check_files
 from perceptio.data.errors import DataError
+from perceptio.data.fit import Learner
 from perceptio.data.preparation import REPORT, open_mixture
 from perceptio.data.sample_files import write_samples
-from perceptio.data.schema import Mark, Sample
+from perceptio.data.schema import Mark, Sample, Turn
+from perceptio.pipeline import Perceptio
 
 
 @pytest.fixture
@@ -44,14 +46,10 @@ def test_good_samples_are_counted_and_faults_are_listed(mixed: Path, workers: in
     assert "5 samples in 1 file" in report.to_text()
 
 
-def test_codes_are_measured_by_the_model_or_by_each_other(home: Path, sample: Sample) -> None:
+def test_codes_are_measured_by_each_other_without_a_model(home: Path, sample: Sample) -> None:
     path = home / "codes.jsonl"
     write_samples(path, [replace(sample, codes=codes) for codes in ((1, 2, 3, 4), (1, 2, 3), (1, 2, 3, 9))])
     assert [(each.line, each.field) for each in check_files([path], quiet=True).problems] == [(2, "codes")]
-    report = check_files([path], book=CodeBook(tokens_per_map=4, codes=8), quiet=True)
-    assert [each.line for each in report.problems] == [2, 3]
-    assert "has 3 depth codes, but a map of this model has 4" in report.problems[0].reason
-    assert "has the code 9, but the last one is 7" in report.problems[1].reason
 
 
 def test_training_refuses_bad_data_unless_it_is_told_to_skip_it(
@@ -96,3 +94,38 @@ def test_files_are_checked_again_only_if_they_change(home: Path, sample: Sample)
     assert json.loads((folder / REPORT).read_text())["masks"] == 4
     with pytest.raises(DataError, match="there is no file"):
         open_mixture({"none.jsonl": 1.0}, 0, folder)
+
+
+@pytest.fixture
+def unfitting(home: Path, sample: Sample) -> Path:
+    """Lines 2 and 3 are good, but not for the tiny model."""
+    plain = replace(sample, turns=sample.turns[:1])
+    long = replace(plain, turns=(Turn("What is here? " * 3000, "A cube."),))
+    coded = replace(plain, codes=(1, 2))
+    write_samples(home / "fit.jsonl", [plain, long, coded])
+    return home / "fit.jsonl"
+
+
+def test_what_a_model_cannot_learn_from_is_found(unfitting: Path, tiny: Perceptio) -> None:
+    assert not check_files([unfitting], quiet=True).problems
+    report = check_files([unfitting], learner=Learner(tiny.processor, tiny.model.config), quiet=True)
+    assert [(each.line, each.field) for each in report.problems] == [(2, "turns[0].question"), (3, "codes")]
+
+
+def test_a_run_skips_what_its_model_cannot_learn_from(unfitting: Path, tiny: Perceptio, tmp_path: Path) -> None:
+    files, learner = {str(unfitting): 1.0}, Learner(tiny.processor, tiny.model.config)
+    assert open_mixture(files, 0, tmp_path / "run").samples == 3  # without a model; its report is of no use with one
+    with pytest.raises(DataError, match=r"2 of 3 samples are bad .*fit\.jsonl:2: turns\[0\]\.question"):
+        open_mixture(files, 0, tmp_path / "run", learner=learner)
+    assert open_mixture(files, 0, tmp_path / "run", learner=learner, skip_bad=True).samples == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"state": 5}', b'{"problems": {}}'])
+def test_a_damaged_report_is_made_anew(home: Path, sample: Sample, content: bytes) -> None:
+    path, folder = home / "x.jsonl", home / "run"
+    write_samples(path, [sample])
+    open_mixture({str(path): 1.0}, 0, folder)
+    good = (folder / REPORT).read_bytes()
+    (folder / REPORT).write_bytes(content)
+    assert open_mixture({str(path): 1.0}, 0, folder).samples == 1
+    assert (folder / REPORT).read_bytes() == good

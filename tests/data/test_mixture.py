@@ -143,6 +143,8 @@ def test_a_bad_sample_stops_training_when_it_comes_and_is_left_out_when_told(hom
     [
         ((), {}, "names no file"),
         ((0.0,), {}, "repeated 0.0 times"),
+        ((1e12,), {}, r"one\.jsonl is to be repeated, 10 samples 1e\+12 times, but a pass has at most"),
+        ((0.01,), {}, r"one\.jsonl draws none of their 10 samples"),
         ((1.0,), {"batch": 0}, "at least 1 sample"),
         ((1.0,), {"annealing": Annealing()}, "there are 0 and 10 a pass"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,20 @@ def test_a_turned_photo_is_measured_upright(sample: Sample, home: Path) -> None:
     assert np.shape(read.image) == (32, 48, 3)
 
 
+def test_of_a_huge_picture_a_smaller_one_is_read_and_all_refers_to_the_original(
+    sample: Sample, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = read_sample(replace(sample, marks=(Mark("A", 24, 16),)), home, WHERE)
+    monkeypatch.setattr("perceptio.images.WORKING_PIXELS", 48 * 32 // 4)
+    read = read_sample(sample, home, WHERE)
+    assert np.shape(read.image) == (16, 24, 3)
+    for number, mask in enumerate(boxes()):
+        np.testing.assert_array_equal(read.mask(number, 64), resize_nearest(mask, 64))
+    marked = read_sample(replace(sample, marks=(Mark("A", 24, 16),)), home, WHERE)
+    assert marked.marks == whole.marks
+    assert np.shape(marked.image) == (336, 336, 3)
+
+
 TURN = Turn("Where is it?", "Here.")
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"image": "none.png"}, "image", "there is no image file"),
@@ -91,13 +106,22 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"depth": None}, "turns[1].depth", "neither a depth map nor codes"),
     ({"masks": ({"size": [32, 47], "counts": [1504]},)}, "masks[0]", "[32, 47] but the image is [32, 48]"),
     ({"masks": ({"size": [32, 48], "counts": [5]},)}, "masks[0]", "do not add up"),
-    ({"masks": ({"size": [32, 48], "counts": "zz"},)}, "masks[0]", "do not add up"),
+    ({"masks": ({"size": [32, 48], "counts": "zz"},)}, "masks[0]", "holds characters"),
     ({"masks": ({"size": [32, 48], "counts": [1536]},)}, "masks[0]", "covers no pixel"),
     ({"masks": ([],)}, "masks[0]", "there is no polygon"),
     ({"masks": ([[1.0, 2.0, 3.0, 4.0]],)}, "masks[0]", "at least three points"),
     ({"masks": ([[1.0, 2.0, 30.0, 4.0, 9.0, 40.0]],)}, "masks[0]", "(9.0, 40.0) lies outside the picture of 48 x 32"),
     ({"masks": ([[1.0, 2.0, 30.0, 4.0, float("nan"), 9.0]],)}, "masks[0]", "lies outside"),
-    ({"depth": "none.png"}, "depth", "there is no file"),
+    ({"masks": ([[1.0, 2.0, 30.0, 4.0, 2e8, 9.0]],)}, "masks[0]", "(200000000.0, 9.0) lies outside"),
+    ({"masks": ([[1.0, 2.0, 30.0, 4.0, 9.0, 33.5]],)}, "masks[0]", "(9.0, 33.5) lies outside"),  # a pixel may be
+    ({"masks": ({"size": [10**9, 10**9], "counts": "0"},)}, "masks[0]", "[1000000000, 1000000000] but the image is"),
+    ({"depth": "folder.npy"}, "depth", "is a folder"),
+    ({"depth": "pipe.npy"}, "depth", "is a pipe"),
+    ({"depth": "pipe.png"}, "depth", "is a pipe"),
+    ({"image": "pipe.png"}, "image", "is a pipe"),
+    ({"image": "cut.png"}, "image", "is damaged or cut short"),
+    ({"depth": "none.png"}, "depth", "there is no image file"),
+    ({"depth": "none.npy"}, "depth", "there is no file"),
     ({"depth": "a.png"}, "depth", "is of mode RGB"),
     ({"depth": "holes.npy"}, "depth", "holds 1 values that are zero or less"),
     ({"depth": "nan.npy"}, "depth", "holds 2 values that are NaN"),
@@ -113,6 +137,10 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
 @pytest.fixture
 def trap(home: Path) -> Path:
     (home / "text.png").write_text("no picture")
+    (home / "cut.png").write_bytes((home / "a.png").read_bytes()[:-300])
+    (home / "folder.npy").mkdir()
+    for name in ("pipe.npy", "pipe.png"):
+        os.mkfifo(home / name)
     good = np.linspace(1, 2, 32 * 48).reshape(32, 48)
     holes, nan = good.copy(), good.copy()
     holes[3, 4], nan[:2, 0] = 0, np.nan

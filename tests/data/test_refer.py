@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ import pytest
 from pycocotools import mask as coco
 
 from perceptio.data.errors import DataError
+from perceptio.data.refer import INSTANCES as INSTANCES_FILE
 from perceptio.data.refer import ReferSplit, read_refer
 
 HEIGHT, WIDTH = 40, 60
@@ -224,7 +226,7 @@ def test_a_pickle_that_would_run_code_is_refused_unrun(tmp_path: Path, protocol:
 def test_a_file_cut_short_is_one_sentence(tmp_path: Path, dataset: str, keep: int) -> None:
     path = write(tmp_path, dataset, REFERENCES)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match=r"refs\(unc\)\.\w+ is damaged or cut short .* fetch it again$"):
+    with pytest.raises(DataError, match=r"refs\(unc\)\.\w+ is damaged or cut short.*: fetch it again$"):
         read_refer(tmp_path, dataset, "val")
 
 
@@ -272,7 +274,7 @@ def test_another_format_is_one_sentence(tmp_path: Path, content: Any) -> None:
         ("grefcoco", reference(1, [100, -1], 7, "val", "x"), "its annotation -1 is not in instances.json"),
         ("refcoco", reference(1, 100, 5, "val", "x"), "its image 5 is not in .*instances.json"),
         ("refcoco", reference(1, 102, 7, "val", "x"), "its annotation 102 belongs to the image 8"),
-        ("refcoco", {"split": "val"}, "'image_id' is missing"),
+        ("refcoco", {"split": "val"}, "its image_id is missing"),
         ("grefcoco", reference(1, [100], 7, "val", "x", no_target=True), r"no_target is True but ann_id is \[100\]"),
     ],
 )
@@ -292,7 +294,7 @@ def test_a_reference_that_points_nowhere_is_named(
         ({"size": [HEIGHT, WIDTH], "counts": "04"}, "its runs do not add up to 40 x 60 pixels"),
         ({"size": [HEIGHT, WIDTH], "counts": ""}, "its runs do not add up to 40 x 60 pixels"),
         ([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]], "neither a list of polygons nor a run-length code"),
-        ([["a", 2, 3, 4, 5, 6]], "could not convert string to float"),
+        ([["a", 2, 3, 4, 5, 6]], r"a polygon holds text \('a'\)"),
     ],
 )
 def test_a_damaged_annotation_is_named(tmp_path: Path, segmentation: Any, message: str) -> None:
@@ -306,3 +308,66 @@ def test_a_picture_cannot_lie_outside_the_folder_of_images(tmp_path: Path) -> No
     images = [{**INSTANCES["images"][0], "file_name": "../../etc/passwd"}]
     write(tmp_path, "refcoco", [REFERENCES[3]], {**INSTANCES, "images": images})
     assert read_refer(tmp_path, "refcoco", "val").images[0].file_name == "passwd"
+
+
+FIELDS = [
+    *(("references", 0, field) for field in ("image_id", "ann_id", "sentences")),
+    *(("images", 0, field) for field in ("file_name", "height", "width")),
+    *(("annotations", 0, field) for field in ("image_id", "segmentation")),
+]
+FINE = [("sentences", []), ("segmentation", []), ("segmentation", [[]] * 3)]  # nothing said, nothing drawn
+ODD = [None, "\ud800", [], {}, -1, 1.5, 10**20, float("nan"), float("inf"), True, 10**400, [[]] * 3]
+
+
+@pytest.mark.parametrize(("part", "place", "field"), FIELDS, ids=[f"{part}.{field}" for part, _, field in FIELDS])
+def test_a_field_of_another_type_is_named_or_its_reference_left_out(
+    tmp_path: Path, part: str, place: int, field: str
+) -> None:
+    for odd in ODD:
+        if (field, odd) in FINE:
+            continue
+        content = {
+            "references": [reference(1, 100, 7, "val", "x"), reference(2, 102, 8, "val", "y")],
+            "images": [dict(image) for image in INSTANCES["images"]],
+            "annotations": [dict(each) for each in INSTANCES["annotations"]],
+        }
+        content[part][place][field] = odd
+        path = write(tmp_path, "refcoco", content["references"], content)
+        with pytest.raises(DataError, match=r"^reference 0 of .* cannot be used: ") as caught:
+            read_refer(tmp_path, "refcoco", "val")
+        told: list[str] = []
+        split = read_refer(tmp_path, "refcoco", "val", leave_out=partial(note, told))
+        assert told == [str(caught.value)]
+        assert str(path) in told[0]
+        assert [said.row for image in split.images for said in image.references] == [1]
+
+
+def note(told: list[str], reason: str, expressions: int) -> None:
+    assert expressions > 0
+    told.append(reason)
+
+
+@pytest.mark.parametrize("part", ["images", "annotations"])
+@pytest.mark.parametrize("odd", [None, {}, 5, [None], [{"id": None}], [{"id": [1]}], [{}]])
+def test_a_list_of_something_else_is_named(tmp_path: Path, part: str, odd: Any) -> None:
+    write(tmp_path, "refcoco", REFERENCES, {**INSTANCES, part: odd})
+    with pytest.raises(DataError, match=rf"{INSTANCES_FILE} is not of the REFER format, .*{part}"):
+        read_refer(tmp_path, "refcoco", "val")
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b'{"images": ' + b"1" * 5000 + b"}", b"\xff\xfe{}", b'{"a":1,"a":2}']
+)
+def test_json_that_no_reader_bears_is_named(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path, "refcoco", REFERENCES).with_name(INSTANCES_FILE)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"^{path} .*: fetch it again$"):
+        read_refer(tmp_path, "refcoco", "val")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = write(tmp_path, "refcoco", REFERENCES)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match="is not a file"):
+        read_refer(tmp_path, "refcoco", "val")

@@ -19,7 +19,7 @@ def convert_data(
     ] = False,
 ) -> None:
     """Convert a public data set in its original format to samples for a fine-tune."""
-    from perceptio.data.adapters.registry import ADAPTERS, convert
+    from perceptio.data.adapters.registry import ADAPTERS, convert, told
     from perceptio.scenes.export import ADAPTERS as SCENES
 
     done = convert(name, folder, out, split, allow_missing=allow_missing, scale=scale, adapters=ADAPTERS | SCENES)
@@ -27,5 +27,4 @@ def convert_data(
     if done.files is not None:
         typer.echo(f"files that they need are in {done.files}")
     for what, count in done.left_out.items():
-        first = f" (the first: {done.first[what]})" if what in done.first else ""
-        typer.echo(f"left out: {count} {what}{first}")
+        typer.echo(f"left out: {told(what, count, done.first)}")

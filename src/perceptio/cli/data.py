@@ -22,21 +22,24 @@ def check(
     files: Files,
     model: Annotated[
         str | None,
-        typer.Option(help="nano, a folder, or a hub id: the model that depth codes are for.", show_default=False),
+        typer.Option(help="nano, a folder, or a hub id: the model that samples must fit.", show_default=False),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that read; 0: this one.", min=0)] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Count what is there, and list whatever is missing or malformed; exit code 1 if anything is."""
-    from perceptio.data.check import CodeBook, check_files
+    from perceptio.data.check import check_files
+    from perceptio.data.fit import Learner
     from perceptio.model.configuration import PerceptioConfig
     from perceptio.model.loading import find
+    from perceptio.model.processing import PerceptioProcessor
 
-    book = None
+    learner = None
     if model is not None:
-        depth = PerceptioConfig.from_pretrained(find(model)).depth
-        book = CodeBook(depth.tokens_per_map, depth.codes)
-    report = check_files(files, book=book, workers=workers)
+        quiet()
+        folder = find(model)
+        learner = Learner(PerceptioProcessor.from_pretrained(folder), PerceptioConfig.from_pretrained(folder))
+    report = check_files(files, learner=learner, workers=workers)
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
     else:

@@ -1,24 +1,28 @@
-"""Which option an answer settles on: one written rule for marked points and multiple choice, no second model as judge.
+r"""Which option an answer settles on: one written rule for marked points and multiple choice, no second model as judge.
 
 `choose_option` takes the first of these steps that finds a letter:
 
-1. The whole answer is one letter, of either case, with or without marks around it: "B", "(b)", "B.".
+1. The whole answer is one letter, of either case, with or without marks around it: "B", "(b)", "B.", "$B$".
 2. The whole answer is the text of exactly one option.
-3. The last conclusion: a letter after "answer", "answer is", "option is", "the closest point is" and the like; or
-   before "is (the) closest", "nearest", "closer", "nearer", "correct", "right", "best"; or alone in the last sentence.
-4. The answer opens with "X.", "X)" or "(X)", of either case.
-5. The last letter named by "point X", "option X", "choice X" or "letter X".
-6. The last letter in brackets: "(X)" or "[X]".
-7. The text of exactly one option is said word for word; inside a longer option's text it does not count.
-8. One capital letter stands in the answer, once or often, and no other.
+3. The last letter that is said to be the answer: after "answer", "answer is:", "option is", "I choose", "\boxed{",
+   "not A but" and the like; before "is the answer", "is correct"; or alone in the last sentence: "B.", "So point B."
+4. The last one said to be nearest: "the closest point is B", "B is closer", "B is in front".
+5. The answer opens with "X.", "X)", "(X)", of either case, or "X:", "X,", "X -", and no other letter opens a line so.
+6. The last letter named by "point X", "option X", "choice X" or "letter X".
+7. The only letter in brackets: "(X)" or "[X]".
+8. The text of exactly one option is said word for word; inside a longer option's text it does not count.
+9. One capital letter stands in the answer, once or often, and no other.
 
-Otherwise the answer is None: unreadable, and so wrong. In steps 3 and 5 to 8 a letter counts only if it stands alone
-(no letter, digit or hyphen beside it, no "'s" behind it) and is not denied ("not B", "isn't B"); and
+Otherwise the answer is None: unreadable, and so wrong. A letter counts only if it stands alone (no letter, digit or
+hyphen beside it, no "'s" behind it) and is not denied ("not B", "rather than B", "B is wrong"); of letters that are
+compared or joined ("than B", "A or B"), none settles an answer. In steps 3 to 9
 
 - a capital "A" before a word is the article, unless the word cannot follow one ("A is", "A at", "A and", "A because"),
-  or the letter is in brackets or named ("Point A lies");
-- a lower-case letter counts in brackets, or after a word that introduces a letter (steps 3 and 5) when a mark, the end
-  or such a word comes next: "answer: b", "point a is".
+  or the letter is in brackets or named ("Point A lies"); a capital "I" before a word is the pronoun;
+- a lower-case letter counts in brackets, or after a word that introduces a letter (steps 3, 4 and 6) when a mark, the
+  end or such a word comes next: "answer: b", "point a is".
+
+Markdown, LaTeX, full-width and invisible characters make no difference.
 """
 
 from __future__ import annotations
@@ -26,34 +30,34 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-_LETTER = re.compile(r"(?<![\w-])(?<!\w['’])[A-Za-z](?![\w-]|['’]\w)")
-_WHOLE = re.compile(r"\W*([A-Za-z])\W*")
-_OPENING = re.compile(r"\s*(?:\(([A-Za-z])\)|([A-Za-z])[.)])(?=\s|$)")
+from perceptio.data.answer_wording import (
+    AFTER_ALONE,
+    ALONE,
+    AND,
+    ANSWER_IS,
+    AT_START,
+    CAPITAL_LABEL,
+    COMMA,
+    COMPARED,
+    DENIED,
+    END,
+    ENDS,
+    IS_ANSWER,
+    IS_NEAREST,
+    LABEL,
+    LETTER,
+    LIST_GOES_ON,
+    NAMED,
+    NEAREST_IS,
+    REJECTED,
+    WHOLE,
+    WORD_FOLLOWS,
+    bare,
+)
 
-_QUOTES = r"[\"'“‘(\[]*$"  # what may stand between an introduction and its letter
-_NAME = r"(?:point|option|choice|letter)"
-_NAMED = re.compile(rf"\b{_NAME}\s+{_QUOTES}", re.IGNORECASE)
-_DENIED = re.compile(rf"(?:\bnot|n['’]t)\s+(?:the\s+)?(?:{_NAME}\s+)?{_QUOTES}", re.IGNORECASE)
-_INTRODUCED = re.compile(
-    rf"(?:\banswer\s*(?:is|:)?|\b(?:option|choice|letter|point)\s*(?:is|:)"
-    rf"|\b(?:closest|nearest|closer|nearer)\b[^.;:!?\n]{{0,60}}?(?:\sis|:))"
-    rf"\s*(?:{_NAME}\s+)?{_QUOTES}",
-    re.IGNORECASE,
-)
-_SENTENCE_START = re.compile(rf"(?:^|[.!?:;\n])\s*{_QUOTES}")
-_TEXT_END = re.compile(r"[\"'”’)\]]*[.!]?\s*$")
-_JUDGED = re.compile(
-    r"[\"'”’)\]]*\s+is\s+(?:the\s+)?(?:closest|nearest|closer|nearer|correct|right|best)\b", re.IGNORECASE
-)
-
-# Words that follow a letter but never an article.
-_AFTER_LETTER = (
-    r"(?:is|was|has|seems|appears|looks|lies|and|or|but|than|because|since|as|while|which|at|in|on|with|for|from|to)\b"
-)
-_WORD = re.compile(rf"[ \t]+(?!{_AFTER_LETTER})[A-Za-z]{{2,}}")
-_ENDS = re.compile(rf"\s*(?:$|[.,;:!?)\]])|\s+{_AFTER_LETTER}")
-_REACH = 100  # characters before a letter that can introduce it
+_REACH = 100  # characters around a letter that are looked at
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,11 @@ class _Mention:
 
     letter: str  # a capital
     capital: bool  # as it was written
+    settles: bool  # neither compared nor joined with another
     bracketed: bool
+    first: bool  # the answer begins with it
     before: str  # at most _REACH characters
-    after: str
+    after: str  # likewise
 
 
 def choose_option(text: str, letters: str, options: Sequence[str] = ()) -> str | None:
@@ -78,48 +84,82 @@ def choose_option(text: str, letters: str, options: Sequence[str] = ()) -> str |
     Returns:
         One of `letters`, or None if the answer cannot be read.
     """
-    text = text.replace("*", "").replace("`", "")  # Markdown
-    whole = _WHOLE.fullmatch(text)
+    plain = bare(text)
+    whole = WHOLE.fullmatch(plain)
     if whole and whole[1].upper() in letters:
         return whole[1].upper()
     by_text = _only(
-        [letter for letter, option in zip(letters, options, strict=False) if _plain(option) == _plain(text)]
+        [letter for letter, option in zip(letters, options, strict=False) if _folded(option) == _folded(text)]
     )
     if by_text:
         return by_text
-    mentions = list(_mentions(text, letters))
-    opening = _OPENING.match(text)
-    opened = (opening[1] or opening[2]).upper() if opening else ""
+    mentions = list(_mentions(plain, letters))
+    settling = [mention for mention in mentions if mention.settles]
     return (
-        _last(mentions, _is_conclusion)
-        or (opened if opened and opened in letters else None)
-        or _last(mentions, lambda mention: bool(_NAMED.search(mention.before)))
-        or _last(mentions, lambda mention: mention.bracketed)
-        or _said(text, letters, options)
-        or _only([mention.letter for mention in mentions if mention.capital])
+        _last(settling, _is_answer)
+        or _last(settling, lambda one: bool(NEAREST_IS.search(one.before) or IS_NEAREST.match(one.after)))
+        or _opening(settling, plain, letters)
+        or _last(settling, lambda one: bool(NAMED.search(one.before)))
+        or _only([one.letter for one in settling if one.bracketed])
+        or _said(plain, letters, [bare(option) for option in options])
+        or (_only([one.letter for one in mentions if one.capital]) if settling else None)
     )
 
 
 def _mentions(text: str, letters: str) -> Iterator[_Mention]:
-    for match in _LETTER.finditer(text):
-        letter = match[0].upper()
-        before, after = text[max(0, match.start() - _REACH) : match.start()], text[match.end() :]
-        if letter not in letters or _DENIED.search(before):
+    found = [match for match in LETTER.finditer(text) if match[0].upper() in letters]
+    joined, begin = _joined(text, found), re.search(r"\w", text)
+    for match in found:
+        letter, capital = match[0].upper(), match[0].isupper()
+        before = text[max(0, match.start() - _REACH) : match.start()]
+        after = text[match.end() : match.end() + _REACH]
+        if DENIED.search(before) or REJECTED.match(after):
             continue
+        first = begin is not None and begin.start() == match.start()
         bracketed = before[-1:] in ("(", "[") and after[:1] in (")", "]")
-        named = bool(_NAMED.search(before))
-        capital = match[0].isupper()
+        named = bool(NAMED.search(before))
         if capital:
-            counts = bracketed or named or letter != "A" or not _WORD.match(after)
+            spoken = (letter == "A" and WORD_FOLLOWS.match(after)) or (letter == "I" and re.match(" [a-z]", after))
+            counts = bracketed or named or not spoken
         else:
-            counts = bracketed or bool((named or _INTRODUCED.search(before)) and _ENDS.match(after))
+            introduced = named or ANSWER_IS.search(before) or NEAREST_IS.search(before)
+            counts = bracketed or bool(introduced and ENDS.match(after)) or bool(first and LABEL.match(after))
         if counts:
-            yield _Mention(letter, capital, bracketed, before, after)
+            settles = match.start() not in joined and not COMPARED.search(before)
+            yield _Mention(letter, capital, settles, bracketed, first, before, after)
 
 
-def _is_conclusion(mention: _Mention) -> bool:
-    alone_at_the_end = _SENTENCE_START.search(mention.before) and _TEXT_END.match(mention.after)
-    return bool(_INTRODUCED.search(mention.before) or _JUDGED.match(mention.after) or alone_at_the_end)
+def _joined(text: str, found: Sequence[re.Match[str]]) -> set[int]:
+    """Places of letters that stand beside another one: "A and B", "A, B or C"."""
+    joined: set[int] = set()
+    for one, two in pairwise(found):
+        between = text[one.end() : two.start()]
+        listed = COMMA.fullmatch(between) and LIST_GOES_ON.match(text[two.end() : two.end() + _REACH])
+        if one[0].upper() != two[0].upper() and (AND.fullmatch(between) or listed):
+            joined |= {one.start(), two.start()}
+    return joined
+
+
+def _is_answer(mention: _Mention) -> bool:
+    before, after = mention.before, mention.after
+    alone = ALONE.search(before) and END.match(after) and not AFTER_ALONE.search(before)
+    return bool(ANSWER_IS.search(before) or IS_ANSWER.match(after) or alone)
+
+
+def _opening(mentions: Sequence[_Mention], text: str, letters: str) -> str | None:
+    """The letter that an answer opens with, unless it repeats all options or opens other lines with other letters."""
+    labels = [
+        mention
+        for mention in mentions
+        if (CAPITAL_LABEL if mention.capital else LABEL).match(mention.after) and AT_START.search(mention.before)
+    ]
+    place = 0
+    for letter in letters:
+        label = re.compile(rf"(?<!\w){letter}[.):]").search(text, place)
+        if label is None:
+            return _only([label.letter for label in labels]) if labels and labels[0].first else None
+        place = label.end()
+    return None
 
 
 def _last(mentions: Sequence[_Mention], fits: Callable[[_Mention], bool]) -> str | None:
@@ -129,17 +169,17 @@ def _last(mentions: Sequence[_Mention], fits: Callable[[_Mention], bool]) -> str
 
 def _said(text: str, letters: str, options: Sequence[str]) -> str | None:
     """The option whose text is said, if there is exactly one."""
-    rest = _plain(text)
+    rest = _folded(text)
     said = set()
-    for option in sorted({_plain(option) for option in options}, key=len, reverse=True):
+    for option in sorted({_folded(option) for option in options}, key=len, reverse=True):
         pattern = rf"(?<!\w){re.escape(option)}(?!\w)"
         if option and re.search(pattern, rest):
             said.add(option)
             rest = re.sub(pattern, "|", rest)  # "red" inside "dark red" has not been said
-    return _only([letter for letter, option in zip(letters, options, strict=False) if _plain(option) in said])
+    return _only([letter for letter, option in zip(letters, options, strict=False) if _folded(option) in said])
 
 
-def _plain(text: str) -> str:
+def _folded(text: str) -> str:
     """Lower case, single spaces, no mark at the end."""
     return " ".join(text.casefold().split()).rstrip(".! ")
 

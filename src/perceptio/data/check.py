@@ -8,22 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from perceptio.data.fields import SampleError
+from perceptio.data.fit import Learner, unfit
 from perceptio.data.reading import inspect_sample
 from perceptio.data.sample_files import SampleFile
 from perceptio.data.schema import Sample
 from perceptio.images import upright_size
-
-
-@dataclass(frozen=True)
-class CodeBook:
-    """What depth codes must be, as a model's tokenizer writes them."""
-
-    tokens_per_map: int  # codes in a map
-    codes: int  # entries of the codebook
+from perceptio.processes import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -98,15 +93,16 @@ class _Finding:
 class _Findings(Dataset[_Finding]):
     """All lines of all files, read and inspected when asked for."""
 
-    def __init__(self, files: Sequence[SampleFile], book: CodeBook | None) -> None:
-        self.files, self.book = files, book
-        self.places = [(number, index) for number, file in enumerate(files) for index in range(len(file))]
+    def __init__(self, files: Sequence[SampleFile], learner: Learner | None) -> None:
+        self.files, self.learner = files, learner
+        self.starts = np.cumsum([0, *map(len, files)])  # of each file; then all lines
 
     def __len__(self) -> int:
-        return len(self.places)
+        return int(self.starts[-1])
 
     def __getitem__(self, place: int) -> _Finding:
-        number, index = self.places[place]
+        number = int(np.searchsorted(self.starts, place, side="right")) - 1
+        index = place - int(self.starts[number])
         file = self.files[number]
         where = file.where(index)
         try:
@@ -114,7 +110,10 @@ class _Findings(Dataset[_Finding]):
         except SampleError as error:
             return _Finding(number, index, (error,))
         read, problems = inspect_sample(sample, file.path.parent, where)
-        problems += _code_problems(sample, self.book, where)
+        if self.learner is not None:
+            found = {problem.field for problem in problems}
+            more = unfit(sample, self.learner.processor, self.learner.config, where)
+            problems += [problem for problem in more if problem.field not in found]
         if read is None or problems:
             return _Finding(number, index, tuple(problems))
         width, height = upright_size(file.path.parent / sample.image)
@@ -122,13 +121,13 @@ class _Findings(Dataset[_Finding]):
 
 
 def check_files(
-    paths: Sequence[str | Path], *, book: CodeBook | None = None, workers: int = 0, quiet: bool = False
+    paths: Sequence[str | Path], *, learner: Learner | None = None, workers: int = 0, quiet: bool = False
 ) -> Report:
     """Read every line of some files and all that it points at.
 
     Args:
         paths: of JSONL or parquet.
-        book: of the model that depth codes are for; by default they need only agree in number with the first.
+        learner: the model that samples must fit; by default their depth codes need only agree in number with the first.
         workers: processes; 0: this one.
         quiet: draw no progress bar.
 
@@ -137,8 +136,10 @@ def check_files(
     """
     files = [SampleFile(path) for path in paths]
     report = Report({str(file.path): len(file) for file in files})
-    findings = _Findings(files, book)
-    loader = DataLoader(findings, batch_size=None, num_workers=workers, collate_fn=_alone)
+    findings = _Findings(files, learner)
+    loader = DataLoader(
+        findings, batch_size=None, num_workers=workers, collate_fn=_alone, worker_init_fn=end_with_parent
+    )
     counts: set[int] = set()
     for finding in tqdm(loader, "checking", len(findings), disable=quiet, unit="sample"):
         file, problems, sample = files[finding.file], list(finding.problems), finding.sample
@@ -160,17 +161,6 @@ def check_files(
 def _alone(finding: Any) -> Any:
     """Without batches there is nothing to collate."""
     return finding
-
-
-def _code_problems(sample: Sample, book: CodeBook | None, where: str) -> list[SampleError]:
-    if book is None or sample.codes is None:
-        return []
-    if len(sample.codes) != book.tokens_per_map:
-        reason = f"has {len(sample.codes)} depth codes, but a map of this model has {book.tokens_per_map}"
-        return [SampleError(where, "codes", reason)]
-    if max(sample.codes) >= book.codes:
-        return [SampleError(where, "codes", f"has the code {max(sample.codes)}, but the last one is {book.codes - 1}")]
-    return []
 
 
 def _count(report: Report, sample: Sample, size: str) -> None:

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from perceptio.data.fit import unfit
 from perceptio.data.packing import IGNORED, PackedRow, pack_sample
 from perceptio.data.reading import read_sample
 from perceptio.data.sample_files import SampleFile
 from perceptio.data.schema import Sample
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import replacing
+from perceptio.files import check_writable, replacing
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.visualize import color_depth, contact_sheet, draw_masks
@@ -46,15 +47,19 @@ def draw_samples(files: Sequence[SampleFile], count: int, reader: Reader, path: 
         explicit: share of questions that say which spans they want, as in training.
 
     Raises:
-        SampleError: if one of these samples is bad.
+        SampleError: if one of these samples is bad, or does not fit the model.
         OutputError: if the file cannot be written.
     """
+    check_writable(path)
     places = [(file, index) for file in files for index in range(len(file))]
     chosen = np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int))
     strips = []
     for number in chosen:
         file, index = places[number]
-        sample = read_sample(file[index], file.path.parent, file.where(index))
+        where = file.where(index)
+        sample = read_sample(file[index], file.path.parent, where)
+        for problem in unfit(sample, reader.processor, reader.config, where):
+            raise problem
         strips.append(_strip(sample, reader, explicit))
     page = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), "white")
     top = 0

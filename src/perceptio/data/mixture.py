@@ -17,9 +17,10 @@ from perceptio.data.fields import SampleError
 from perceptio.data.reading import read_sample
 from perceptio.data.sample_files import SampleFile
 from perceptio.data.schema import Sample
-from perceptio.images import upright_size
+from perceptio.images import ImageError, upright_size
 
 DEPTH_TASK = "depth"  # a sample whose turns all have this task is one of depth generation
+LONGEST_PASS = 50_000_000  # samples
 WINDOW = 64  # batches that are put together from samples of similar length at a time
 
 # The length of a sample, roughly: it is for sorting alone.
@@ -118,6 +119,9 @@ class DataMixture:
             kept = [index for index in range(len(file)) if index not in left_out]
             if not kept:
                 raise DataError(f"all {len(file)} samples of {path} are bad: run `perceptio data check {path}`")
+            if len(kept) * files[path] > LONGEST_PASS:
+                count = f"{len(kept)} samples {files[path]:g} times"
+                raise DataError(f"{path} is to be repeated, {count}, but a pass has at most {LONGEST_PASS} samples")
             for index in kept:
                 sample = file[index]
                 places.append((number, index))
@@ -127,6 +131,10 @@ class DataMixture:
         rows, depth = np.array(places, np.int64), np.array(generation)
         pools = [~depth, depth] if annealing else [np.ones(len(rows), bool)]
         self._pools = [_Pool(rows[pool], list(files.values()), (seed, n)) for n, pool in enumerate(pools)]
+        if not self.samples:
+            raise DataError(
+                f"a pass through {', '.join(files)} draws none of their {len(rows)} samples: repeat them more"
+            )
         if annealing and not all(pool.size for pool in self._pools):
             raise DataError(
                 f"annealing needs samples of depth generation (all turns of task {DEPTH_TASK!r}) and others, but there "
@@ -233,5 +241,5 @@ def _length(sample: Sample) -> int:
 def _size(file: SampleFile, sample: Sample, index: int) -> tuple[int, int]:
     try:
         return upright_size(file.path.parent / sample.image)
-    except OSError as error:
-        raise SampleError(file.where(index), "image", f"cannot be read: {error}") from error
+    except ImageError as error:
+        raise SampleError(file.where(index), "image", str(error)) from error

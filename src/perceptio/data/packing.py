@@ -89,8 +89,9 @@ def pack_sample(
         supervision: everything by default.
 
     Raises:
-        ValueError: if the sample has no turns, a turn needs a mask or depth map that the sample lacks, or the sample's
-            depth codes are not the model's.
+        ValueError: if the sample has no turns, a turn needs a mask or depth map that the sample lacks or does not fit
+            the model's context, or the sample's depth codes are not the model's; `fit.unfit` finds the last two without
+            reading pictures.
     """
     supervision, vocabulary = supervision or Supervision(), config.vocabulary
     if not sample.turns:
@@ -101,6 +102,7 @@ def pack_sample(
     values, sam_values = processor.pixels([image])
     row = PackedRow(*_depth(sample, config.depth.image_size, vocabulary), values, sam_values[0])
     prefix = processor.prefix_ids(tiles)
+    room = processor.context_length - len(prefix)
     _extend(row, prefix, branch=0, start=0)
     for turn in sample.turns:
         spans = choose_spans(turn, rng, explicit)
@@ -109,7 +111,7 @@ def pack_sample(
         spans = supervision.restrict(spans)  # the same draws whatever is taught
         if spans.has_depth and sample.depth is None and sample.codes is None:
             raise ValueError(f"sample {sample.key} asks for depth but has no depth map")
-        written = _write_turn(turn, spans, processor, config, supervision.weights)
+        written = write_turn(turn, spans, processor, config, room, supervision.weights)
         if length and row.answer_has_span and len(row.input_ids) + len(written) > length:
             row.left_out += 1
             continue
@@ -139,16 +141,23 @@ def _ordered(
 
 def _depth(sample: Sample, size: int, vocabulary: SpatialVocabulary) -> tuple[np.ndarray, np.ndarray]:
     """Depth map (S, S) and codes (N,) of a sample, as in `PackedRow`."""
-    count, entries = vocabulary.tokens_per_map, len(vocabulary.codes)
-    codes = np.full(count, -1) if sample.codes is None else np.array(sample.codes, np.int64)
-    if len(codes) != count:
-        raise ValueError(f"sample {sample.key} has {len(codes)} depth codes, but a map of this model has {count}")
-    if sample.codes is not None and (codes.min() < 0 or codes.max() >= entries):
-        raise ValueError(f"sample {sample.key} has depth codes beyond the model's, which are 0 to {entries - 1}")
+    fault = None if sample.codes is None else codes_fault(sample.codes, vocabulary)
+    if fault:
+        raise ValueError(f"sample {sample.key} {fault}")
+    codes = np.full(vocabulary.tokens_per_map, -1) if sample.codes is None else np.array(sample.codes, np.int64)
     if sample.depth is None:
         return np.zeros((size, size), np.float32), codes
     assert isinstance(sample.depth, np.ndarray), "the sample was not read"
     return resize_nearest(sample.depth, size), codes
+
+
+def codes_fault(codes: Sequence[int], vocabulary: SpatialVocabulary) -> str | None:
+    """Why depth codes are not a model's."""
+    count, last = vocabulary.tokens_per_map, len(vocabulary.codes) - 1
+    if len(codes) != count:
+        return f"has {len(codes)} depth codes, but a map of this model has {count}"
+    beyond = next((code for code in codes if not 0 <= code <= last), None)
+    return None if beyond is None else f"has the depth code {beyond}, but the model's are 0 to {last}"
 
 
 def _mask(sample: Sample, number: int, side: int) -> np.ndarray:
@@ -158,8 +167,21 @@ def _mask(sample: Sample, number: int, side: int) -> np.ndarray:
     return sample.mask(number, side)
 
 
+class TurnTooLongError(ValueError):
+    """A turn does not fit the model's context.
+
+    Args:
+        field: of the turn that is too long.
+        reason: one sentence.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+
+
 @dataclass(frozen=True)
-class _Written:
+class WrittenTurn:
     """One turn in tokens."""
 
     turn: Turn
@@ -176,11 +198,19 @@ class _Written:
         return len(self.question) + len(self.answer) - 1  # the last token is predicted, not read
 
 
-def _write_turn(
-    turn: Turn, spans: Spans, processor: PerceptioProcessor, config: PerceptioConfig, weights: TokenWeights
-) -> _Written:
+def write_turn(
+    turn: Turn, spans: Spans, processor: PerceptioProcessor, config: PerceptioConfig, room: int, weights: TokenWeights
+) -> WrittenTurn:
+    """One turn in tokens, of which `room` fit the model's context after the picture.
+
+    Raises:
+        TurnTooLongError: if they do not.
+    """
     vocabulary = config.vocabulary
-    question, asked = processor.question_tokens(turn.question, spans.seg, spans.depth)
+    try:
+        question, asked = processor.question_tokens(turn.question, spans.seg, spans.depth)
+    except ValueError as error:
+        raise TurnTooLongError("question", str(error)) from error
     words, word_weights, offsets = text_weights(turn, processor, weights)
     if config.pointing and spans.masks and not spans.has_depth and vocabulary.order == "spans_first":
         # the region feature of a [SEG] comes with the input after it: a line's end lets the first word read the last
@@ -195,7 +225,7 @@ def _write_turn(
     spatial = [vocabulary.seg] * len(spans.masks) + span
     seg, depth, text = (part in turn.supervise for part in SPANS)
     taught = arrange(vocabulary.order, [seg] * len(spans.masks) + [depth] * len(span), [text] * len(words))
-    return _Written(
+    written = WrittenTurn(
         turn,
         question,
         [*arrange(vocabulary.order, spatial, words), vocabulary.end_of_text],
@@ -205,9 +235,14 @@ def _write_turn(
         offsets,
         asked,
     )
+    if len(written) > room:
+        field = "question" if len(question) > room else "answer"
+        count = f"{len(written)} tokens, {len(question)} of the question and {len(words)} of the answer's words"
+        raise TurnTooLongError(field, f"the turn has {count}, but {max(room, 0)} fit beside the picture; shorten it")
+    return written
 
 
-def _add_turn(row: PackedRow, written: _Written, spans: Spans, start: int) -> Branch:
+def _add_turn(row: PackedRow, written: WrittenTurn, spans: Spans, start: int) -> Branch:
     """Write one branch."""
     number, question = len(row.answer_has_span), len(row.input_ids)
     first = question + len(written.question)  # position of the answer's first token

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from perceptio.data.check import CodeBook, check_files
+from perceptio.data.check import check_files
 from perceptio.data.errors import DataError
+from perceptio.data.fit import Learner
 from perceptio.data.mixture import Annealing, DataMixture
-from perceptio.files import replacing
+from perceptio.files import read_json, replacing
 
 REPORT = "data.json"  # in the folder of a run: what the check of its data found
 _SHOWN = 3  # problems that the refusal quotes
@@ -27,7 +28,7 @@ def open_mixture(
     batch: int = 1,
     annealing: Annealing | None = None,
     visual: Callable[[int, int], int] | None = None,
-    book: CodeBook | None = None,
+    learner: Learner | None = None,
     workers: int = 0,
 ) -> DataMixture:
     """Check all samples of some files, and mix the good ones.
@@ -43,13 +44,13 @@ def open_mixture(
         batch: visits that make one batch.
         annealing: of depth generation.
         visual: tokens of a picture.
-        book: of the model.
+        learner: the model that samples must fit.
         workers: processes that check.
 
     Raises:
         DataError: if samples are bad and are not to be skipped, or there is no mixture without them.
     """
-    found = _checked(list(files), folder / REPORT, book, workers, skip_bad)
+    found = _checked(list(files), folder / REPORT, learner, workers, skip_bad)
     problems, bad = found["problems"], f"{found['bad_samples']} of {found['samples']} samples are bad"
     if problems and not skip_bad:
         raise DataError(
@@ -61,24 +62,42 @@ def open_mixture(
     return DataMixture(files, seed, batch=batch, annealing=annealing, visual=visual, bad=found["bad"])
 
 
-def _checked(files: list[str], path: Path, book: CodeBook | None, workers: int, skip_bad: bool) -> dict[str, Any]:
+def _checked(files: list[str], path: Path, learner: Learner | None, workers: int, skip_bad: bool) -> dict[str, Any]:
     """What the check found, from an earlier report if the files have not changed since and it is enough to go on."""
-    state = _state(files, book)
-    if path.is_file():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        # a picture that was bad may have been mended since: the state is that of the files of samples
-        if found["state"] == state and (skip_bad or not found["problems"]):
-            return found
-    report = check_files(files, book=book, workers=workers)
+    state = _state(files, learner)
+    found = _earlier(path)
+    # a picture that was bad may have been mended since: the state is that of the files of samples
+    if found["state"] == state and (skip_bad or not found["problems"]):
+        return found
+    report = check_files(files, learner=learner, workers=workers)
     found = report.to_dict() | {"problems": [str(problem) for problem in report.problems], "state": state}
     with replacing(path) as beside:
         beside.write_text(json.dumps(found, indent=1), encoding="utf-8")
     return found
 
 
-def _state(files: list[str], book: CodeBook | None) -> str:
-    """Changes when a file of samples does; pictures are taken to stay as they are."""
-    parts: list[object] = [book]
+def _earlier(path: Path) -> dict[str, Any]:
+    """An earlier report; one without a state where there is none, or a damaged one: it is made anew."""
+    nothing: dict[str, Any] = {"state": ""}
+    if not path.is_file():
+        return nothing
+    try:
+        found = read_json(path)
+    except ValueError:
+        return nothing
+    kinds = {"state": str, "problems": list, "bad": dict, "samples": int, "bad_samples": int}
+    return found if all(isinstance(found.get(name), kind) for name, kind in kinds.items()) else nothing
+
+
+def _state(files: list[str], learner: Learner | None) -> str:
+    """Changes when a file of samples does, or the model; pictures are taken to stay as they are."""
+    parts: list[object] = []
+    if learner is not None:
+        processor, depth = learner.processor, learner.config.depth
+        tokenizer = hashlib.sha256(processor.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+        images = processor.image_processor.to_json_string()
+        parts += [processor.context_length, processor.image_seq_length, images, tokenizer]
+        parts += [depth.tokens_per_map, depth.codes]
     for name in files:
         path = Path(name)
         if not path.is_file():

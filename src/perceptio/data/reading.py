@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from perceptio.data.depth_files import read_inverse_depth
+from perceptio.data.depth_files import read_depth
 from perceptio.data.errors import DataError
-from perceptio.data.fields import SampleError
+from perceptio.data.fields import SampleError, shown
 from perceptio.data.marks import MARKED_SIZE, draw_marks
 from perceptio.data.rle import segmentation_rles, union_rle
 from perceptio.data.schema import ABSENT, MaskCode, Sample, Turn, target_place
-from perceptio.images import ImageError, load_image
+from perceptio.images import ImageError, load_working_image
 from perceptio.tokens import PHRASE_END, PHRASE_START, extract_phrases
 
 BEYOND = 1.0  # px that a polygon may lie outside the picture: annotators' coordinates are rounded
@@ -74,11 +75,12 @@ class _Inspector:
         if sample.codes is not None and any(code < 0 for code in sample.codes):
             self.report("codes", f"depth codes are numbers from 0, not {min(sample.codes)}")
         try:
-            image = np.asarray(load_image(self.home / sample.image))
+            picture = load_working_image(self.home / sample.image)
         except ImageError as error:
             self.report("image", error)
             return None  # the rest is measured by the picture
-        height, width = image.shape[:2]
+        width, height = picture.size
+        image = np.asarray(picture.image)
         rles = [self._rle(mask, f"masks[{number}]", height, width) for number, mask in enumerate(sample.masks)]
         inverse_depth = self._inverse_depth(height, width)
         self._check_marks(height, width)
@@ -106,7 +108,8 @@ class _Inspector:
             elif control:
                 self.report(f"{field}.{name}", f"holds {control[0]}, which has a meaning to the model: take it out")
         if turn.target and target_place(turn.answer, turn.target) is None:
-            self.report(f"{field}.target", f"{turn.target!r} is no word of the answer: the loss would not weigh it")
+            reason = f"{shown(turn.target)} is no word of the answer: the loss would not weigh it"
+            self.report(f"{field}.target", reason)
         count = len(self.sample.masks)
         beyond = [index for index in turn.masks if index != ABSENT and not 0 <= index < count]
         if beyond:
@@ -116,13 +119,16 @@ class _Inspector:
         phrases = extract_phrases(turn.answer)[1]
         marks = turn.answer.count(PHRASE_START)
         if marks != turn.answer.count(PHRASE_END) or marks != len(phrases):
-            self.report(f"{field}.answer", f"{PHRASE_START} and {PHRASE_END} must enclose a phrase each time")
+            self.report(
+                f"{field}.answer", f"holds {PHRASE_START} or {PHRASE_END}, which must enclose a phrase each time"
+            )
         elif "seg" in turn.supervise and phrases and len(turn.masks) != len(phrases):
             # one phrase may name several objects: "<p>all cubes</p>"
-            if not turn.masks:
-                self.report(f"{field}.masks", f"the answer refers to {phrases[0]!r}, but to no mask")
-            elif len(phrases) > 1:
-                self.report(f"{field}.masks", f"the answer refers to {len(phrases)} phrases, but to {_masks(turn)}")
+            missing = f"{shown(phrases[0])}, but to no mask" if not turn.masks else ""
+            if len(phrases) > 1 and turn.masks:
+                missing = f"{len(phrases)} phrases, but to {_masks(turn)}"
+            if missing:
+                self.report(f"{field}.masks", f"do not match the answer: it refers to {missing}")
         taught = {"text": True, "seg": bool(turn.masks), "depth": turn.depth}
         if not any(taught[span] for span in turn.supervise):
             self.report(f"{field}.supervise", "nothing of this turn is taught: leave it out, or name a span it has")
@@ -130,9 +136,9 @@ class _Inspector:
     def _rle(self, mask: MaskCode, field: str, height: int, width: int) -> dict[str, Any]:
         try:
             if isinstance(mask, list):
-                _check_polygons(mask, height, width)
-            rle = union_rle(segmentation_rles(mask, height, width), height, width)
-        except Exception as error:  # pycocotools raises Exception itself
+                _check_polygons(mask)
+            rle = union_rle(segmentation_rles(mask, height, width, beyond=BEYOND), height, width)
+        except ValueError as error:
             self.report(field, error)
             return {}
         if not coco.area(rle):
@@ -144,34 +150,32 @@ class _Inspector:
         if sample.depth is None:
             return None
         try:
-            values = read_inverse_depth(self.home / sample.depth, sample.depth_kind, sample.depth_scale)
+            depth = read_depth(self.home / sample.depth, sample.depth_kind, sample.depth_scale)
         except DataError as error:
             self.report("depth", error)
             return None
-        if abs(math.log(values.shape[0] * width / (values.shape[1] * height))) > ASPECT:
-            size = f"{values.shape[1]} x {values.shape[0]}"
-            self.report("depth", f"the map is {size} pixels, not in the proportions of the picture, {width} x {height}")
-        return values
+        across, down = depth.size
+        if abs(math.log(down * width / (across * height))) > ASPECT:
+            reason = f"the map is {across} x {down} pixels, not in the proportions of the picture, {width} x {height}"
+            self.report("depth", reason)
+        return depth.nearness
 
     def _check_marks(self, height: int, width: int) -> None:
-        letters = [mark.letter for mark in self.sample.marks]
+        letters = Counter(mark.letter for mark in self.sample.marks)
         for number, mark in enumerate(self.sample.marks):
             if not (0 <= mark.x < width and 0 <= mark.y < height):
                 where = f"({mark.x}, {mark.y})"
                 self.report(f"marks[{number}]", f"{where} lies outside the picture of {width} x {height} pixels")
-            if len(mark.letter) != 1 or letters.count(mark.letter) > 1:
-                self.report(f"marks[{number}].letter", f"{mark.letter!r} is not one letter that no other mark has")
+            if len(mark.letter) != 1 or letters[mark.letter] > 1:
+                self.report(f"marks[{number}].letter", f"{shown(mark.letter)} is not one letter that no other mark has")
 
 
-def _check_polygons(polygons: list[list[float]], height: int, width: int) -> None:
+def _check_polygons(polygons: list[list[float]]) -> None:
     if not polygons:
         raise ValueError("there is no polygon")
     for polygon in polygons:
         if len(polygon) < 6 or len(polygon) % 2:
             raise ValueError(f"a polygon is at least three points x, y, not {len(polygon)} numbers")
-        for x, y in zip(polygon[::2], polygon[1::2], strict=True):
-            if not (-BEYOND <= x <= width + BEYOND and -BEYOND <= y <= height + BEYOND):
-                raise ValueError(f"a polygon's point ({x}, {y}) lies outside the picture of {width} x {height} pixels")
 
 
 def _masks(turn: Turn) -> str:

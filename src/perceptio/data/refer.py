@@ -12,16 +12,19 @@ Sources: the layout is that of github.com/lichengunc/refer and github.com/henghu
 from __future__ import annotations
 
 import hashlib
-import io
-import json
-import pickle
-from collections.abc import Callable, Sequence
+import stat
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+from perceptio.data.entries import entry, given, listed, text, whole
 from perceptio.data.errors import DataError
-from perceptio.data.rle import segmentation_rles, union_rle
+from perceptio.data.fields import kind, shown
+from perceptio.data.plain_pickle import RefusedClassError, read_plain_pickle
+from perceptio.data.rle import check_sides, segmentation_rles, union_rle
+from perceptio.files import parse_json
 
 INSTANCES = "instances.json"
 NO_TARGET = -1  # stands for an annotation in gRefCOCO
@@ -80,13 +83,16 @@ class ReferSplit:
     hashes: dict[str, str]  # first 16 hex digits of the SHA-256 of each annotation file, by its name
 
 
-def read_refer(root: str | Path, dataset: str, split: str) -> ReferSplit:
+def read_refer(
+    root: str | Path, dataset: str, split: str, *, leave_out: Callable[[str, int], None] | None = None
+) -> ReferSplit:
     """Read one split and draw the targets of its references.
 
     Args:
         root: the folder that holds one folder for each dataset.
         dataset: a name in `COLLECTIONS`.
         split: one of the dataset's.
+        leave_out: is told why a reference cannot be used, and its number of expressions; by default that is an error.
 
     Raises:
         DataError: if there is no such dataset or split, a file is missing or damaged, or a reference points to
@@ -99,17 +105,19 @@ def read_refer(root: str | Path, dataset: str, split: str) -> ReferSplit:
         raise DataError(f"{dataset} has no split {split!r}: give one of {', '.join(collection.splits)}")
     paths = [Path(root) / dataset / name for name in (collection.references, INSTANCES)]
     contents = [_read(path, dataset) for path in paths]
-    references = _parsed(paths[0], contents[0], _json if paths[0].suffix == ".json" else _plain_pickle)
-    instances = _parsed(paths[1], contents[1], _json)
+    references, instances = (_parsed(path, content) for path, content in zip(paths, contents, strict=True))
     hashes = {
         path.name: hashlib.sha256(content).hexdigest()[:16] for path, content in zip(paths, contents, strict=True)
     }
-    images = _images(references, instances, split, collection, paths)
+    rows = _of_split(references, split, paths[0])
+    images = _images(rows, _Instances(instances, paths[1]), collection, paths[0], leave_out)
     return ReferSplit(dataset, split, images, hashes)
 
 
 def _read(path: Path, dataset: str) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise DataError(f"{path} is not a file")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: put the original annotation files of {dataset} there") from error
@@ -117,98 +125,132 @@ def _read(path: Path, dataset: str) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _parsed(path: Path, content: bytes, parse: Callable[[bytes], Any]) -> Any:
+def _parsed(path: Path, content: bytes) -> Any:
+    if path.suffix == ".json":
+        try:
+            return parse_json(content, str(path))
+        except ValueError as error:
+            raise DataError(f"{error}: fetch it again") from error
     try:
-        return parse(content)
-    except _RefusedClassError as error:
+        return read_plain_pickle(content)
+    except RefusedClassError as error:
         raise DataError(
             f"{path} asks for the Python object {error}, which a list of references never needs: it was refused; "
             "fetch the original file"
         ) from error
-    except Exception as error:  # what damaged bytes set off in pickle has no common type
+    except UnpicklingError as error:
         raise DataError(f"{path} is damaged or cut short ({error}): fetch it again") from error
 
 
-def _json(content: bytes) -> Any:
-    return json.loads(content)
+class _Instances:
+    """COCO's annotations and images by their numbers; each is looked at when a reference points to it."""
+
+    def __init__(self, content: Any, path: Path) -> None:
+        self.path = path
+        self._images = self._by_number(content, "images")
+        self._annotations = self._by_number(content, "annotations")
+
+    def _by_number(self, content: Any, name: str) -> dict[int, dict[str, Any]]:
+        entries = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(entries, list):
+            raise DataError(
+                f"{self.path} is not of the REFER format, it has no list of {name}: fetch the original file"
+            )
+        found = {}
+        for place, each in enumerate(entries):
+            try:
+                found[whole(entry(each), "id")] = each
+            except ValueError as error:
+                reason = f"entry {place} of its {name} is damaged ({error})"
+                raise DataError(f"{self.path} is not of the REFER format, {reason}: fetch the original file") from error
+        return found
+
+    def picture(self, number: int) -> ReferredImage:
+        """An image, without its references."""
+        if number not in self._images:
+            raise ValueError(f"its image {number} is not in {self.path}")
+        image = self._images[number]
+        try:
+            height, width = whole(image, "height"), whole(image, "width")
+            check_sides(height, width)
+            # of the name only the last part: an annotation file shall not lead out of the folder of images
+            return ReferredImage(Path(text(image, "file_name")).name, height, width, ())
+        except ValueError as error:
+            raise ValueError(f"its image {number} is damaged in {self.path}: {error}") from error
+
+    def object(self, number: int, owner: int, image: ReferredImage, *, crowds: bool) -> dict[str, Any] | None:
+        """RLE of an annotation that belongs to the image of the number `owner`; None for a crowd, if unwanted."""
+        if number not in self._annotations:
+            raise ValueError(f"its annotation {number} is not in {INSTANCES}")
+        annotation = self._annotations[number]
+        if annotation.get("image_id") != owner:
+            raise ValueError(f"its annotation {number} belongs to the image {shown(annotation.get('image_id'))}")
+        if not crowds and annotation.get("iscrowd"):
+            return None
+        try:
+            parts = segmentation_rles(given(annotation, "segmentation"), image.height, image.width)
+        except ValueError as error:
+            raise ValueError(f"its annotation {number} is damaged: {error}") from error
+        return union_rle(parts, image.height, image.width)
 
 
-class _RefusedClassError(pickle.UnpicklingError):
-    """The message is the refused object."""
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Lists, dicts, strings and numbers need no class; anything else could run code of the file's choice."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise _RefusedClassError(f"{module}.{name}")
-
-
-def _plain_pickle(content: bytes) -> Any:
-    # Python 2 wrote these files: its byte strings must become text. The loaders of the field read them as ASCII, the
-    # default, which UTF-8 contains.
-    return _PlainUnpickler(io.BytesIO(content), encoding="utf-8").load()
+def _of_split(references: Any, split: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Rows of the file with their references."""
+    if not isinstance(references, list) or not all(isinstance(each, dict) and "split" in each for each in references):
+        raise DataError(f"{path} is not of the REFER format, a list of references: fetch the original file")
+    rows = [(row, reference) for row, reference in enumerate(references) if reference["split"] == split]
+    if not rows:
+        raise DataError(f"{path} holds no references of the split {split}: fetch the complete file")
+    return rows
 
 
 def _images(
-    references: Any, instances: Any, split: str, collection: Collection, paths: Sequence[Path]
+    rows: Sequence[tuple[int, dict[str, Any]]],
+    instances: _Instances,
+    collection: Collection,
+    path: Path,
+    leave_out: Callable[[str, int], None] | None,
 ) -> tuple[ReferredImage, ...]:
-    try:
-        rows = [(row, reference) for row, reference in enumerate(references) if reference["split"] == split]
-        pictures = {
-            # of the name only the last part: an annotation file shall not lead out of the folder of images
-            picture["id"]: ReferredImage(Path(picture["file_name"]).name, picture["height"], picture["width"], ())
-            for picture in instances["images"]
-        }
-        annotations = {annotation["id"]: annotation for annotation in instances["annotations"]}
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{paths[0]} or {paths[1]} is not of the REFER format ({type(error).__name__}: {error}): "
-            "fetch the original files"
-        ) from error
-    if not rows:
-        raise DataError(f"{paths[0]} holds no references of the split {split}: fetch the complete file")
+    pictures: dict[int, ReferredImage] = {}
     found: dict[int, list[Reference]] = {}
     for row, reference in rows:
         try:
-            image_id = reference["image_id"]
-            if image_id not in pictures:
-                raise ValueError(f"its image {image_id} is not in {paths[1]}")
-            picture = pictures[image_id]
-            objects = _objects(reference, annotations, picture, collection.generalized)
-            rle = None if objects is None else union_rle(objects, picture.height, picture.width)
-            expressions = tuple(str(sentence["sent"]) for sentence in reference["sentences"])
-            found.setdefault(image_id, []).append(Reference(row, expressions, rle, tuple(objects or ())))
-        except KeyError as error:
-            raise DataError(f"reference {row} of {paths[0]} cannot be used: {error} is missing") from error
-        except Exception as error:  # pycocotools raises Exception itself
-            raise DataError(f"reference {row} of {paths[0]} cannot be used: {error}") from error
-    return tuple(replace(pictures[image_id], references=tuple(said)) for image_id, said in found.items())
-
-
-def _objects(
-    reference: dict[str, Any], annotations: dict[int, dict[str, Any]], image: ReferredImage, generalized: bool
-) -> list[dict[str, Any]] | None:
-    """RLE of each object that a reference means, None if it means nothing."""
-    ids = reference["ann_id"] if generalized else [reference["ann_id"]]
-    if generalized:
-        nothing = ids in ([], [NO_TARGET])
-        if bool(reference.get("no_target", nothing)) != nothing:
-            raise ValueError(f"no_target is {reference['no_target']} but ann_id is {ids}")
-        if nothing:
-            return None
-    objects = []
-    for number in ids:
-        if number not in annotations:
-            raise ValueError(f"its annotation {number} is not in {INSTANCES}")
-        annotation = annotations[number]
-        if annotation["image_id"] != reference["image_id"]:
-            raise ValueError(f"its annotation {number} belongs to the image {annotation['image_id']}")
-        if generalized and annotation.get("iscrowd"):
-            continue  # as in ReLA's loader
-        try:
-            parts = segmentation_rles(annotation["segmentation"], image.height, image.width)
+            number = whole(reference, "image_id")
+            picture = pictures.get(number) or instances.picture(number)
+            said = _reference(row, reference, instances, picture, collection.generalized)
         except ValueError as error:
-            raise ValueError(f"its annotation {number} is damaged: {error}") from error
-        objects.append(union_rle(parts, image.height, image.width))
-    return objects
+            reason = f"reference {row} of {path} cannot be used: {error}"
+            if leave_out is None:
+                raise DataError(reason) from error
+            sentences = reference.get("sentences")
+            leave_out(reason, len(sentences) if isinstance(sentences, list) else 1)
+            continue
+        pictures[number] = picture
+        found.setdefault(number, []).append(said)
+    return tuple(replace(pictures[number], references=tuple(said)) for number, said in found.items())
+
+
+def _reference(
+    row: int, reference: Mapping[str, Any], instances: _Instances, image: ReferredImage, generalized: bool
+) -> Reference:
+    expressions = tuple(text(entry(sentence), "sent") for sentence in listed(reference, "sentences"))
+    ids = _objects(reference, generalized)
+    if ids is None:
+        return Reference(row, expressions, None)
+    owner = whole(reference, "image_id")
+    drawn = [instances.object(number, owner, image, crowds=not generalized) for number in ids]
+    objects = tuple(each for each in drawn if each is not None)  # without crowds, as in ReLA's loader
+    return Reference(row, expressions, union_rle(objects, image.height, image.width), objects)
+
+
+def _objects(reference: Mapping[str, Any], generalized: bool) -> list[int] | None:
+    """Numbers of the annotations that a reference means, None if it means nothing."""
+    if not generalized:
+        return [whole(reference, "ann_id")]
+    ids = given(reference, "ann_id")
+    if not isinstance(ids, list) or not all(type(number) is int for number in ids):
+        raise ValueError(f"its ann_id is no list of whole numbers but {kind(ids)}")
+    nothing = ids in ([], [NO_TARGET])
+    if bool(reference.get("no_target", nothing)) != nothing:
+        raise ValueError(f"no_target is {shown(reference['no_target'])} but ann_id is {ids[:3]}")
+    return None if nothing else ids

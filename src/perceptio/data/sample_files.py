@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
+import hashlib
 import json
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from perceptio.data.errors import DataError
-from perceptio.data.fields import SampleError
+from perceptio.data.fields import SampleError, plain, shown
+from perceptio.data.parquet_rows import ParquetRows
 from perceptio.data.schema import Sample
-from perceptio.files import replacing
+from perceptio.files import json_line, parse_json, replacing
 
 NESTED = ("turns", "masks", "marks")  # columns of parquet that are JSON text: a mask is of one type or another
 ROWS = 64  # of a row group: one sample is read with its whole group
@@ -32,14 +37,16 @@ class SampleFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        if self.path.is_dir():
+            raise DataError(f"{self.path} is a folder: name the file of samples in it")
         if not self.path.is_file():
             raise DataError(f"there is no file {self.path}")
         if self.path.suffix not in (".jsonl", ".parquet"):
             raise DataError(f"{self.path} is neither .jsonl nor .parquet: see docs/data.md for the format")
-        self._group: tuple[int, list[dict[str, Any]]] = (-1, [])
+        self._rows: ParquetRows | None = None
         if self.path.suffix == ".parquet":
-            self._starts = self._row_groups()  # the first row of each group, and the number of all rows
-            self._count = int(self._starts[-1])
+            self._rows = ParquetRows(self.path)
+            self._count = len(self._rows)
         else:
             self._starts, self._lines = self._line_places()
             self._count = len(self._lines)
@@ -49,12 +56,15 @@ class SampleFile:
     def __len__(self) -> int:
         return self._count
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_group": (-1, [])}
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file's bytes, in hexadecimal digits."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def line(self, index: int) -> int:
         """The line (of parquet: the row) of a sample, from 1."""
-        return index + 1 if self.path.suffix == ".parquet" else int(self._lines[index])
+        return index + 1 if self._rows is not None else int(self._lines[index])
 
     def where(self, index: int) -> str:
         """File and line of a sample, for messages."""
@@ -69,78 +79,77 @@ class SampleFile:
         if not 0 <= index < self._count:
             raise IndexError(f"{self.path} has no sample {index}")
         where = self.where(index)
-        if self.path.suffix == ".parquet":
-            return Sample.from_dict(self._row(index, where), where)
-        with self.path.open("rb") as file:
-            file.seek(int(self._starts[index]))
-            line = file.readline()
+        if self._rows is not None:
+            return Sample.from_dict(_row(self._rows, index, where), where)
+        try:
+            with self.path.open("rb") as file:
+                file.seek(int(self._starts[index]))
+                line = file.readline()
+        except OSError as error:
+            raise SampleError(where, "", f"cannot be read: {error.strerror}") from error
         return Sample.from_dict(_parse(line, where, ""), where)
 
     def _line_places(self) -> tuple[np.ndarray, np.ndarray]:
-        starts, lines, place = [], [], 0
-        with self.path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    starts.append(place)
-                    lines.append(number)
-                place += len(line)
-        return np.array(starts, np.int64), np.array(lines, np.int64)
-
-    def _row_groups(self) -> np.ndarray:
-        from pyarrow import ArrowException, parquet
-
+        starts, lines, place = array("q"), array("q"), 0
         try:
-            metadata = parquet.read_metadata(self.path)
-        except (ArrowException, OSError) as error:
-            raise DataError(f"{self.path} is no parquet file, or damaged: {error}") from error
-        return np.cumsum([0, *(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))])
-
-    def _row(self, index: int, where: str) -> dict[str, Any]:
-        from pyarrow import ArrowException, parquet
-
-        group = int(np.searchsorted(self._starts, index, side="right")) - 1
-        if self._group[0] != group:
-            try:
-                self._group = (group, parquet.ParquetFile(self.path).read_row_group(group).to_pylist())
-            except (ArrowException, OSError) as error:
-                raise SampleError(where, "", f"cannot be read: {error}") from error
-        row = self._group[1][index - int(self._starts[group])]
-        texts = {name: _parse(value, where, name) for name in NESTED if isinstance(value := row.get(name), str)}
-        return row | texts
+            with self.path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    mark = len(codecs.BOM_UTF8) if number == 1 and line.startswith(codecs.BOM_UTF8) else 0
+                    if line[mark:].strip():
+                        starts.append(place + mark)
+                        lines.append(number)
+                    place += len(line)
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be read: {error.strerror}") from error
+        return np.array(starts, np.int64), np.array(lines, np.int64)
 
 
 def write_samples(path: str | Path, samples: Iterable[Sample]) -> int:
     """Write samples as JSONL or parquet, by the suffix, and return their number. Nothing half-written is left.
 
+    Numbers and arrays may be numpy's, and run-length codes pycocotools' own, whose counts are bytes. What is written
+    has the form that `SampleFile` reads.
+
     Raises:
         DataError: if the suffix is another.
+        SampleError: if a sample is not of the form; with its number, its key and the field.
         OutputError: if the system refuses to write.
     """
     suffix = Path(path).suffix
     if suffix not in (".jsonl", ".parquet"):
         raise DataError(f"{path} is neither .jsonl nor .parquet: give the file one of these suffixes")
     with replacing(path) as beside:
-        return (_write_parquet if suffix == ".parquet" else _write_lines)(beside, samples)
+        return (_write_parquet if suffix == ".parquet" else _write_lines)(beside, _lines(samples))
 
 
-def _write_lines(path: Path, samples: Iterable[Sample]) -> int:
+def _lines(samples: Iterable[Sample]) -> Iterator[dict[str, Any]]:
+    """What stands in each line; it was read once before it is written."""
+    for number, sample in enumerate(samples, 1):
+        if not isinstance(sample, Sample):
+            raise TypeError(f"sample {number} is {type(sample).__name__}: give each as a perceptio.data.schema.Sample")
+        where = f"sample {number}" + (f" ({shown(sample.key)})" if isinstance(sample.key, str) and sample.key else "")
+        line = sample.to_dict(where)
+        Sample.from_dict(line, where)
+        yield line
+
+
+def _write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> int:
     count = 0
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for count, sample in enumerate(samples, 1):  # noqa: B007
-            file.write(json.dumps(sample.to_dict(), ensure_ascii=False) + "\n")
+        for count, line in enumerate(lines, 1):  # noqa: B007
+            file.write(json_line(line) + "\n")
     return count
 
 
-def _write_parquet(path: Path, samples: Iterable[Sample]) -> int:
+def _write_parquet(path: Path, lines: Iterator[dict[str, Any]]) -> int:
     import pyarrow as arrow
     from pyarrow import parquet
 
     kinds = {"codes": arrow.list_(arrow.int32()), "depth_scale": arrow.float64()}
     schema = arrow.schema([(each.name, kinds.get(each.name, arrow.string())) for each in dataclasses.fields(Sample)])
-    count, rest = 0, iter(samples)
-    with parquet.ParquetWriter(path, schema) as writer:
-        while group := list(islice(rest, ROWS)):
-            rows = [sample.to_dict() for sample in group]
+    count = 0
+    with path.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:
+        while rows := list(islice(lines, ROWS)):
             texts = [{name: json.dumps(row[name]) for name in NESTED if name in row} for row in rows]
             table = arrow.Table.from_pylist([row | text for row, text in zip(rows, texts, strict=True)], schema)
             writer.write_table(table)
@@ -148,8 +157,17 @@ def _write_parquet(path: Path, samples: Iterable[Sample]) -> int:
     return count
 
 
+def _row(rows: ParquetRows, index: int, where: str) -> dict[str, Any]:
+    try:
+        row = rows[index]
+    except DataError as error:
+        raise SampleError(where, "", f"cannot be read: {error}") from error
+    texts = {name: _parse(value, where, name) for name in NESTED if isinstance(value := row.get(name), str)}
+    return {name: texts[name] if name in texts else plain(value, where, name) for name, value in row.items()}
+
+
 def _parse(text: str | bytes, where: str, field: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SampleError(where, field, f"is no JSON ({error})") from error
+        return parse_json(text, "it")
+    except ValueError as error:
+        raise SampleError(where, field, f"is no JSON: {error}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from dataclasses import field as with_metadata
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -27,6 +28,7 @@ MaskCode = dict[str, Any] | Polygons  # or {"size": [H, W], "counts": str or lis
 
 SPANS: tuple[Span, ...] = ("seg", "depth", "text")  # in the order of an answer
 DEPTH_KINDS: tuple[DepthKind, ...] = ("metric", "inverse")
+SCALES = (1e-6, 1e6)  # between which a PNG's values per metre lie
 ABSENT = -1  # in place of a mask: an object that is spoken of, and is not there
 
 
@@ -37,10 +39,7 @@ class Mark:
     letter: str
     x: int  # px of the upright picture, to the right
     y: int  # px, down
-    nearness: float = math.nan  # normalised inverse depth in [-1, 1] where it is known; not part of a line
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"letter": self.letter, "x": self.x, "y": self.y}
+    nearness: float = with_metadata(default=math.nan, metadata={"written": False})  # in [-1, 1] where it is known
 
     @classmethod
     def from_dict(cls, data: Any, where: str, field: str = "") -> Mark:
@@ -64,9 +63,6 @@ class Turn:
     depth: bool = False  # a depth span precedes the answer
     target: str = ""  # the word of the answer that scoring looks for: "B", "3", "yes"
     supervise: tuple[Span, ...] = SPANS  # parts of the answer that are taught; the others are read only
-
-    def to_dict(self) -> dict[str, Any]:
-        return fields.without_defaults(self, {"masks": list(self.masks), "supervise": list(self.supervise)})
 
     @classmethod
     def from_dict(cls, data: Any, where: str, field: str = "") -> Turn:
@@ -130,16 +126,22 @@ class Sample:
             return resize_nearest(self.masks.ids, side) == number
         return resize_nearest(coco.decode(self.masks[number]), side).astype(bool)
 
-    def to_dict(self) -> dict[str, Any]:
-        """What a line holds, of a sample whose picture and depth are files."""
-        assert not isinstance(self.masks, IdMap)
-        changed: dict[str, Any] = {
-            "turns": [turn.to_dict() for turn in self.turns],
-            "masks": list(self.masks),
-            "codes": None if self.codes is None else list(self.codes),
-            "marks": [mark.to_dict() for mark in self.marks],
-        }
-        return fields.without_defaults(self, changed)
+    def to_dict(self, where: str = "the sample") -> dict[str, Any]:
+        """What a line holds; fields with their defaults are not named.
+
+        Args:
+            where: a name of the sample, for messages.
+
+        Raises:
+            SampleError: if picture or depth are no files, or a value has no place in a line.
+        """
+        for name in ("image", "depth"):
+            if isinstance(getattr(self, name), np.ndarray):
+                raise SampleError(where, name, "is an array, but a line names a file: save it, and give its path")
+        if isinstance(self.masks, IdMap):
+            raise SampleError(where, "masks", "are a map of numbers, but a line holds run-length codes or polygons")
+        line: dict[str, Any] = fields.plain(self, where, "")
+        return line
 
     @classmethod
     def from_dict(cls, data: Any, where: str) -> Sample:
@@ -153,19 +155,26 @@ class Sample:
             SampleError: if it is not of this form, with the field.
         """
         readers: dict[str, fields.Reader] = {
-            "image": fields.text,
+            "image": fields.path,
             "turns": partial(fields.items, Turn.from_dict),
             "key": fields.text,
             "masks": partial(fields.items, _mask),
-            "depth": fields.text,
+            "depth": fields.path,
             "depth_kind": partial(fields.word, DEPTH_KINDS),
-            "depth_scale": fields.positive,
-            "codes": partial(fields.items, fields.integer),
+            "depth_scale": partial(fields.between, *SCALES),
+            "codes": partial(fields.items, _code),
             "marks": partial(fields.items, Mark.from_dict),
             "source": fields.text,
             "licence": fields.text,
         }
         return cls(**fields.read_fields(cls, readers, data, where, ""))
+
+
+def _code(value: Any, where: str, field: str) -> int:
+    code = fields.integer(value, where, field)
+    if abs(code) >= 2**31:
+        raise SampleError(where, field, f"is no depth code of any model: {code}")
+    return code
 
 
 def _mask(value: Any, where: str, field: str) -> MaskCode:
@@ -175,7 +184,7 @@ def _mask(value: Any, where: str, field: str) -> MaskCode:
             raise SampleError(where, field, 'must be {"size": [height, width], "counts": text or list of numbers}')
         return value
     numbers = isinstance(value, list) and all(
-        isinstance(polygon, list) and all(isinstance(x, (int, float)) for x in polygon) for polygon in value
+        isinstance(polygon, list) and all(type(x) in (int, float) for x in polygon) for polygon in value
     )
     if not numbers:
         raise SampleError(where, field, "must be a run-length code or polygons, [[x, y, x, y, ...], ...]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 
@@ -59,19 +60,31 @@ def choose_spans(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans
     Of a span that a turn neither has nor supervises nothing is known: the question rules it out, so that its absence
     is not taught.
     """
-    spans = _asked(turn, rng, explicit)
+    if rng.random() >= explicit:
+        return _known(turn, Switch.AUTO, Switch.AUTO)
+    segs, depths = _switches(turn)
+    return _known(turn, segs[rng.integers(len(segs))], depths[rng.integers(len(depths))])
+
+
+def possible_spans(turn: Turn) -> list[Spans]:
+    """Everything that `choose_spans` may choose; what it chooses where no switch is said comes first."""
+    segs, depths = _switches(turn)
+    automatic = (Switch.AUTO, Switch.AUTO)
+    others = [pair for pair in product(segs, depths) if pair != automatic]
+    return [_known(turn, *pair) for pair in (automatic, *others)]
+
+
+def _switches(turn: Turn) -> tuple[list[Switch], list[Switch]]:
+    """What a question may say about each span: never that one is due which the turn lacks."""
+    segs = [Switch.OFF, Switch.AUTO, *([Switch.ON] if turn.masks else [])]
+    return segs, [Switch.OFF, Switch.AUTO, *([Switch.ON] if turn.depth else [])]
+
+
+def _known(turn: Turn, seg: Switch, depth: Switch) -> Spans:
+    masks = () if seg is Switch.OFF else turn.masks
+    spans = Spans(seg, depth, masks, turn.depth and depth is not Switch.OFF)
     if "seg" not in turn.supervise and not turn.masks:
         spans = replace(spans, seg=Switch.OFF, masks=())
     if "depth" not in turn.supervise and not turn.depth:
         spans = replace(spans, depth=Switch.OFF)
     return spans
-
-
-def _asked(turn: Turn, rng: np.random.Generator, explicit: float) -> Spans:
-    if rng.random() >= explicit:
-        return Spans(Switch.AUTO, Switch.AUTO, turn.masks, turn.depth)
-    segs = [Switch.OFF, Switch.AUTO, *([Switch.ON] if turn.masks else [])]
-    depths = [Switch.OFF, Switch.AUTO, *([Switch.ON] if turn.depth else [])]
-    seg, depth = segs[rng.integers(len(segs))], depths[rng.integers(len(depths))]
-    masks = () if seg is Switch.OFF else turn.masks
-    return Spans(seg, depth, masks, turn.depth and depth is not Switch.OFF)

@@ -62,9 +62,10 @@ def test_a_failed_conversion_leaves_the_old_samples(tmp_path, data) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out.jsonl"]
 
 
-def test_a_scale_that_is_no_scale_is_refused(tmp_path, data) -> None:
-    with pytest.raises(DataError, match="the scale of depth must be positive, not 0"):
-        convert("depth", data, tmp_path / "out.jsonl", scale=0.0)
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1e-300, float("inf"), float("nan")])
+def test_a_scale_that_is_no_scale_is_refused(tmp_path, data, scale) -> None:
+    with pytest.raises(DataError, match=f"the scale of depth .* not at {scale:g}"):
+        convert("depth", data, tmp_path / "out.jsonl", scale=scale)
 
 
 def test_a_folder_of_somebody_else_is_not_replaced(tmp_path, data) -> None:

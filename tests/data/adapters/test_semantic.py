@@ -107,7 +107,7 @@ def test_missing_pictures_stop_the_conversion_or_are_counted(ade, converted) -> 
         ("objectInfo150.txt", "Idx,Name\n1,wall", "is not ADE20K's table of 150 classes"),
         ("objectInfo150.txt", "\n".join(ADE_HEAD), r"is not ADE20K's table of 150 classes \(10\)"),
         ("annotations/training/ADE_train_00000001.png", "", "cannot be read as a label map"),
-        ("images/training/ADE_train_00000001.jpg", "", "cannot be read as an image"),
+        ("images/training/ADE_train_00000001.jpg", "", r"ADE_train_00000001\.jpg is empty"),
     ],
 )
 def test_damaged_files_are_named(ade, converted, name, content, message) -> None:

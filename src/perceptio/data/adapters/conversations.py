@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from perceptio.data.adapters.source import Source
+from perceptio.data.entries import name_of
 from perceptio.data.errors import DataError
+from perceptio.data.fields import kind, shown
 from perceptio.data.schema import Sample, Turn
 
 FILE = "llava_v1_5_mix665k.json"
@@ -40,9 +42,7 @@ def conversations(source: Source) -> Iterator[Sample]:
     for number, each in enumerate(content):
         if not isinstance(each, dict) or not isinstance(each.get("conversations"), list):
             raise DataError(f"entry {number} of {path} holds no conversations: fetch the original file")
-        strange = [message for message in each["conversations"] if not isinstance(message, dict)]
-        if strange or not isinstance(each.get("image", ""), str):
-            raise DataError(f"entry {number} of {path} is damaged: fetch the original file")
+        _check(each, f"entry {number} of {path}")
     pictured = [(number, each) for number, each in enumerate(content) if each.get("image")]
     source.leave_out("conversations without a picture", len(content) - len(pictured))
     places = {each["image"]: _places(source, each["image"]) for _, each in pictured}
@@ -54,7 +54,7 @@ def conversations(source: Source) -> Iterator[Sample]:
             source.leave_out("conversations whose picture is missing", where=where)
             continue
         messages = each["conversations"]
-        if sum(str(message.get("value", "")).count(PLACEHOLDER) for message in messages) != 1:
+        if sum(message.get("value", "").count(PLACEHOLDER) for message in messages) != 1:
             source.leave_out(f"conversations that do not say {PLACEHOLDER} exactly once", where=where)
             continue
         turns = _turns(messages)
@@ -62,7 +62,7 @@ def conversations(source: Source) -> Iterator[Sample]:
             source.leave_out("conversations that are not questions and answers in turn", where=where)
             continue
         yield Sample(
-            key=f"llava-665k/{each.get('id', '')}",
+            key=f"llava-665k/{name_of(each, 'id') if each.get('id') else number}",
             image=source.relative(picture),
             turns=turns,
             source="LLaVA-1.5 mix665k",
@@ -73,19 +73,35 @@ def conversations(source: Source) -> Iterator[Sample]:
 READERS = {"llava-665k": conversations}
 
 
+def _check(each: dict[str, Any], where: str) -> None:
+    """Refuse an entry whose fields are of other types."""
+    try:
+        if each.get("id"):
+            name_of(each, "id")
+        if not isinstance(each.get("image", ""), (str, type(None))):
+            raise ValueError(f"its image is no text but {kind(each['image'])}")
+        for place, message in enumerate(each["conversations"]):
+            if not isinstance(message, dict):
+                raise ValueError(f"message {place} is {kind(message)}, not an object with named fields")
+            if not isinstance(message.get("value", ""), str):
+                raise ValueError(f"the value of message {place} is no text but {kind(message['value'])}")
+    except ValueError as error:
+        raise DataError(f"{where} is damaged, {error}: fetch the original file") from error
+
+
 def _places(source: Source, name: str) -> list[Path]:
     """The picture as it is named, or with the suffix of another format."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise DataError(f"{name} in {source.folder / FILE} leads out of the folder: fetch the original file")
+        raise DataError(f"{shown(name)} in {source.folder / FILE} leads out of the folder: fetch the original file")
     path = source.folder / name
-    return [path, *(path.with_suffix(suffix) for suffix in OTHER_SUFFIXES)]
+    return [path, *(path.parent / f"{path.stem}{suffix}" for suffix in OTHER_SUFFIXES)]
 
 
 def _turns(messages: Sequence[dict[str, Any]]) -> tuple[Turn, ...]:
     """Questions with their answers; none if the speakers do not alternate, or one of them says nothing."""
     if messages and messages[0].get("from") != "human":
         messages = messages[1:]  # as LLaVA does
-    said = [str(message.get("value", "")).replace(PLACEHOLDER, "").strip() for message in messages]
+    said = [message.get("value", "").replace(PLACEHOLDER, "").strip() for message in messages]
     speakers = [message.get("from") for message in messages]
     if len(messages) % 2 or speakers != ["human", "gpt"] * (len(messages) // 2) or not all(said):
         return ()

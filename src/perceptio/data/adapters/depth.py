@@ -1,6 +1,6 @@
 """A folder of pictures with depth maps, ADE20K's or one's own -> samples that ask for the depth map.
 
-FOLDER/images/[SPLIT/]NAME.jpg (or .png, .jpeg, .webp, .bmp)
+FOLDER/images/[SPLIT/]NAME.jpg (or another of `images.IMAGE_SUFFIXES`)
 FOLDER/depth/[SPLIT/]NAME.png      16 bits, metres = value / scale (1000 for NYU, 256 for KITTI), or
                      NAME.npy      (H, W) metres; or, instead of depth/,
 FOLDER/inverse/[SPLIT/]NAME.png    8 or 16 bits, relative inverse depth, larger is nearer (a teacher's output), or
@@ -27,10 +27,11 @@ import numpy as np
 from PIL import Image
 
 from perceptio.data import templates
-from perceptio.data.adapters.source import IMAGE_SUFFIXES, Source, picture_size
-from perceptio.data.depth_files import read_inverse_depth
+from perceptio.data.adapters.source import Source, picture_size
+from perceptio.data.depth_files import read_depth
 from perceptio.data.errors import DataError
 from perceptio.data.schema import DepthKind, Sample, Turn
+from perceptio.images import IMAGE_SUFFIXES, ImageError, open_image
 
 FOLDERS: dict[DepthKind, str] = {"metric": "depth", "inverse": "inverse"}
 
@@ -50,7 +51,8 @@ class DepthPicture:
     picture: Path
     depth: Path
     kind: DepthKind
-    nearness: np.ndarray  # (H, W) float32 in [-1, 1], larger is nearer
+    nearness: np.ndarray  # (h, w) float32 in [-1, 1], larger is nearer
+    size: tuple[int, int]  # (width, height) of the picture, px
 
 
 def depth(collection: Collection, source: Source) -> Iterator[Sample]:
@@ -84,8 +86,8 @@ def depth_pictures(source: Source) -> Iterator[DepthPicture]:
     """Every picture of a folder with its depth, which is read and checked.
 
     Raises:
-        DataError: if folders or files are missing, or a map cannot be used or is not of its picture's size; where
-            files may be missing, such maps are left out and counted too.
+        DataError: if folders or files are missing. Maps that cannot be used, or are not of their picture's size, are
+            left out and counted.
     """
     kinds = [kind for kind, folder in FOLDERS.items() if (source.folder / folder / source.split).is_dir()]
     if len(kinds) != 1:
@@ -102,9 +104,7 @@ def depth_pictures(source: Source) -> Iterator[DepthPicture]:
         try:
             each = _opened(pictures[stem], path, kind, source)
         except DataError as error:
-            if not source.allow_missing:
-                raise DataError(f"{error}; or give --allow-missing to leave such maps out") from error
-            source.leave_out("depth maps that cannot be used")
+            source.leave_out("depth maps that cannot be used", where=str(error))
             continue
         yield each
 
@@ -112,24 +112,24 @@ def depth_pictures(source: Source) -> Iterator[DepthPicture]:
 def _opened(picture: Path, path: Path, kind: DepthKind, source: Source) -> DepthPicture:
     if kind == "inverse" and path.suffix == ".png":
         path = _one_channel(path, source.made)
-    nearness = read_inverse_depth(path, kind, source.scale)
+    read = read_depth(path, kind, source.scale)
     height, width = picture_size(picture)
-    if nearness.shape != (height, width):
+    if read.size != (width, height):
         raise DataError(
-            f"{path} is {nearness.shape[1]} x {nearness.shape[0]} pixels but its picture {width} x {height}: resize it"
+            f"{path} is {read.size[0]} x {read.size[1]} pixels but its picture {width} x {height}: resize it"
         )
-    return DepthPicture(picture, path, kind, nearness)
+    return DepthPicture(picture, path, kind, read.nearness, read.size)
 
 
 def _one_channel(path: Path, made: Path) -> Path:
     """A grey map that was saved as three equal channels, as a file of one; any other as it is."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if image.mode != "RGB":
                 return path
             values = np.asarray(image)
-    except Exception as error:  # decoders fail in many ways on damaged files
-        raise DataError(f"{path} cannot be read as a depth map: {error}") from error
+    except ImageError as error:
+        raise DataError(str(error)) from error
     if not (values == values[..., :1]).all():
         raise DataError(f"{path} is in colours: save depth as grey values, not as a picture of them")
     Image.fromarray(values[..., 0]).save(made / path.name)

@@ -15,7 +15,7 @@ Flickr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,9 @@ from pycocotools import mask as coco
 
 from perceptio.data import templates
 from perceptio.data.adapters.source import Source, check_size, picture_size
+from perceptio.data.entries import entry, given, listed, name_of, text, whole
 from perceptio.data.errors import DataError
+from perceptio.data.fields import LARGEST, kind
 from perceptio.data.rle import json_rle, segmentation_rles, union_rle
 from perceptio.data.schema import Sample, Turn
 
@@ -39,7 +41,7 @@ class Grounding:
     """A phrase and where its object is."""
 
     phrase: str
-    span: Sequence[int]  # first character of the phrase in the caption, and the one after its last; may be wrong
+    span: tuple[int, int]  # first character of the phrase in the caption, and the one after its last; may be wrong
     segmentations: Sequence[Any]  # COCO's, of any kind; together they are one mask
 
 
@@ -61,7 +63,8 @@ class Collection:
     title: str
     file: str  # of annotations, by split
     pictures: tuple[str, ...]  # folders that may hold them
-    read: Callable[[Any, Source], Iterator[Captioned]]
+    read: Callable[[Any, Source], Captioned | None]  # an entry; None: counted as left out
+    entries: Callable[[Any], list[Any]]  # of the file's content
 
 
 def grounded(collection: Collection, source: Source) -> Iterator[Sample]:
@@ -70,31 +73,53 @@ def grounded(collection: Collection, source: Source) -> Iterator[Sample]:
     A phrase that does not stand where the file says is looked for in the whole caption; one that is not there, or
     inside another, is left out and counted.
 
+    Captions that are damaged, or whose picture cannot be used or is of another size, are left out and counted too.
+
     Raises:
-        DataError: if the annotations are missing or damaged, pictures are missing, or one is of another size.
+        DataError: if the annotations are missing or damaged as a whole, or pictures are missing.
     """
     name = f"{ANNOTATIONS}/{collection.file.format(split=source.split)}"
-    content = source.json(name)
-    try:
-        captions = list(collection.read(content, source))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, StopIteration) as error:
-        raise DataError(
-            f"{source.folder / name} is not of the expected format ({type(error).__name__}: {error}): "
-            "fetch the original file"
-        ) from error
+    captions = list(_captions(source.json(name), collection, source, source.folder / name))
     places = {each.file_name: _places(source.folder, collection.pictures, each.file_name) for each in captions}
-    there = source.find("pictures", places)
+    there = source.find("pictures", places) if captions else {}
     rng = np.random.default_rng(0)
     for each in captions:
         path = there.get(each.file_name)
         if path is None:
             source.leave_out("captions whose picture is missing")
             continue
-        if each.size is not None:
-            check_size(path, *each.size)
-        sample = _sample(each, path, collection, source, rng)
+        try:
+            size = each.size or picture_size(path)
+            if each.size is not None:
+                check_size(path, *size)
+        except DataError as error:
+            source.leave_out("captions whose picture cannot be used", where=str(error))
+            continue
+        try:
+            drawn = [replace(part, segmentations=_drawn(part, size)) for part in each.groundings]
+        except ValueError as error:
+            reason = f"caption {each.key} of {collection.title} cannot be used: {error}"
+            source.leave_out("captions with damaged masks", where=reason)
+            continue
+        sample = _sample(replace(each, groundings=tuple(drawn)), size, path, collection, source, rng)
         if sample is not None:
             yield sample
+
+
+def _captions(content: Any, collection: Collection, source: Source, path: Path) -> Iterator[Captioned]:
+    """The captions of a file; those that are damaged are left out and counted."""
+    try:
+        entries = collection.entries(content)
+    except ValueError as error:
+        raise DataError(f"{path} is not of the expected format: {error}; fetch the original file") from error
+    for number, each in enumerate(entries):
+        try:
+            caption = collection.read(each, source)
+        except ValueError as error:
+            source.leave_out("captions that are damaged", where=f"entry {number} of {path}: {error}")
+            continue
+        if caption is not None:
+            yield caption
 
 
 def tag(caption: str, groundings: Sequence[Grounding], source: Source) -> tuple[str, list[list[Any]]]:
@@ -117,28 +142,31 @@ def tag(caption: str, groundings: Sequence[Grounding], source: Source) -> tuple[
     return text + caption[end:], kept
 
 
+def _drawn(grounding: Grounding, size: tuple[int, int]) -> list[dict[str, Any]]:
+    """One RLE for each part of a phrase's mask."""
+    return [rle for part in grounding.segmentations for rle in segmentation_rles(part, *size)]
+
+
 def _sample(
-    each: Captioned, path: Path, collection: Collection, source: Source, rng: np.random.Generator
+    each: Captioned,
+    size: tuple[int, int],
+    path: Path,
+    collection: Collection,
+    source: Source,
+    rng: np.random.Generator,
 ) -> Sample | None:
-    height, width = each.size or picture_size(path)
-    drawn = []
-    for grounding in each.groundings:
-        try:
-            rles = [rle for part in grounding.segmentations for rle in segmentation_rles(part, height, width)]
-        except Exception as error:  # pycocotools raises Exception itself
-            raise DataError(f"caption {each.key} of {collection.title} cannot be used: {error}") from error
-        if any(coco.area(rle) for rle in rles):
-            drawn.append(replace(grounding, segmentations=rles))
-    source.leave_out("phrases whose mask is empty", len(each.groundings) - len(drawn))
-    text, segmentations = tag(each.caption, drawn, source)
+    """The sample of a caption whose masks are run-length codes."""
+    there = [part for part in each.groundings if any(coco.area(rle) for rle in part.segmentations)]
+    source.leave_out("phrases whose mask is empty", len(each.groundings) - len(there))
+    answer, segmentations = tag(each.caption, there, source)
     if not segmentations:
         source.leave_out("captions without a phrase")
         return None
     return Sample(
         key=f"{collection.title}/{source.split}/{each.key}",
         image=source.relative(path),
-        turns=(Turn(templates.caption(rng), text, "caption", masks=tuple(range(len(segmentations)))),),
-        masks=tuple(json_rle(union_rle(rles, height, width)) for rles in segmentations),
+        turns=(Turn(templates.caption(rng), answer, "caption", masks=tuple(range(len(segmentations)))),),
+        masks=tuple(json_rle(union_rle(rles, *size)) for rles in segmentations),
         source=collection.title,
         licence="annotations: none stated; pictures: SA-1B's, COCO's or Flickr's terms",
     )
@@ -146,7 +174,7 @@ def _sample(
 
 def _locate(caption: str, grounding: Grounding) -> tuple[int, int] | None:
     phrase = grounding.phrase.lower()
-    start, stop = (int(place) for place in grounding.span)
+    start, stop = grounding.span
     if not phrase:
         return (start, stop) if 0 <= start < stop <= len(caption) else None
     if start < 0 or caption[start:stop].lower() != phrase:
@@ -161,49 +189,92 @@ def _places(folder: Path, folders: Sequence[str], name: str) -> list[Path]:
     return [folder / place / file for place in folders for file in (last, last.rpartition("_")[2])]
 
 
-def _grandf(content: Any, source: Source) -> Iterator[Captioned]:
+def _listed(content: Any) -> list[Any]:
+    if not isinstance(content, list):
+        raise ValueError(f"it holds {kind(content)}, not a list")
+    return content
+
+
+def _grandf(content: Any, source: Source) -> Captioned:
     """GranD-f and OpenPSG: a list of {file_name, height, width, image_id, caption, groundings: {phrase: ...}}."""
-    for each in content:
-        groundings = tuple(
-            Grounding(phrase, found["token_positives"], found["rle_masks"])
-            for phrase, found in each["groundings"].items()
-            if found is not None
-        )
-        source.leave_out("phrases without masks", len(each["groundings"]) - len(groundings))
-        yield Captioned(
-            str(each["image_id"]),
-            each["file_name"],
-            each["caption"].strip('"').strip(),
-            groundings,
-            (int(each["height"]), int(each["width"])),
-        )
+    fields = entry(content)
+    phrases = entry(given(fields, "groundings"))
+    groundings = tuple(
+        Grounding(phrase, _span(given(entry(found), "token_positives")), listed(found, "rle_masks"))
+        for phrase, found in phrases.items()
+        if found is not None
+    )
+    caption = Captioned(
+        name_of(fields, "image_id"),
+        text(fields, "file_name"),
+        text(fields, "caption").strip('"').strip(),
+        groundings,
+        (whole(fields, "height"), whole(fields, "width")),
+    )
+    source.leave_out("phrases without masks", len(phrases) - len(groundings))
+    return caption
 
 
-def _refcocog(content: Any, source: Source) -> Iterator[Captioned]:
+def _refcocog(content: Any, source: Source) -> Captioned:
     """A list of {id: {img_file_name, caption, refs: [{sentence, segmentation}]}}; phrases have no places."""
-    for each in content:
-        (key, value), *_ = each.items()
-        groundings = tuple(Grounding(ref["sentence"], (-1, -1), [ref["segmentation"]]) for ref in value["refs"])
-        yield Captioned(str(key), value["img_file_name"], value["caption"].strip('"').strip(), groundings)
+    if not entry(content):
+        raise ValueError("it is empty")
+    key, value = next(iter(content.items()))
+    fields = entry(value)
+    groundings = tuple(
+        Grounding(text(entry(ref), "sentence"), (-1, -1), [given(ref, "segmentation")])
+        for ref in listed(fields, "refs")
+    )
+    return Captioned(key, text(fields, "img_file_name"), text(fields, "caption").strip('"').strip(), groundings)
 
 
-def _flickr(content: Any, source: Source) -> Iterator[Captioned]:
+def _flickr(content: Any, source: Source) -> Captioned | None:
     """COCO's format: images with a caption, annotations with tokens_positive (spans) and sam_mask (RLE)."""
-    annotations: dict[Any, list[Any]] = {}
-    for annotation in content["annotations"]:
-        annotations.setdefault(annotation["image_id"], []).append(annotation)
-    for image in content["images"]:
-        size = int(image["height"]), int(image["width"])
-        if len(image["caption"].split(" ")) < LEAST_WORDS or min(size) < LEAST_SIDE:
-            source.leave_out(f"captions of fewer than {LEAST_WORDS} words, or of tiny pictures")
+    image, annotations = content
+    fields = entry(image)
+    caption = text(fields, "caption")
+    height, width = (_side(fields, name) for name in ("height", "width"))
+    if len(caption.split(" ")) < LEAST_WORDS or min(height, width) < LEAST_SIDE:
+        source.leave_out(f"captions of fewer than {LEAST_WORDS} words, or of tiny pictures")
+        return None
+    groundings, ignored = [], 0
+    for annotation in annotations:
+        area = annotation.get("area", 1)
+        if annotation.get("ignore") or not isinstance(area, (int, float)) or area <= 0:
+            ignored += 1
             continue
-        groundings = []
-        for annotation in annotations.get(image["id"], []):
-            if annotation.get("ignore") or annotation.get("area", 1) <= 0:
-                source.leave_out("phrases that the file says to ignore")
-                continue
-            groundings.append(Grounding("", annotation["tokens_positive"][0], [annotation["sam_mask"]]))
-        yield Captioned(str(image["id"]), image["file_name"], image["caption"], tuple(groundings), size)
+        spans = listed(annotation, "tokens_positive")
+        if not spans:
+            raise ValueError("its tokens_positive is empty")
+        groundings.append(Grounding("", _span(spans[0]), [given(annotation, "sam_mask")]))
+    captioned = Captioned(name_of(fields, "id"), text(fields, "file_name"), caption, tuple(groundings), (height, width))
+    source.leave_out("phrases that the file says to ignore", ignored)
+    return captioned
+
+
+def _flickr_entries(content: Any) -> list[Any]:
+    """Each image with its annotations."""
+    annotations: dict[str, list[Any]] = {}
+    for number, annotation in enumerate(listed(entry(content), "annotations")):
+        try:
+            annotations.setdefault(name_of(entry(annotation), "image_id"), []).append(annotation)
+        except ValueError as error:
+            raise ValueError(f"annotation {number} is damaged ({error})") from error
+    images = listed(content, "images")
+    return [(image, annotations.get(str(image.get("id")), []) if isinstance(image, dict) else []) for image in images]
+
+
+def _side(fields: Mapping[str, Any], name: str) -> int:
+    """A side of a picture, which the file writes as text."""
+    value = given(fields, name)
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else whole(fields, name)
+
+
+def _span(value: Any) -> tuple[int, int]:
+    places = value if isinstance(value, list) else []
+    if len(places) != 2 or not all(type(place) in (int, float) and abs(place) <= LARGEST for place in places):
+        raise ValueError("a phrase's place is no pair of numbers")
+    return int(places[0]), int(places[1])
 
 
 COLLECTIONS = {
@@ -212,11 +283,16 @@ COLLECTIONS = {
         "GranDf_HA_GCG_{split}.json",
         ("GranDf_HA_images/train", "GranDf/GranDf_HA_images/train"),
         _grandf,
+        _listed,
     ),
     "openpsg-gcg": Collection(
-        "OpenPSG-GCG", "OpenPsgGCG_{split}.json", ("coco_2017/train2017", "coco_2017/val2017"), _grandf
+        "OpenPSG-GCG", "OpenPsgGCG_{split}.json", ("coco_2017/train2017", "coco_2017/val2017"), _grandf, _listed
     ),
-    "refcocog-gcg": Collection("RefCOCOg-GCG", "RefCOCOg_GCG_{split}.json", ("coco_2014/train2014",), _refcocog),
-    "flickr30k-gcg": Collection("Flickr30k-GCG", "flickr_mergedGT_GCG_{split}.json", ("flikcr_30k/train",), _flickr),
+    "refcocog-gcg": Collection(
+        "RefCOCOg-GCG", "RefCOCOg_GCG_{split}.json", ("coco_2014/train2014",), _refcocog, _listed
+    ),
+    "flickr30k-gcg": Collection(
+        "Flickr30k-GCG", "flickr_mergedGT_GCG_{split}.json", ("flikcr_30k/train",), _flickr, _flickr_entries
+    ),
 }
 READERS = {name: partial(grounded, collection) for name, collection in COLLECTIONS.items()}

@@ -36,7 +36,7 @@ def marked(collection: Collection, source: Source) -> Iterator[Sample]:
         if not marks:
             source.leave_out("pictures without points whose order is clear")
             continue
-        height, width = each.nearness.shape
+        width, height = each.size
         placed = tuple(replace(mark, x=_stretched(mark.x, width), y=_stretched(mark.y, height)) for mark in marks)
         yield replace(depth_sample(collection, source, each, marked_turn(marks)), marks=placed)
 

@@ -18,6 +18,7 @@ from pycocotools import mask as coco
 
 from perceptio.data import templates
 from perceptio.data.adapters.source import Source, check_size
+from perceptio.data.errors import DataError
 from perceptio.data.refer import COLLECTIONS, read_refer
 from perceptio.data.rle import json_rle
 from perceptio.data.schema import ABSENT, Sample, Turn
@@ -30,17 +31,24 @@ def refer(dataset: str, source: Source) -> Iterator[Sample]:
     """A sample for each picture of a split.
 
     An expression that fits several objects of gRefCOCO gets a [SEG] for each of them, from left to right; one that
-    fits none, none.
+    fits none, none. References that are damaged, and pictures that are or have another size than their annotations, are
+    left out and counted.
 
     Args:
         dataset: a name in `COLLECTIONS`.
         source: the user's folder.
 
     Raises:
-        DataError: as `read_refer`; if pictures are missing, or one is not of the size of its annotations.
+        DataError: as `read_refer`, or if pictures are missing.
     """
     rng = np.random.default_rng(0)
-    images = read_refer(source.folder, dataset, source.split).images
+
+    def leave_out(reason: str, expressions: int) -> None:
+        source.leave_out("expressions whose reference is damaged", expressions, reason)
+
+    images = read_refer(source.folder, dataset, source.split, leave_out=leave_out).images
+    if not images:
+        return
     places = {image.file_name: [source.folder / folder / image.file_name for folder in PICTURES] for image in images}
     there = source.find("pictures", places)
     for image in images:
@@ -48,7 +56,11 @@ def refer(dataset: str, source: Source) -> Iterator[Sample]:
         if path is None:
             source.leave_out("expressions whose picture is missing", image.expressions)
             continue
-        check_size(path, image.height, image.width)
+        try:
+            check_size(path, image.height, image.width)
+        except DataError as error:
+            source.leave_out("expressions whose picture cannot be used", image.expressions, str(error))
+            continue
         masks: dict[str, int] = {}  # the counts of each code, by its place: several expressions share an object
         turns: list[Turn] = []
         for reference in image.references:

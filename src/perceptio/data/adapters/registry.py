@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from perceptio.data.adapters import conversations, depth, grounded, marked, refer, semantic
+from perceptio.data.adapters.acceptance import accepted
 from perceptio.data.adapters.source import Source
 from perceptio.data.errors import DataError
 from perceptio.data.refer import COLLECTIONS as REFER_COLLECTIONS
 from perceptio.data.sample_files import write_samples
-from perceptio.data.schema import Sample
-from perceptio.files import replacing_folder
+from perceptio.data.schema import SCALES, Sample
+from perceptio.files import check_writable, replacing, replacing_folder
 
 MARKER = ".made-by-perceptio"  # in a folder of made files: whose they are; that one's next conversion may replace them
 
@@ -70,7 +72,7 @@ def convert(
     """Write a data set as samples.
 
     Files that have to be made (pictures and depth of scenes, depth maps of one channel instead of three) go to a folder
-    beside the samples, OUT-files. Nothing half-written is left.
+    beside the samples, OUT-files. Nothing half-written is left. What training would refuse is left out and counted.
 
     Args:
         name: one of `adapters`.
@@ -93,18 +95,14 @@ def convert(
         raise DataError(f"{name} has no split {split!r}: give one of {', '.join(adapter.splits)}")
     if not Path(folder).is_dir():
         raise DataError(f"there is no folder {folder}: give the folder of {name} as docs/datasets.md describes it")
-    if not scale > 0:
-        raise DataError(f"the scale of depth must be positive, not {scale:g}")
+    if not SCALES[0] <= scale <= SCALES[1]:
+        raise DataError(f"the scale of depth lies between {SCALES[0]:g} and {SCALES[1]:g}, not at {scale:g}")
     out = Path(out)
     if out.is_dir():
         raise DataError(f"{out} is a folder: give the name of a file for the samples")
+    check_writable(out)
     files = out.with_name(f"{out.stem}-files")
-    if files.is_dir():
-        if not (files / MARKER).is_file():
-            raise DataError(f"{files} is there, and no earlier conversion made it: give another name for the samples")
-        owner = (files / MARKER).read_text() or out.name
-        if owner != out.name:
-            raise DataError(f"{files} holds what {owner} names: give another name for the samples")
+    _check_owner(files, out)
     totals = Conversion(0, 0, 0, {}, {}, files)
     with replacing_folder(files) as made:
         source = Source(
@@ -117,22 +115,41 @@ def convert(
             scale=scale,
         )
         written = made / out.name  # moved to its place after the files that it names
-        write_samples(written, _counted(adapter.read(source), totals))
+        write_samples(written, _counted(adapter.read(source), source, totals))
         if not totals.samples:
-            reasons = "; ".join(f"{count} {what}" for what, count in source.left_out.items()) or "the folder is empty"
-            raise DataError(f"no sample of {name} is left: {reasons}")
-    os.replace(files / out.name, out)
-    if any(files.iterdir()):
-        (files / MARKER).write_text(out.name)
-    else:
-        files.rmdir()
+            reasons = "; ".join(told(what, count, source.first) for what, count in source.left_out.items())
+            raise DataError(f"no sample of {name} is left: {reasons or 'the folder is empty'}")
+        (made / MARKER).write_bytes(os.fsencode(out.name))
+    with replacing(out) as beside:
+        shutil.move(files / out.name, beside)
+    if {path.name for path in files.iterdir()} == {MARKER}:
+        shutil.rmtree(files)
         totals.files = None
     totals.left_out, totals.first = dict(source.left_out), source.first
     return totals
 
 
-def _counted(samples: Iterator[Sample], totals: Conversion) -> Iterator[Sample]:
-    for sample in samples:
+def told(what: str, count: int, first: Mapping[str, str]) -> str:
+    """One thing that was left out, for people, with the place of the first of its kind if that is known."""
+    return f"{count} {what}" + (f" (the first: {first[what]})" if what in first else "")
+
+
+def _check_owner(files: Path, out: Path) -> None:
+    """Refuse a folder of made files that another file's samples name, or that is somebody else's."""
+    if not files.is_dir():
+        return
+    if not (files / MARKER).is_file():
+        raise DataError(f"{files} is there, and no earlier conversion made it: give another name for the samples")
+    owner = os.fsdecode((files / MARKER).read_bytes()) or out.name
+    if owner != out.name:
+        raise DataError(f"{files} holds what {owner} names: give another name for the samples")
+
+
+def _counted(samples: Iterator[Sample], source: Source, totals: Conversion) -> Iterator[Sample]:
+    for made in samples:
+        sample = accepted(made, source)
+        if sample is None:
+            continue
         totals.samples += 1
         totals.turns += len(sample.turns)
         totals.masks += len(sample.masks)

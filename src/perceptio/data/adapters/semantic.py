@@ -26,10 +26,12 @@ from pathlib import Path
 import numpy as np
 
 from perceptio.data import templates
-from perceptio.data.adapters.source import IMAGE_SUFFIXES, Source, check_size, read_labels
+from perceptio.data.adapters.source import Source, check_size, read_labels
 from perceptio.data.errors import DataError
 from perceptio.data.rle import json_rle, mask_rle
 from perceptio.data.schema import Sample, Turn
+from perceptio.files import read_lines
+from perceptio.images import IMAGE_SUFFIXES
 
 LEAST_SHARE = 0.001  # of the picture that a class must cover to be asked for, as the scenes' least referent
 # Numbers of ADE20K's classes, from 1, that have no number themselves.
@@ -58,7 +60,8 @@ def semantic(collection: Collection, source: Source) -> Iterator[Sample]:
     """A sample for each picture, with a turn for each class of stuff in it.
 
     Raises:
-        DataError: if files are missing, a map is no label map, or a picture is not of its map's size.
+        DataError: if files are missing. Maps that are no label maps, or not of their picture's size, are left out and
+            counted.
     """
     names = collection.classes(source)
     maps = source.files(f"annotations/{source.split}", (".png",))
@@ -67,8 +70,12 @@ def semantic(collection: Collection, source: Source) -> Iterator[Sample]:
     there = source.find("pictures", places)
     rng = np.random.default_rng(0)
     for stem, path in there.items():
-        labels = read_labels(maps[stem])
-        check_size(path, *labels.shape)
+        try:
+            labels = read_labels(maps[stem])
+            check_size(path, *labels.shape)
+        except DataError as error:
+            source.leave_out("maps that cannot be used, or whose picture cannot", where=str(error))
+            continue
         regions = _regions(labels, names, collection.nothing, source)
         if not regions:
             source.leave_out("pictures without a class of stuff")
@@ -109,7 +116,7 @@ def _ade20k_classes(source: Source) -> dict[int, str]:
     header = lines[0].split("\t") if lines else []
     try:
         number, name = header.index("Idx"), header.index("Name")
-        rows = [line.split("\t") for line in lines[1:] if line.strip()]
+        rows = [line.split("\t") for line in lines[1:]]
         names = {int(row[number]): row[name].split(",")[0].strip() for row in rows}
         return {value: names[value] for value in ADE20K_STUFF}
     except (ValueError, IndexError, KeyError) as error:
@@ -134,10 +141,9 @@ def _coco_classes(source: Source) -> dict[int, str]:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: it names the classes and comes with the data set") from error
+    if not path.exists():
+        raise DataError(f"{path} is missing: it names the classes and comes with the data set")
+    return [line for _, line in read_lines(path)]
 
 
 COLLECTIONS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from perceptio.data.errors import DataError
-from perceptio.images import upright_size
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+from perceptio.files import parse_json, read_text
+from perceptio.images import ImageError, open_image, upright_size
 
 
 @dataclass
@@ -34,10 +31,17 @@ class Source:
     first: dict[str, str] = field(default_factory=dict)  # of what was left out, where it stands
 
     def relative(self, path: Path) -> str:
-        """How a sample names a file."""
+        """How a sample names a file; links of folders are followed, as opening the name will do."""
         if path.is_relative_to(self.made):
             path = self.kept / path.relative_to(self.made)
-        return Path(os.path.relpath(path, self.home)).as_posix()
+        place = Path(os.path.realpath(path.parent), path.name)
+        return Path(os.path.relpath(place, os.path.realpath(self.home))).as_posix()
+
+    def place(self, name: str) -> Path:
+        """Where a file that a sample names lies during the conversion."""
+        path = Path(os.path.normpath(Path(os.path.realpath(self.home), name)))
+        kept = Path(os.path.realpath(self.kept))
+        return self.made / path.relative_to(kept) if path.is_relative_to(kept) else path
 
     def leave_out(self, what: str, count: int = 1, where: str = "") -> None:
         """Count something that no sample will hold, and keep where the first of its kind stands."""
@@ -57,9 +61,9 @@ class Source:
         if path is None:
             raise DataError(f"{paths[0]} is missing: put the original annotation file there")
         try:
-            return json.loads(path.read_bytes())
+            return parse_json(read_text(path), str(path))
         except ValueError as error:
-            raise DataError(f"{path} is damaged or cut short ({error}): fetch it again") from error
+            raise DataError(f"{error}: fetch it again") from error
 
     def find(self, what: str, wanted: Mapping[str, Iterable[Path]]) -> dict[str, Path]:
         """The files that are there.
@@ -77,7 +81,7 @@ class Source:
         there = {
             name: path
             for name, places in wanted.items()
-            if (path := next((place for place in places if place.is_file()), None)) is not None
+            if (path := next((place for place in places if os.path.isfile(place)), None)) is not None
         }
         missing = [name for name in wanted if name not in there]
         if missing and not (self.allow_missing and there):
@@ -117,8 +121,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     try:
         width, height = upright_size(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read as an image: fetch it again") from error
+    except ImageError as error:
+        raise DataError(f"{error}: fetch it again") from error
     return height, width
 
 
@@ -143,11 +147,9 @@ def read_labels(path: Path) -> np.ndarray:
         DataError: if it is not one channel of 8 bits, or cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if image.mode not in ("L", "P"):
                 raise DataError(f"{path} is no label map of one 8-bit channel but of mode {image.mode}")
             return np.array(image)
-    except DataError:
-        raise
-    except Exception as error:  # decoders fail in many ways on damaged files
-        raise DataError(f"{path} cannot be read as a label map ({error}): fetch it again") from error
+    except ImageError as error:
+        raise DataError(f"{error}, so it cannot be read as a label map: fetch it again") from error
