@@ -6,7 +6,9 @@ import copy
 import itertools
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -209,9 +211,9 @@ def test_endless_prompt_is_refused_with_its_numbers(tiny: Perceptio, portrait: I
 
 def test_unknown_switch_is_refused(tiny: Perceptio, portrait: Image.Image) -> None:
     for arguments in ({"seg": "maybe"}, {"depth": "ON"}, {"seg": ""}):
-        with pytest.raises(ValueError, match="a switch is off, auto or on, not '"):
+        with pytest.raises(ValueError, match=r"(seg|depth) must be off, auto or on, not '"):
             tiny.ask(portrait, "hello", **arguments)
-    with pytest.raises(ValueError, match="a switch is off, auto or on, not 'maybe'"):
+    with pytest.raises(ValueError, match="seg must be off, auto or on, not 'maybe'"):
         tiny.stream(portrait, "hello", seg="maybe")
 
 
@@ -230,6 +232,93 @@ def test_numbers_must_agree(tiny: Perceptio, portrait: Image.Image) -> None:
 def test_unusable_image_is_refused(tiny: Perceptio, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="there is no image file"):
         tiny.ask(tmp_path / "none.png", "hello")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"prompt": None}, TypeError),
+        ({"prompt": ["hello"]}, TypeError),
+        ({"prompt": b"hello"}, TypeError),
+        ({"prompt": "a\ud800"}, ValueError),
+        ({"prompt": "a\0"}, ValueError),
+        ({"seg": None}, TypeError),
+        ({"depth": 1}, TypeError),
+        ({"constrained": "x"}, TypeError),
+        ({"max_new_tokens": "3"}, TypeError),
+        ({"max_new_tokens": True}, TypeError),
+        ({"max_new_tokens": float("nan")}, TypeError),
+        ({"max_new_tokens": 0}, ValueError),
+        ({"max_new_tokens": 10**12}, ValueError),
+    ],
+)
+def test_argument_of_another_kind_is_named(
+    tiny: Perceptio, portrait: Image.Image, arguments: dict[str, Any], error: type[Exception]
+) -> None:
+    (name,) = arguments
+    call = {"prompt": "hello", **arguments}
+    for ask in (tiny.ask, tiny.stream):
+        with pytest.raises(error, match=name):
+            ask(portrait, **call)
+
+
+def test_lists_of_another_kind_are_named(tiny: Perceptio, portrait: Image.Image, tmp_path: Path) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"images": "a.png"}, "images"),
+        ({"images": portrait}, "images"),
+        ({"images": None}, "images"),
+        ({"prompts": "hello"}, "prompts"),
+        ({"prompts": [5]}, "prompt"),
+        ({"batch_size": "x"}, "batch_size"),
+        ({"batch_size": 1.5}, "batch_size"),
+        ({"forced_depth": np.zeros((1, 16))}, "forced_depth"),
+    ]
+    for change, name in wrong:
+        with pytest.raises(TypeError, match=f"^{name} must be"):
+            tiny.ask_batch(**{"images": [portrait], "prompts": ["hello"], **change})
+    for change in ({"device": 0}, {"dtype": "float32"}, {"name": 5}):
+        with pytest.raises(TypeError, match=f"^{next(iter(change))} must be"):
+            Perceptio.from_pretrained(**{"name": tmp_path, **change})
+
+
+def test_threads_that_share_a_model_get_the_answers_of_one(tiny: Perceptio) -> None:
+    pictures = [np.random.default_rng(seed).integers(0, 256, (30 + seed, 40, 3), dtype=np.uint8) for seed in range(4)]
+    prompts = (*PROMPTS[1:], "How many? [SEG] <IMG_CONTEXT> <|im_end|>")
+
+    def ask(number: int) -> tuple[str, list[bytes], bytes]:
+        answer = tiny.ask(pictures[number % 4], prompts[number % 4], seg="on", depth="on", max_new_tokens=40)
+        assert answer.depth is not None
+        return answer.trace.raw, [mask.array.tobytes() for mask in answer.masks], answer.depth.array.tobytes()
+
+    expected = [ask(number) for number in range(4)]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, range(8))) == expected * 2
+
+
+def test_very_large_picture_is_held_reduced_and_answered_at_its_own_size(
+    certain: Callable[[float], Perceptio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perceptio.images.WORKING_PIXELS", 1000)
+    monkeypatch.setattr("perceptio.segmentation.upsampling._WHOLE", 1000)
+    monkeypatch.setattr("perceptio.segmentation.upsampling._PART", 500)
+    picture = np.random.default_rng(0).integers(0, 256, (91, 60, 3), dtype=np.uint8)
+    answer = certain(5.0).ask(picture, PROMPTS[1], seg="on", depth="on")
+    assert answer.image is not None
+    assert answer.image.size == (20, 31)
+    assert answer.masks
+    assert {mask.array.shape for mask in answer.masks} == {(91, 60)}
+    assert answer.depth is not None
+    assert answer.depth.array.shape == (91, 60)
+    assert np.isfinite(answer.depth.array).all()
+    answer.save(tmp_path)
+
+
+def test_picture_and_answer_that_exceed_the_context_are_refused_before_they_are_read(
+    tiny: Perceptio, portrait: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perceptio.pipeline.prefill", lambda *_: pytest.fail("was read"))
+    with pytest.raises(ValueError, match=r"too long: \d{3} tokens"):
+        tiny.ask(portrait, "7" * 850)
 
 
 def test_given_codes_are_the_answer_s_across_batches(tiny: Perceptio, portrait: Image.Image) -> None:

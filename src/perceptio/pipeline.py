@@ -12,19 +12,27 @@ from typing import Self
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
-from perceptio.decoding.engine import DecodingOptions, Prefill, Step, decode, decode_steps, prefill
+from perceptio.decoding.arguments import (
+    check_forced_depth,
+    check_model,
+    check_sequence,
+    check_text,
+    check_whole,
+    switches,
+)
+from perceptio.decoding.engine import DecodingOptions, Prefill, Step, check_context, decode, decode_steps, prefill
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, Event, SegmentFound, TextDelta
-from perceptio.images import ImageLike, load_image
+from perceptio.images import ImageLike, WorkingImage, load_working_image
 from perceptio.model.loading import load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
+from perceptio.processes import survive_forks
 from perceptio.results import Answer, DepthMap, Mask, Trace
 from perceptio.segmentation.bridge import ImageFeatures, MaskPrediction
 from perceptio.segmentation.pointing.pointer import Pointed
+from perceptio.segmentation.upsampling import upsampled_parts
 from perceptio.tokens import PHRASE_END, PHRASE_START, ParsedAnswer, Switch, extract_phrases, label_segments, parse
 
 _REPLACEMENT = "�"  # what half a character decodes to
@@ -34,7 +42,7 @@ _REPLACEMENT = "�"  # what half a character decodes to
 class _Batch:
     """Questions in the middle of being answered."""
 
-    images: list[Image.Image]  # distinct, upright
+    images: list[WorkingImage]  # distinct
     image_index: list[int]  # of each question
     features: ImageFeatures | None  # SAM2's, once a mask is wanted
     sam_pixels: Tensor  # (I, 3, S', S')
@@ -62,6 +70,7 @@ class Perceptio:
     def __init__(
         self, model: PerceptioForConditionalGeneration, processor: PerceptioProcessor, name: str = "unnamed"
     ) -> None:
+        survive_forks()  # web servers fork what they have loaded
         self.name = name
         self.model = model
         self.processor = processor
@@ -78,6 +87,7 @@ class Perceptio:
         Raises:
             ModelError: if there is no such model or its files are missing, damaged or do not fit.
         """
+        check_model(name, device, dtype)
         return cls(*load(name, device, dtype), name=str(name))
 
     def ask(
@@ -102,7 +112,8 @@ class Perceptio:
 
         Raises:
             ImageError: if the image cannot be used.
-            ValueError: if the prompt is empty or too long, or a switch is unknown.
+            ValueError: if the prompt is empty or too long, or an argument is out of its range.
+            TypeError: if an argument is of another type.
         """
         return self.ask_batch(
             [image], [prompt], seg=seg, depth=depth, constrained=constrained, max_new_tokens=max_new_tokens
@@ -134,13 +145,16 @@ class Perceptio:
             batch_size: questions decoded together.
 
         Raises:
-            ImageError, ValueError: as in `ask`, and if images and prompts differ in number.
+            ImageError, ValueError, TypeError: as in `ask`, and if images and prompts differ in number.
         """
+        check_sequence("images", images)
+        check_sequence("prompts", prompts)
         if len(images) != len(prompts):
             raise ValueError(f"{len(images)} images but {len(prompts)} prompts; give one prompt for each image")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        segs, depths = _switches(seg, len(prompts)), _switches(depth, len(prompts))
+        check_whole("batch_size", batch_size)
+        segs, depths = switches("seg", seg, len(prompts)), switches("depth", depth, len(prompts))
+        if forced_depth is not None:
+            check_forced_depth(forced_depth, len(prompts), self.model.config.vocabulary)
         answers: list[Answer] = []
         for start in range(0, len(prompts), batch_size):
             part = slice(start, start + batch_size)
@@ -169,7 +183,9 @@ class Perceptio:
         Yields:
             `SegmentFound`, `DepthProgress`, `DepthReady`, `TextDelta`, and at last `Done` with the whole answer.
         """
-        options = DecodingOptions((Switch(seg),), (Switch(depth),), constrained, max_new_tokens=max_new_tokens)
+        options = DecodingOptions(
+            switches("seg", seg, 1), switches("depth", depth, 1), constrained, max_new_tokens=max_new_tokens
+        )
         batch, steps = self._start([image], [prompt], options)
         return self._events(batch, steps)
 
@@ -226,13 +242,16 @@ class Perceptio:
     ) -> tuple[_Batch, Prefill]:
         """Load the images and run the prompts through the model."""
         began = time.perf_counter()
+        for prompt in prompts:
+            check_text("prompt", prompt)
         keys: list[int | str] = [str(image) if isinstance(image, str | Path) else id(image) for image in images]
         distinct = list(dict.fromkeys(keys))
-        pictures = [load_image(images[keys.index(key)]) for key in distinct]
+        pictures = [load_working_image(images[keys.index(key)]) for key in distinct]
         index = [distinct.index(key) for key in keys]
-        tiles = [self.processor.tiles(picture) for picture in pictures]
+        tiles = [self.processor.tiles(picture.image) for picture in pictures]
         tokens = self.processor.tokens(prompts, options.seg, options.depth, [tiles[number] for number in index])
-        pixels, sam_pixels = self.processor.pixels(pictures)
+        check_context(self.model, tokens["input_ids"].shape[1], options)  # before the work of reading them
+        pixels, sam_pixels = self.processor.pixels([picture.image for picture in pictures])
         prepared = time.perf_counter()
         device, dtype = self.model.device, self.model.vlm.dtype
         start = prefill(
@@ -263,13 +282,13 @@ class Perceptio:
             depth = None if parsed.codes is None else self._depth_map(parsed.codes, image.size, batch)
             wanted = bool(masks) or batch.options.seg[row] is Switch.ON
             trace = Trace(
-                raw=self.processor.tokenizer.decode(list(ids), skip_special_tokens=False),
+                raw=self.processor.text(ids),
                 malformed=[str(item) for item in parsed.malformed],
                 seconds=dict(batch.seconds),
                 tokens=len(ids),
                 no_target=wanted and not found,
             )
-            answers.append(Answer(text.strip(), found, depth, trace, image))
+            answers.append(Answer(text.strip(), found, depth, trace, image.image))
         return answers
 
     @torch.no_grad()
@@ -287,8 +306,9 @@ class Perceptio:
             return None
         with batch.timed("masks"):
             width, height = batch.images[batch.image_index[row]].size
-            logits = F.interpolate(prediction.logits[None].cpu(), (height, width), mode="bilinear")
-            array = (logits[0, 0] > 0).numpy()
+            array = np.empty((height, width), bool)
+            for place, logits in upsampled_parts(prediction.logits[0].cpu(), height, width):
+                array[place] = (logits > 0).numpy()
             score = float(prediction.object_logit.sigmoid() * prediction.iou.clamp(0, 1))
         return Mask(array, score, label) if array.any() else None
 
@@ -299,19 +319,12 @@ class Perceptio:
             tokenizer = self.model.depth_tokenizer
             grid = tokenizer.config.grid
             ids = torch.tensor([codes], device=self.model.device)
-            values = F.interpolate(tokenizer.decode(ids).float().cpu(), (size[1], size[0]), mode="bilinear")
-            array = values[0, 0].clamp(-1, 1).numpy()
+            array = np.empty((size[1], size[0]), np.float32)
+            for place, values in upsampled_parts(tokenizer.decode(ids)[0, 0].cpu(), size[1], size[0]):
+                array[place] = values.clamp(-1, 1).numpy()
         return DepthMap(array, np.array(codes, dtype=np.int64).reshape(grid, grid))
 
     def _decode(self, parsed: ParsedAnswer) -> str:
         """The words of an answer, phrase marks included, other control tokens dropped."""
         ids = [token for token in parsed.text_ids if token not in self._silent]
-        return str(self.processor.tokenizer.decode(ids, skip_special_tokens=False))
-
-
-def _switches(value: str | Switch | Sequence[str | Switch], count: int) -> tuple[Switch, ...]:
-    if isinstance(value, str):
-        return (Switch(value),) * count
-    if len(value) != count:
-        raise ValueError(f"{len(value)} switches for {count} prompts; give one, or one for each")
-    return tuple(Switch(item) for item in value)
+        return self.processor.text(ids)

@@ -44,7 +44,7 @@ class Mask:
         """COCO run-length encoding: `{"size": [H, W], "counts": str}`, the compressed form pycocotools reads."""
         from pycocotools import mask as coco
 
-        encoded = coco.encode(np.asfortranarray(self.array.astype(np.uint8)))
+        encoded = coco.encode(np.asfortranarray(self.array).view(np.uint8))
         return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,7 +99,8 @@ class Answer:
     masks: list[Mask]  # one for each referred object that was found, in the order of their [SEG] tokens
     depth: DepthMap | None  # None where the model wrote no depth span, or an unreadable one (see the trace)
     trace: Trace
-    image: Image.Image | None = field(default=None, repr=False)  # the upright RGB original, needed to save
+    # the upright picture in RGB, needed to save; a very large original is held reduced by a whole factor
+    image: Image.Image | None = field(default=None, repr=False)
 
     def to_dict(self, depth_file: str | None = None) -> dict[str, Any]:
         """One JSON-safe object: text, masks, depth and the trace. `depth_file` names a written depth picture."""
@@ -118,7 +119,7 @@ class Answer:
             raise ValueError("this answer holds no image to draw on; pass image= when building it")
         labels = [f"{mask.phrase or f'object {index}'} {mask.score:.2f}" for index, mask in enumerate(self.masks, 1)]
         note = "nothing found" if self.trace.no_target and not self.masks else None
-        return draw_masks(self.image, [mask.array for mask in self.masks], labels, note=note)
+        return draw_masks(self.image, [_reduced(mask.array, self.image) for mask in self.masks], labels, note=note)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `overlay.png`, `answer.json` and, if there is depth, `depth.png` into `folder`; returns the folder.
@@ -134,13 +135,19 @@ class Answer:
 
         files = {OVERLAY_FILE: _png(self.overlay())}
         if self.depth is not None:
-            files[DEPTH_FILE] = _png(color_depth(self.depth.array))
+            assert self.image is not None
+            files[DEPTH_FILE] = _png(color_depth(_reduced(self.depth.array, self.image)))
         content = self.to_dict(DEPTH_FILE if self.depth is not None else None)
         files[ANSWER_FILE] = _json(content)
         write_files(folder, files)
         if self.depth is None:
             (Path(folder) / DEPTH_FILE).unlink(missing_ok=True)
         return Path(folder)
+
+
+def _reduced(array: np.ndarray, image: Image.Image) -> np.ndarray:
+    """An (H, W) array of the original at the size of the picture that is held of it; itself where that is the same."""
+    return array[:: -(-array.shape[0] // image.height), :: -(-array.shape[1] // image.width)]
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from perceptio import pipeline
 from perceptio.pipeline import Perceptio
 
 from .conftest import Run, failed, noise
@@ -123,7 +125,7 @@ def test_unknown_model_is_one_sentence(run: Run, image: Path, tmp_path: Path) ->
 
 def test_unknown_device_is_one_sentence(run: Run, image: Path, tiny_folder: Path) -> None:
     result = run("ask", image, "hello", "--model", tiny_folder, "--device", "abacus")
-    assert failed(result).startswith("unknown device 'abacus'")
+    assert failed(result).startswith("this machine offers no device 'abacus'")
 
 
 def test_output_folder_that_is_a_file_is_one_sentence(run: Run, image: Path, options: list[str]) -> None:
@@ -132,3 +134,37 @@ def test_output_folder_that_is_a_file_is_one_sentence(run: Run, image: Path, opt
     assert message.startswith("cannot write ")
     assert message.endswith(f"{image} is a file, not a folder")
     assert image.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [["ask", "hello"], ["segment", "the cube"], ["depth"]])
+def test_web_address_is_one_sentence_with_both_of_its_strokes(run: Run, command: list[str]) -> None:
+    name, *prompt = command
+    message = failed(run(name, "http://example.org/a.png", *prompt))
+    assert message.startswith("http://example.org/a.png is a web address: download it first")
+
+
+def test_pipe_is_one_sentence(run: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert "is a pipe or a device" in failed(run("ask", tmp_path / "pipe.png", "hello"))
+
+
+def test_each_picture_is_decoded_once(
+    run: Run, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large ones would be held twice."""
+    decoded: list[object] = []
+    load = pipeline.load_working_image
+    monkeypatch.setattr(pipeline, "load_working_image", lambda source: decoded.append(source) or load(source))
+    images = [noise(tmp_path / name, seed) for seed, name in enumerate(("a.png", "b.png"))]
+    monkeypatch.setattr("perceptio.cli.ask._PIXELS", 90 * 60)  # one picture at a time
+    result = run("ask", *images, "hello", *options, "--seg", "off")
+    assert [line.split(": ")[0] for line in result.out.splitlines() if ": " in line] == [str(path) for path in images]
+    assert decoded == [str(path) for path in images]
+
+
+def test_output_folder_is_tried_before_the_model_is_loaded(run: Run, image: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    message = failed(
+        run("ask", image, "hello", "--model", "no model: --out comes first", "--out", tmp_path / "file" / "o")
+    )
+    assert message.startswith("cannot write")

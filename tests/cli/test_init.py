@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -81,3 +82,52 @@ def test_a_part_that_is_not_there_is_one_sentence(
     assert complaint in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "file"),
+    [
+        ("vlm", "vocab.json"),
+        ("vlm", "preprocessor_config.json"),
+        ("vlm", "model.safetensors"),
+        ("sam", "config.json"),
+        ("depth", "model.safetensors"),
+    ],
+)
+def test_file_that_git_lfs_left_out_is_one_sentence(
+    parts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    part: str,
+    file: str,
+) -> None:
+    folder = Path(shutil.copytree(parts, tmp_path / "parts"))
+    (folder / part / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:01\nsize 9\n")
+    assert run(monkeypatch, "init", *options(folder), "--out", tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {folder / part / file} is a pointer of git-lfs")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_folder_behind_a_link_is_filled(parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "disk" / "model").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "model")
+    assert run(monkeypatch, "init", *options(parts), "--out", tmp_path / "link") == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "model" / "config.json").is_file()
+
+
+@pytest.mark.parametrize("command", [["init"], ["convert", "nowhere", "--tokenizer", "nano"], ["export", "nowhere"]])
+def test_place_is_tried_before_the_work(
+    parts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[object],
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    arguments = [*command, *options(parts)] if command == ["init"] else command
+    assert run(monkeypatch, *arguments, "--out", tmp_path / "file" / "out") == 1
+    assert capsys.readouterr().err.startswith("error: cannot write")

@@ -391,10 +391,10 @@ def test_default_budget_has_room_for_all_parts(tiny: Perceptio) -> None:
 
 
 def test_prompt_that_leaves_no_room_names_the_numbers(tiny: Perceptio) -> None:
-    check_context(tiny.model, 924, 100)
+    check_context(tiny.model, 924, single(OFF, OFF, 100))
     with pytest.raises(ValueError, match=r"925 tokens .* holds 1,024 of which the answer keeps 100, so at most 924"):
-        check_context(tiny.model, 925, 100)
-    with pytest.raises(ValueError, match=r"holds 1,024 of which the answer keeps 2,000, so at most 0"):
+        check_context(tiny.model, 925, single(OFF, OFF, 100))
+    with pytest.raises(ValueError, match=r"max_new_tokens=2000 is too large: the model's context holds 1,024"):
         run(tiny, PROMPTS[:1], single(OFF, OFF, 2000))
 
 

@@ -127,5 +127,5 @@ def test_a_configuration_that_does_not_say_has_no_pointer() -> None:
 def test_padded_prompts_need_a_sam_that_makes_several_masks(plain: Perceptio) -> None:
     with pytest.raises(ValueError, match="makes only one"):
         PerceptioConfig(**{**plain.model.config.to_dict(), "sam_prompts": "padded"})
-    with pytest.raises(ValueError, match="sam_prompts must be one of alone, padded, not 'both'"):
+    with pytest.raises(ValueError, match="sam_prompts must be 'alone' or 'padded', not 'both'"):
         PerceptioConfig(sam_prompts="both")

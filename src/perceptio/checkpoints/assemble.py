@@ -14,24 +14,28 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
-    AutoTokenizer,
     GotOcr2ImageProcessorPil,
     InternVLForConditionalGeneration,
     PreTrainedTokenizerBase,
-    Sam2Config,
     Sam2Model,
 )
 
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import read_json, reading_weights
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.design import Design
-from perceptio.model.misfits import refuse_misfits
+from perceptio.model.image_processor import read_image_processor, tiling
+from perceptio.model.loading import check_fit
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
+from perceptio.model.vlm_configuration import read_vlm_config
 from perceptio.model.vocabulary import IMAGE_TOKENS, TURN_END, extend_embeddings, extend_tokenizer
+from perceptio.pretrained.fields import SECTION, check
+from perceptio.pretrained.folder import naming, read_object
+from perceptio.pretrained.misfits import refuse_misfits
+from perceptio.pretrained.text_files import read_text_tokenizer
+from perceptio.pretrained.weights import Network, build_network, read_weights
+from perceptio.segmentation.configuration import read_sam_config
 from perceptio.segmentation.pointing.pointer import Pointer
-from perceptio.segmentation.preprocess import IMAGE_MEAN, IMAGE_STD
 from perceptio.segmentation.projector import SegmentationProjector
 from perceptio.tokens import depth_code
 
@@ -139,6 +143,7 @@ def join(
         sam_image_size=sam.config.prompt_encoder_config.image_size,
         context_length=vlm.config.text_config.max_position_embeddings,
     )
+    check_fit(model, processor)
     report = Report(
         vlm=count_parameters(vlm.parameters()),
         sam=count_parameters(sam.parameters()),
@@ -160,7 +165,8 @@ def load_vlm(folder: Path) -> InternVLForConditionalGeneration:
     """An InternVL in transformers' format, in the precision of its file.
 
     Raises:
-        ValueError: if the folder holds another kind of model, or weights are missing, unexpected or of another shape.
+        ValueError: if the folder holds another kind of model, a field of its configuration holds what it may not, or
+            weights are missing, unexpected, of another shape or not finite.
     """
     kind = model_type(folder)
     if kind == "internvl_chat":
@@ -168,12 +174,11 @@ def load_vlm(folder: Path) -> InternVLForConditionalGeneration:
             f"{folder} holds InternVL in its original format: use the -hf repository, or `perceptio convert` it first"
         )
     if kind != "internvl":
-        raise ValueError(f"{folder} holds a model of type {kind!r}, not an InternVL")
-    with reading_weights(folder):
-        model, report = InternVLForConditionalGeneration.from_pretrained(
-            folder, dtype="auto", use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True
-        )
-    refuse_misfits(report, f"the InternVL in {folder}")
+        raise ValueError(f"{folder / 'config.json'} is of a model of type {kind!r}, not an InternVL")
+    path = folder / "config.json"
+    with naming(path):
+        config = read_vlm_config(read_object(path))
+    model = _fill(InternVLForConditionalGeneration, config, folder, "InternVL")
     # A published configuration may leave the setting out, and the library's default has changed since: the weights
     # decide, or the head would be tied, and lost, when the vocabulary grows.
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
@@ -189,20 +194,21 @@ def load_sam(folder: Path) -> Sam2Model:
     """
     kind = model_type(folder)
     if kind not in ("sam2", "sam2_video"):  # the published repositories hold the model for video
-        raise ValueError(f"{folder} holds a model of type {kind!r}, not a SAM 2 in transformers' format")
-    stored = read_json(folder / "config.json")
-    parts = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
-    config = Sam2Config(**{part: _without_type(stored.get(part), part) for part in parts})
-    with reading_weights(folder):
-        model, report = Sam2Model.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
+        raise ValueError(
+            f"{folder / 'config.json'} is of a model of type {kind!r}, not a SAM 2 in transformers' format"
         )
-    refuse_misfits(report, f"the SAM 2 in {folder}")
+    path = folder / "config.json"
+    with naming(path):
+        config = read_sam_config(read_object(path))
+    return _fill(Sam2Model, config, folder, "SAM 2", torch.float32)
+
+
+def _fill(kind: type[Network], config: Any, folder: Path, name: str, dtype: torch.dtype | None = None) -> Network:
+    """A network with the weights of a folder, all of them and no others."""
+    weights = read_weights(folder)
+    with naming(folder):
+        model, report = build_network(kind, config, weights, dtype)
+        refuse_misfits(report, f"the {name} of its config.json")
     return model
 
 
@@ -210,38 +216,32 @@ def load_text_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of an InternVL, with its image tokens named.
 
     Raises:
-        ValueError: if it lacks one of them.
+        ValueError: if a file is missing or damaged, or it lacks one of the tokens.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = read_text_tokenizer(folder)
     if any(getattr(tokenizer, name, None) is None for name in _TILE_TOKENS):
         named = {name: IMAGE_TOKENS[name] for name in _TILE_TOKENS}
         missing = [token for token in named.values() if token not in tokenizer.get_vocab()]
         if missing:
             raise ValueError(f"the tokenizer in {folder} has no token {', '.join(missing)}: it is not InternVL's")
-        tokenizer = AutoTokenizer.from_pretrained(folder, extra_special_tokens=named)
+        tokenizer = read_text_tokenizer(folder, named)
     return tokenizer
 
 
 def load_image_processor(folder: Path, tiles: int) -> GotOcr2ImageProcessorPil:
-    """InternVL's image processor, with so many tiles at the most."""
-    return GotOcr2ImageProcessorPil.from_pretrained(folder, **_tiling(tiles))
+    """InternVL's image processor, with so many tiles at the most.
 
-
-def make_image_processor(side: int, tiles: int) -> GotOcr2ImageProcessorPil:
-    """InternVL's image processor for tiles of `side` px; in the original format it is code, the same for all."""
-    return GotOcr2ImageProcessorPil(
-        size={"height": side, "width": side},
-        image_mean=list(IMAGE_MEAN),
-        image_std=list(IMAGE_STD),
-        do_convert_rgb=True,
-        **_tiling(tiles),
-    )
-
-
-def _tiling(tiles: int) -> dict[str, Any]:
-    if tiles < 1:
-        raise ValueError(f"an image has at least 1 tile, not {tiles}")
-    return {"crop_to_patches": tiles > 1, "min_patches": 1, "max_patches": tiles}
+    Raises:
+        ValueError: if its file is missing or damaged, or a field holds what it may not.
+    """
+    path, section = folder / "processor_config.json", "image_processor"
+    stored = read_object(path).get(section) if path.exists() else None
+    if stored is None:  # in a file of its own, as libraries wrote it in former years
+        path, section = folder / "preprocessor_config.json", ""
+        stored = read_object(path)
+    with naming(path):
+        check(section or "the file", stored, SECTION)
+        return read_image_processor(stored, section, **tiling(tiles))
 
 
 def model_type(folder: Path) -> str | None:
@@ -250,7 +250,7 @@ def model_type(folder: Path) -> str | None:
     Raises:
         ValueError: if there is no config.json or it is damaged.
     """
-    value = read_json(folder / "config.json").get("model_type")
+    value = read_object(folder / "config.json").get("model_type")
     return None if value is None else str(value)
 
 
@@ -260,28 +260,15 @@ def _check_vlm(
     config = vlm.config
     if tokenizer.context_image_token_id != config.image_token_id:
         raise ValueError(
-            f"the tokenizer's {tokenizer.context_image_token} has the id {tokenizer.context_image_token_id} but "
-            f"config.json says {config.image_token_id}: the files are of different models"
+            f"{tokenizer.context_image_token} has the id {tokenizer.context_image_token_id} by tokenizer_config.json, "
+            f"but {config.image_token_id} by config.json: the files are of different models"
         )
     if tokenizer.pad_token_id is None:
         raise ValueError("the tokenizer has no padding token: set pad_token in its tokenizer_config.json")
-    (height, width), (patch, _) = config.vision_config.image_size, config.vision_config.patch_size
-    tokens = int(height / patch * config.downsample_ratio) ** 2
-    if height != width or tokens != config.image_seq_length:
-        raise ValueError(
-            f"tiles of {height} x {width} px give {tokens} visual tokens but config.json says "
-            f"{config.image_seq_length}: only square tiles can be used"
-        )
+    height, width = config.vision_config.image_size
     size = image_processor.size
     if (size["height"], size["width"]) != (height, width):
         raise ValueError(
             f"the image processor makes tiles of {size['height']} x {size['width']} px, but the vision tower reads "
             f"{height} x {width}"
         )
-
-
-def _without_type(config: Any, part: str) -> dict[str, Any]:
-    """A part of SAM 2's configuration, whose `model_type` differs between the models for images and for video."""
-    if not isinstance(config, dict):
-        raise ValueError(f"the SAM 2's config.json has no {part}")
-    return {key: value for key, value in config.items() if key != "model_type"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from perceptio.results import Answer
 
 
-Images = Annotated[list[Path], typer.Argument(help="One or more picture files.", show_default=False)]
+_PICTURES, _PIXELS = 16, 50_000_000  # asked together
+# texts, not paths, which would make "http:/" of "http://"
+Images = Annotated[list[str], typer.Argument(help="One or more picture files.", show_default=False)]
 Model = Annotated[str, typer.Option(help="nano, a folder, or a hub id.")]
 Out = Annotated[
     Path | None, typer.Option(help="Folder for overlay.png, depth.png and answer.json.", show_default=False)
@@ -61,7 +64,7 @@ def depth(images: Images, model: Model = "nano", out: Out = None, as_json: Json 
 
 
 def _run(
-    images: list[Path],
+    images: list[str],
     prompt: str,
     model: str,
     out: Path | None,
@@ -73,47 +76,65 @@ def _run(
 ) -> None:
     if not prompt.strip():
         raise ValueError("the prompt is empty; ask a question or name what to segment")
-    from perceptio.images import load_image
+    from perceptio.files import check_writable_folder
+    from perceptio.images import upright_size
 
-    pictures = [load_image(image) for image in images]  # before the model: a wrong path should not cost a load
+    sizes = [upright_size(image) for image in images]  # before the model: a wrong path should not cost a load
+    if out is not None:
+        check_writable_folder(out)
     quiet()
     from perceptio.pipeline import Perceptio
 
-    answers = Perceptio.from_pretrained(model, device=device).ask_batch(
-        pictures, [prompt] * len(pictures), seg=seg, depth=depth, constrained=not free
-    )
-    folders: list[Path | None] = [None] * len(images)
-    if out is not None:
-        folders = [answer.save(folder) for answer, folder in zip(answers, _folders(out, images), strict=True)]
-        for folder in folders:
-            print(f"wrote {folder}/", file=sys.stderr)
+    asked = Perceptio.from_pretrained(model, device=device)
+    folders = [None] * len(images) if out is None else _folders(out, images)
+    objects: list[dict[str, object]] = []
+    for part in _parts(sizes):
+        answers = asked.ask_batch(
+            images[part], [prompt] * len(images[part]), seg=seg, depth=depth, constrained=not free
+        )
+        for answer, image, folder in zip(answers, images[part], folders[part], strict=True):
+            if folder is not None:
+                print(f"wrote {answer.save(folder)}/", file=sys.stderr)
+            if as_json:
+                objects.append(_to_dict(answer, image, folder))
+            else:
+                _print(answer, None if len(images) == 1 else image)
     if as_json:
-        objects = [
-            _to_dict(answer, image, folder) for answer, image, folder in zip(answers, images, folders, strict=True)
-        ]
         print(json.dumps(objects[0] if len(objects) == 1 else {"answers": objects}))
-        return
-    for answer, image in zip(answers, images, strict=True):
-        print(answer.text if len(answers) == 1 else f"{image}: {answer.text}")
-        for problem in answer.trace.malformed:
-            print(f"warning: {problem}", file=sys.stderr)
 
 
-def _to_dict(answer: Answer, image: Path, folder: Path | None) -> dict[str, object]:
+def _parts(sizes: list[tuple[int, int]]) -> Iterator[slice]:
+    """Which pictures to ask together, by their sizes (width, height): the answers to all would fill the memory."""
+    begin = pixels = 0
+    for number, (width, height) in enumerate(sizes):
+        pixels += width * height
+        if number > begin and (pixels > _PIXELS or number - begin == _PICTURES):
+            yield slice(begin, number)
+            begin, pixels = number, width * height
+    yield slice(begin, len(sizes))
+
+
+def _print(answer: Answer, image: str | None) -> None:
+    print(answer.text if image is None else f"{image}: {answer.text}")
+    for problem in answer.trace.malformed:
+        print(f"warning: {problem}", file=sys.stderr)
+
+
+def _to_dict(answer: Answer, image: str, folder: Path | None) -> dict[str, object]:
     from perceptio.results import DEPTH_FILE
 
     file = str(folder / DEPTH_FILE) if folder is not None and answer.depth is not None else None
-    return {"image": str(image), **answer.to_dict(file)}
+    return {"image": image, **answer.to_dict(file)}
 
 
-def _folders(out: Path, images: list[Path]) -> list[Path]:
+def _folders(out: Path, images: list[str]) -> list[Path]:
     """One folder an image; several images get one each below `out`, told apart where names repeat."""
     if len(images) == 1:
         return [out]
     names: list[str] = []
-    for image in images:
-        name, number = image.stem, 2
+    for stem in (Path(image).stem for image in images):
+        name, number = stem, 2
         while name in names:
-            name, number = f"{image.stem}-{number}", number + 1
+            name, number = f"{stem}-{number}", number + 1
         names.append(name)
     return [out / name for name in names]

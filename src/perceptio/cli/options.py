@@ -62,10 +62,14 @@ def quiet() -> None:
 
 
 def refuse_existing(folder: Path) -> None:
-    """Keep a command that writes a whole folder from replacing one that holds anything.
+    """Keep a command that writes a whole folder from replacing one that holds anything, or from writing in vain.
 
     Raises:
         ValueError: if `folder` is a file, or a folder that is not empty.
+        OutputError: if it cannot be written.
     """
+    from perceptio.files import check_writable_folder
+
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ValueError(f"{folder} is there already: give --out another name, or remove it first")
+    check_writable_folder(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -22,9 +22,6 @@ from perceptio.cli.options import (
     quiet,
 )
 
-if TYPE_CHECKING:
-    from perceptio.depth.teacher import Picture
-
 app = typer.Typer(help="Depth maps to codes and back.", no_args_is_help=True)
 
 Model = Annotated[str, typer.Option(help="nano, or a folder of a model or of a depth tokenizer.")]
@@ -40,7 +37,7 @@ def train(recipe: Recipe, out: RunFolder = None, scenes: TrainScenes = None) -> 
 
 @app.command()
 def encode(
-    source: Annotated[Path, typer.Argument(help="A picture, or a .npy file of depth in metres.", show_default=False)],
+    source: Annotated[str, typer.Argument(help="A picture, or a .npy file of depth in metres.", show_default=False)],
     model: Model = "nano",
     teacher: Annotated[
         str | None,
@@ -51,20 +48,27 @@ def encode(
     ] = None,
 ) -> None:
     """Print the codes of a depth map as JSON."""
-    picture = _read(source)
-    if picture.depth is None and teacher is None:
-        raise ValueError(f"{source} is a picture: name a depth network with --teacher, or give a .npy file of depth")
     import torch
 
+    from perceptio.data.depth_files import read_depth
     from perceptio.depth.normalization import resize_nearest
-    from perceptio.depth.teacher import DepthAnything, ExactDepth
+    from perceptio.depth.teacher import DepthAnything, Picture
+    from perceptio.images import load_working_image
     from perceptio.model.loading import load_depth_tokenizer
 
     quiet()
+    if source.endswith(".npy"):
+        nearness = read_depth(Path(source), "metric", 1.0).nearness
+    else:
+        picture = load_working_image(source).image
+        if teacher is None:
+            raise ValueError(
+                f"{source} is a picture: name a depth network with --teacher, or give a .npy file of depth"
+            )
+        nearness = DepthAnything(teacher).inverse_depth(Picture(picture))
     tokenizer = load_depth_tokenizer(model)
-    depth_source = ExactDepth() if picture.depth is not None else DepthAnything(str(teacher))
     config = tokenizer.config
-    values = resize_nearest(depth_source.inverse_depth(picture), config.image_size)
+    values = resize_nearest(nearness, config.image_size)
     codes = tokenizer.encode(torch.from_numpy(values)[None, None])[0]
     print(json.dumps({"grid": config.grid, "codes": codes.tolist()}))
 
@@ -81,13 +85,16 @@ def decode(
     import numpy as np
     import torch
 
-    from perceptio.files import replacing
+    from perceptio.files import check_writable, replacing
     from perceptio.model.loading import load_depth_tokenizer
     from perceptio.visualize import color_depth
 
     if out.suffix == ".npy":
         raise ValueError(f"{out} is to be a picture, such as depth.png: the .npy file is written beside it")
     codes = _read_codes(source)
+    arrays = out.with_suffix(".npy")
+    for path in (out, arrays):
+        check_writable(path)
     quiet()
     tokenizer = load_depth_tokenizer(model)
     config = tokenizer.config
@@ -99,9 +106,9 @@ def decode(
         values = tokenizer.decode(torch.tensor([codes]))[0, 0].float().clamp(-1, 1).numpy()
     with replacing(out) as beside:
         color_depth(values).save(beside, format="PNG")
-    with replacing(out.with_suffix(".npy")) as beside, beside.open("wb") as file:
+    with replacing(arrays) as beside, beside.open("wb") as file:
         np.save(file, values)
-    print(f"wrote {out} and {out.with_suffix('.npy')}", file=sys.stderr)
+    print(f"wrote {out} and {arrays}", file=sys.stderr)
 
 
 @app.command()
@@ -123,30 +130,10 @@ def report(
     typer.echo(found.to_json() if as_json else found.to_markdown())
 
 
-def _read(source: Path) -> Picture:
-    import numpy as np
-
-    from perceptio.depth.teacher import Picture
-    from perceptio.images import load_image
-
-    if source.suffix != ".npy":
-        return Picture(image=load_image(source))
-    try:
-        depth = np.load(source, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{source} cannot be read as an array: {error}") from error
-    if depth.ndim != 2 or depth.dtype.kind != "f" or not np.isfinite(depth).all():
-        raise ValueError(f"{source} must hold an (H, W) array of finite floats, depth in metres")
-    return Picture(depth=depth)
-
-
 def _read_codes(source: Path) -> list[int]:
-    try:
-        codes = json.loads(source.read_text())["codes"]
-        if not isinstance(codes, list) or not all(type(code) is int for code in codes):
-            raise TypeError("codes must be a list of whole numbers")
-    except OSError as error:
-        raise ValueError(f"cannot read {source}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{source} is not JSON with a list of codes: {error}") from error
+    from perceptio.files import read_json
+
+    codes = read_json(source).get("codes")
+    if not isinstance(codes, list) or not all(type(code) is int for code in codes):
+        raise ValueError(f"{source} must hold codes, a list of whole numbers")
     return codes

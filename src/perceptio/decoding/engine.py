@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from perceptio.decoding.arguments import check_flag, check_forced_depth, check_whole
 from perceptio.decoding.grammar import SpatialGrammar
 from perceptio.model.positions import positions_of_cells
 from perceptio.segmentation.bridge import MaskPrediction
@@ -44,6 +45,12 @@ class DecodingOptions:
     max_segments: int = MAX_SEGMENTS  # the most [SEG] tokens in a constrained answer
     max_new_tokens: int | None = None  # None: room for a whole depth span, every segment and TEXT_BUDGET tokens
     forced_depth: Tensor | None = None  # (B, N) int64 codebook entries written in place of the model's own codes
+
+    def __post_init__(self) -> None:
+        check_flag("constrained", self.constrained)
+        check_whole("max_segments", self.max_segments)
+        if self.max_new_tokens is not None:
+            check_whole("max_new_tokens", self.max_new_tokens, least=None)  # `budget` knows the least
 
     def spatial_budget(self, vocabulary: SpatialVocabulary) -> tuple[int, int]:
         """The most tokens of a depth span and of segments that the switches allow in one row."""
@@ -188,7 +195,7 @@ def decode_steps(
         given = f"{len(options.seg)} seg and {len(options.depth)} depth"
         raise ValueError(f"{rows} prompts need {rows} switches, got {given}")
     budget = options.budget(vocabulary)
-    check_context(model, prompt, budget)
+    check_context(model, prompt, options)
     device = start.mask.device
     grammar = None
     if options.constrained:
@@ -269,18 +276,22 @@ def _positions(generated: Tensor, next_position: Tensor, cells: Tensor | None, v
     return torch.where(due, cells.gather(1, place.clamp(0, cells.shape[1] - 1)), next_position)
 
 
-def check_context(model: PerceptioForConditionalGeneration, prompt: int, budget: int) -> None:
+def check_context(model: PerceptioForConditionalGeneration, prompt: int, options: DecodingOptions) -> None:
     """Refuse a prompt that leaves no room for its answer.
 
     Raises:
-        ValueError: if `prompt` + `budget` tokens exceed the positions of the language model.
+        ValueError: if `prompt` and the answer's tokens exceed the positions of the language model.
     """
     limit = int(model.vlm.config.get_text_config().max_position_embeddings)
-    if prompt + budget > limit:
-        raise ValueError(
-            f"the prompt is too long: {prompt:,} tokens with its image, but the model's context holds {limit:,} of "
-            f"which the answer keeps {budget:,}, so at most {max(limit - budget, 0):,}; shorten the prompt"
-        )
+    budget = options.budget(model.config.vocabulary)
+    if prompt + budget <= limit:
+        return
+    if options.max_new_tokens is not None and budget >= limit:
+        raise ValueError(f"max_new_tokens={budget} is too large: the model's context holds {limit:,} tokens")
+    raise ValueError(
+        f"the prompt is too long: {prompt:,} tokens with its image, but the model's context holds {limit:,} of which "
+        f"the answer keeps {budget:,}, so at most {max(limit - budget, 0):,}; shorten the prompt"
+    )
 
 
 class _Replacement:
@@ -290,13 +301,7 @@ class _Replacement:
         self.codes: Tensor | None = None
         if codes is None:
             return
-        if codes.shape != (rows, vocabulary.tokens_per_map):
-            raise ValueError(
-                f"forced_depth needs {vocabulary.tokens_per_map} codes for each of {rows} rows, not the shape "
-                f"{tuple(codes.shape)}"
-            )
-        if int(codes.min()) < 0 or int(codes.max()) >= len(vocabulary.codes):
-            raise ValueError(f"forced_depth codes must lie in 0..{len(vocabulary.codes) - 1}")
+        check_forced_depth(codes, rows, vocabulary)
         self.table = torch.tensor(vocabulary.codes, device=device)
         self.codes = self.table[codes.to(device)]
         self.written = torch.zeros(rows, dtype=torch.long, device=device)

@@ -6,9 +6,13 @@ alignment in inverse depth over the valid pixels, a bound on how far the result 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+_PART = 1_000_000  # pixels
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,7 @@ def align(prediction: np.ndarray, inverse_depth: np.ndarray) -> np.ndarray:
 
     The usual protocol for affine-invariant depth (MiDaS, 1907.01341, section 5).
     """
-    x, y = prediction.astype(np.float64).ravel(), inverse_depth.astype(np.float64).ravel()
-    centred = x - x.mean()
-    variance = (centred**2).sum()
-    scale = (centred * (y - y.mean())).sum() / variance if variance > 1e-12 else 0.0
-    return scale * (prediction.astype(np.float64) - x.mean()) + y.mean()
+    return _fit(prediction.ravel(), inverse_depth.ravel(), np.asarray)(prediction)
 
 
 def aligned_depth(prediction: np.ndarray, depth: np.ndarray, farthest: float) -> np.ndarray:
@@ -49,8 +49,7 @@ def aligned_depth(prediction: np.ndarray, depth: np.ndarray, farthest: float) ->
     Returns:
         (N,) float64 in metres, at most `farthest`.
     """
-    inverse = align(prediction, 1 / depth.astype(np.float64))
-    return np.asarray(1 / np.maximum(inverse, 1 / farthest))
+    return _bounded(_fit(prediction, depth, np.reciprocal)(prediction), farthest)
 
 
 def aligned_errors(prediction: np.ndarray, depth: np.ndarray, farthest: float) -> AlignedErrors:
@@ -69,12 +68,50 @@ def aligned_errors(prediction: np.ndarray, depth: np.ndarray, farthest: float) -
     valid = valid_pixels(depth)
     if not valid.any():
         raise ValueError("the depth map has no valid pixel")
-    truth = depth[valid].astype(np.float64)
-    found = aligned_depth(prediction[valid], truth, farthest)
-    ratio = np.maximum(found / truth, truth / found)
-    one, two, three = (float((ratio < 1.25**power).mean()) for power in (1, 2, 3))
-    return AlignedErrors(
-        abs_rel=float((np.abs(found - truth) / truth).mean()),
-        rmse=float(np.sqrt(((found - truth) ** 2).mean())),
-        deltas=(one, two, three),
-    )
+    prediction, depth = prediction[valid], depth[valid]
+    line = _fit(prediction, depth, np.reciprocal)
+    sums = np.zeros(5)
+    for part in _parts(len(depth)):
+        truth, found = depth[part].astype(np.float64), _bounded(line(prediction[part]), farthest)
+        ratio = np.maximum(found / truth, truth / found)
+        within = [(ratio < 1.25**power).sum() for power in (1, 2, 3)]
+        sums += [(np.abs(found - truth) / truth).sum(), ((found - truth) ** 2).sum(), *within]
+    abs_rel, square, one, two, three = (sums / len(depth)).tolist()
+    return AlignedErrors(abs_rel=abs_rel, rmse=math.sqrt(square), deltas=(one, two, three))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """From relative to metric inverse depth."""
+
+    slope: float
+    from_mean: float
+    to_mean: float  # 1/m
+
+    def __call__(self, prediction: np.ndarray) -> np.ndarray:
+        return self.slope * (prediction.astype(np.float64) - self.from_mean) + self.to_mean
+
+
+def _fit(prediction: np.ndarray, target: np.ndarray, inverse: Callable[[np.ndarray], np.ndarray]) -> _Line:
+    """The line from (N,) predictions to what `inverse` makes of (N,) targets."""
+
+    def total(term: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
+        return sum(
+            float(term(prediction[part].astype(np.float64), inverse(target[part].astype(np.float64))).sum())
+            for part in _parts(len(target))
+        )
+
+    from_mean = total(lambda x, _: x) / len(target)
+    to_mean = total(lambda _, y: y) / len(target)
+    variance = total(lambda x, _: (x - from_mean) ** 2)
+    slope = total(lambda x, y: (x - from_mean) * (y - to_mean)) / variance if variance > 1e-12 else 0.0
+    return _Line(slope, from_mean, to_mean)
+
+
+def _bounded(inverse_depth: np.ndarray, farthest: float) -> np.ndarray:
+    return np.asarray(1 / np.maximum(inverse_depth, 1 / farthest))
+
+
+def _parts(count: int) -> list[slice]:
+    """Large maps are gone through in parts: a copy in float64 of the whole would take much memory."""
+    return [slice(start, start + _PART) for start in range(0, count, _PART)]

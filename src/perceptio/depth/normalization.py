@@ -18,7 +18,7 @@ def normalize_inverse_depth(inverse_depth: np.ndarray) -> np.ndarray:
         (H, W) float32 in [-1, 1]; zeros where the map is constant.
 
     Raises:
-        ValueError: if the map is not 2-D or holds values that are not finite.
+        ValueError: if the map is not 2-D or holds values that are not finite, or too far apart to be scaled.
     """
     if inverse_depth.ndim != 2:
         raise ValueError(f"a depth map must have 2 dimensions (H, W), not the shape {inverse_depth.shape}")
@@ -26,9 +26,16 @@ def normalize_inverse_depth(inverse_depth: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError("the depth map holds values that are not finite; mask or fill them first")
     low, high = np.quantile(values, (LOW_QUANTILE, HIGH_QUANTILE))
-    if high - low < 1e-12:
+    span = high - low
+    if not np.isfinite(span):
+        raise ValueError(f"the depth map holds values that are too far apart: {low:g} and {high:g}")
+    if span <= 1e-12 * max(abs(low), abs(high)):
         return np.zeros(values.shape, np.float32)
-    return np.clip((values - low) / (high - low) * 2 - 1, -1, 1).astype(np.float32)
+    values -= low  # in place: maps may be large
+    values /= span
+    values *= 2
+    values -= 1
+    return np.clip(values, -1, 1, out=values).astype(np.float32)
 
 
 def inverse_depth_from_metric(depth: np.ndarray) -> np.ndarray:
@@ -39,7 +46,7 @@ def inverse_depth_from_metric(depth: np.ndarray) -> np.ndarray:
     """
     if not (depth > 0).all():
         raise ValueError(f"metric depth must be positive everywhere; the smallest value is {float(depth.min())}")
-    return normalize_inverse_depth(1.0 / depth.astype(np.float64))
+    return normalize_inverse_depth(np.divide(1.0, depth, dtype=np.float64))
 
 
 def resize_nearest(values: np.ndarray, size: int) -> np.ndarray:

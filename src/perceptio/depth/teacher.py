@@ -14,7 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from perceptio.depth.normalization import inverse_depth_from_metric, normalize_inverse_depth
-from perceptio.files import reading_weights
+from perceptio.depth.teacher_configuration import read_teacher_config, read_teacher_processor
+from perceptio.pretrained.folder import locate, naming, read_object
+from perceptio.pretrained.misfits import refuse_misfits
+from perceptio.pretrained.weights import build_network, read_weights
 
 _LONGEST = 8  # times as long as wide, and a picture is stretched to a square: its short side would shrink to no patch
 _UNUSED = "neck.fusion_stage.layers.0.residual_layer1."  # the first fusion has nothing to add: weights may be absent
@@ -60,28 +63,25 @@ class DepthAnything:
         device: of the network.
 
     Raises:
-        ValueError: if the network cannot be loaded, or predicts metric depth.
+        ValueError: if the network cannot be loaded, or predicts metric depth; the file is named.
     """
 
     def __init__(self, name: str | Path, device: str = "cpu") -> None:
-        from transformers import DepthAnythingForDepthEstimation, DPTImageProcessorPil
+        from transformers import DepthAnythingForDepthEstimation
 
-        try:
-            self.processor = DPTImageProcessorPil.from_pretrained(name)
-            with reading_weights(name):
-                model, report = DepthAnythingForDepthEstimation.from_pretrained(
-                    name, use_safetensors=True, output_loading_info=True
-                )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ValueError(f"the depth teacher {name} cannot be loaded: {' '.join(str(error).split())}") from error
-        missing = sorted(key for key in report["missing_keys"] if not key.startswith(_UNUSED))
-        if missing:  # they would be random numbers, and so would every depth map
-            raise ValueError(
-                f"the depth teacher {name} is no Depth Anything: {len(missing)} weights are missing, "
-                f"such as {missing[0]}"
-            )
-        if model.config.depth_estimation_type == "metric":
-            raise ValueError(f"the depth teacher {name} predicts metres, not inverse depth: name a relative one")
+        folder = locate(name)
+        path = folder / "config.json"
+        with naming(path):
+            config = read_teacher_config(read_object(path))
+        path = folder / "preprocessor_config.json"
+        with naming(path):
+            self.processor = read_teacher_processor(read_object(path))
+        weights = read_weights(folder)
+        with naming(f"the depth teacher {name}"):
+            model, report = build_network(DepthAnythingForDepthEstimation, config, weights, torch.float32)
+            # they would be random numbers, and so would every depth map
+            missing = [name for name in report["missing"] if not name.startswith(_UNUSED)]
+            refuse_misfits({**report, "missing": missing, "unexpected": []}, "the network of its config.json")
         self.model = model.to(device).eval()
 
     def inverse_depth(self, picture: Picture) -> np.ndarray:

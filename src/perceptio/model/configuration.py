@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from transformers import AutoConfig, InternVLConfig, PretrainedConfig, Sam2Config
 
-from perceptio.depth.configuration import DepthTokenizerConfig
+from perceptio.depth.configuration import DEPTH_FIELDS, DepthTokenizerConfig
 from perceptio.model.design import DepthPositions, Design, SamPrompts
+from perceptio.model.vlm_configuration import read_vlm_config
+from perceptio.pretrained.fields import (
+    FLAG,
+    SECTION,
+    Fields,
+    check,
+    choice,
+    read_fields,
+    required,
+    several,
+    shown,
+    whole,
+)
+from perceptio.pretrained.folder import ModelError, naming, read_object
+from perceptio.segmentation.configuration import read_sam_config
 from perceptio.tokens import Order, SpatialVocabulary
 
 _DEFAULT = Design()
+_ID = whole(-1, 10_000_000)  # -1: the vocabulary has no such token yet
+_CODES = 1_000_000  # the most
+_PART = required(SECTION)  # a missing one would silently become a 7B default
+_FIELDS: Fields = {
+    "vlm": _PART,
+    "sam": _PART,
+    "depth": _PART,
+    "seg_token_id": _ID,
+    "depth_start_token_id": _ID,
+    "depth_end_token_id": _ID,
+    "depth_code_token_ids": several(_ID, 0, _CODES),
+    "end_token_id": _ID,
+    "depth_positions": choice(*get_args(DepthPositions)),
+    "pointing": FLAG,
+    "sam_prompts": choice(*get_args(SamPrompts)),
+    "order": choice(*get_args(Order)),
+}
 
 
 class PerceptioConfig(PretrainedConfig):
@@ -28,8 +62,7 @@ class PerceptioConfig(PretrainedConfig):
         depth_positions, pointing, sam_prompts, order: as of `Design`, which has the defaults.
 
     Raises:
-        ValueError: if the number of code ids is not the size of the codebook, or `depth_positions` or `order` is
-            unknown.
+        ValueError: if a field holds what it may not, or the number of code ids is not the size of the codebook.
     """
 
     model_type = "perceptio"
@@ -51,9 +84,11 @@ class PerceptioConfig(PretrainedConfig):
         order: Order = _DEFAULT.order,
         **kwargs: Any,
     ) -> None:
-        self.vlm = vlm if isinstance(vlm, InternVLConfig) else InternVLConfig(**_arguments(vlm))
-        self.sam = sam if isinstance(sam, Sam2Config) else Sam2Config(**_arguments(sam))
-        self.depth = depth if isinstance(depth, DepthTokenizerConfig) else DepthTokenizerConfig(**_arguments(depth))
+        self.vlm = read_vlm_config(vlm, "vlm") if isinstance(vlm, dict) else vlm or InternVLConfig()
+        self.sam = read_sam_config(sam, "sam") if isinstance(sam, dict) else sam or Sam2Config()
+        if isinstance(depth, dict):
+            depth = DepthTokenizerConfig(**read_fields(depth, DEPTH_FIELDS, "depth"))
+        self.depth = depth or DepthTokenizerConfig()
         self.seg_token_id = seg_token_id
         self.depth_start_token_id = depth_start_token_id
         self.depth_end_token_id = depth_end_token_id
@@ -63,9 +98,9 @@ class PerceptioConfig(PretrainedConfig):
         self.pointing = pointing
         self.sam_prompts = sam_prompts
         self.order = order
-        for name, kind in (("depth_positions", DepthPositions), ("order", Order), ("sam_prompts", SamPrompts)):
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
+        for name, field in _FIELDS.items():
+            if field is not _PART:
+                check(name, getattr(self, name), field)
         if sam_prompts == "padded" and self.sam.mask_decoder_config.num_multimask_outputs < 1:
             raise ValueError('sam_prompts "padded" chooses among several masks, but this SAM 2 makes only one')
         if self.depth_code_token_ids and len(self.depth_code_token_ids) != self.depth.codes:
@@ -75,6 +110,32 @@ class PerceptioConfig(PretrainedConfig):
             )
         kwargs.setdefault("tie_word_embeddings", self.vlm.tie_word_embeddings)
         super().__init__(**kwargs)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str]) -> Any:
+        """The configuration of a model's folder.
+
+        Args:
+            folder: not a hub id.
+
+        Raises:
+            ModelError: if config.json is missing, damaged or of another model, or a field holds what it may not.
+        """
+        path = Path(folder) / "config.json"
+        stored = read_object(path)
+        if stored.get("model_type") != cls.model_type:
+            raise ModelError(f"{path} is of a model of type {shown(stored.get('model_type'))}, not a Perceptio model")
+        with naming(path):
+            return cls.from_dict(stored)
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As transformers', from the content of a file: its fields are checked, and the library's own left out.
+
+        Raises:
+            ValueError: if a field is missing or holds what it may not.
+        """
+        return super().from_dict(read_fields(config_dict, _FIELDS), **kwargs)
 
     @property
     def vocabulary(self) -> SpatialVocabulary:
@@ -106,7 +167,3 @@ class PerceptioConfig(PretrainedConfig):
 
 # AutoTokenizer reads config.json too, and would warn of a model type that it does not know
 AutoConfig.register(PerceptioConfig.model_type, PerceptioConfig)
-
-
-def _arguments(config: dict[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in (config or {}).items() if key != "model_type"}

@@ -6,7 +6,9 @@ vocabulary, M referred objects, C width of SAM2's prompts, K depth codes.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -17,8 +19,10 @@ from transformers.utils import ModelOutput
 
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.misfits import refuse_misfits
 from perceptio.model.positions import span_positions, visual_columns
+from perceptio.pretrained.folder import naming
+from perceptio.pretrained.misfits import refuse_misfits
+from perceptio.pretrained.weights import build_network, read_weights
 from perceptio.segmentation.bridge import ImageFeatures, MaskPrediction, decode_masks, encode_image
 from perceptio.segmentation.cache import FeatureCache
 from perceptio.segmentation.clicks import cell_clicks
@@ -104,17 +108,21 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         return self.vlm.get_output_embeddings()
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
-        """Load weights; as transformers', but missing or unexpected keys are an error.
+    def from_pretrained(cls, folder: str | os.PathLike[str] | None, *args: Any, **kwargs: Any) -> Any:
+        """The model of a folder, with all of its weights.
+
+        Args:
+            folder: not a hub id. None serves transformers' own call, with a configuration and weights.
+            args: likewise.
+            kwargs: with a folder, `dtype` alone: of the vision-language model, by default that of its weights.
 
         Raises:
-            ValueError: if a weight is missing, unexpected or of another shape.
+            ModelError: if a file is missing or damaged, a field of config.json holds what it may not, or a weight is
+                missing, unexpected, of another shape or not finite.
         """
-        kwargs["ignore_mismatched_sizes"] = True  # reported below, by name
-        model, report = super().from_pretrained(*args, output_loading_info=True, **kwargs)
-        refuse_misfits(report)
-        model.freeze()  # loading makes fresh parameters, which all want gradients
-        return model
+        if folder is None:
+            return super().from_pretrained(None, *args, **kwargs)
+        return _read(cls, Path(folder), *args, **kwargs)
 
     def forward(
         self,
@@ -244,6 +252,18 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         """Sparse prompts (M, C) of SAM2's mask decoder; arguments as in `segment`."""
         prompts_MC: Tensor = self.projector(states_MD.float())
         return prompts_MC if pointed is None else prompts_MC + pointed.clicks
+
+
+def _read(
+    kind: type[PerceptioForConditionalGeneration], folder: Path, dtype: torch.dtype | None = None
+) -> PerceptioForConditionalGeneration:
+    config = PerceptioConfig.from_pretrained(folder)
+    weights = read_weights(folder)
+    with naming(folder):
+        model, report = build_network(kind, config, weights, dtype)
+        refuse_misfits(report, "the model of its config.json")
+    model.freeze()  # loading makes fresh parameters, which all want gradients
+    return model
 
 
 def next_token_loss(logits_BTL: Tensor, labels_BT: Tensor) -> Tensor:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from PIL import Image
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import BatchFeature, InternVLProcessor
 from transformers.processing_utils import ProcessorMixin
 
+from perceptio.model.image_processor import read_image_processor
+from perceptio.pretrained.fields import SECTION, Fields, read_fields, required, whole
+from perceptio.pretrained.folder import naming, read_object
+from perceptio.pretrained.text_files import read_text_tokenizer
 from perceptio.segmentation.preprocess import preprocess
 from perceptio.tokens import Switch
+
+_LONGEST_TOKEN = 256  # letters
+_FIELDS: Fields = {
+    "image_processor": required(SECTION),
+    "image_seq_length": required(whole(1, 100_000)),
+    "sam_image_size": required(whole(1, 8192)),
+    "context_length": required(whole(1, 100_000_000)),
+}
 
 
 class PerceptioProcessor(InternVLProcessor):
@@ -21,7 +36,8 @@ class PerceptioProcessor(InternVLProcessor):
     An image is one square tile, or, where the image processor says `crop_to_patches`, InternVL's dynamic tiling: up to
     `max_patches` tiles in raster order and then the whole picture as a thumbnail (a picture that fits one tile has no
     other). Masks, depth and pointing always refer to the last tile, the whole picture. The user's words are encoded as
-    plain text: a special token typed by a user never becomes a control token.
+    plain text: a special token typed by a user never becomes a control token. Threads may share a processor: text goes
+    through two tokenizers of its own, which nothing changes.
 
     Args:
         image_processor: InternVL's image processor (PIL class; no torchvision).
@@ -50,6 +66,28 @@ class PerceptioProcessor(InternVLProcessor):
         self.end_image_token = tokenizer.end_image_token
         self.image_token = tokenizer.context_image_token
         self.image_token_id = tokenizer.context_image_token_id
+        self._control_tokenizer = _fixed(tokenizer, plain=False)
+        self._plain_tokenizer = _fixed(tokenizer, plain=True)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str], **options: Any) -> Self:
+        """The processor of a model's folder.
+
+        Args:
+            folder: a folder, not a hub id.
+            options: none; transformers' own have no meaning here.
+
+        Raises:
+            ModelError: if a file is missing or damaged, or a field holds what it may not.
+        """
+        if options:
+            raise TypeError(f"unknown options: {', '.join(options)}")
+        path = Path(folder) / "processor_config.json"
+        stored = read_object(path)
+        with naming(path):
+            fields = read_fields(stored, _FIELDS)
+            image_processor = read_image_processor(fields.pop("image_processor"), "image_processor")
+        return cls(image_processor=image_processor, tokenizer=read_text_tokenizer(Path(folder)), **fields)
 
     @staticmethod
     def switch_suffix(seg: Switch, depth: Switch) -> str:
@@ -87,20 +125,26 @@ class PerceptioProcessor(InternVLProcessor):
         """
         if not question.strip():
             raise ValueError("the prompt is empty; ask a question or name what to segment")
+        if len(question) > _LONGEST_TOKEN * self.context_length:  # to count its tokens would take minutes
+            raise ValueError(f"the prompt has {len(question):,} letters, far beyond the model's context; shorten it")
         text = f"\n{question.strip()}{self.switch_suffix(seg, depth)}"
-        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
-        ids = encoded["input_ids"]
+        encoded = self._plain_tokenizer.encode(text, add_special_tokens=False)
+        ids = encoded.ids
         room = max(self.context_length - self.image_seq_length * tiles, 0)
         if len(ids) > room:
             raise ValueError(f"the prompt has {len(ids)} tokens but the model reads at most {room}; shorten it")
         shift = len(question) - len(question.lstrip()) - 1  # of the line's end before it, and of what was stripped
-        places = [(begin + shift, end + shift) for begin, end in encoded["offset_mapping"]]
+        places = [(begin + shift, end + shift) for begin, end in encoded.offsets]
         asked = [place for place in places if place[1] <= len(question.rstrip())]
         return [*ids, *self._control_ids("<|im_end|>\n<|im_start|>assistant\n")], asked
 
     def answer_ids(self, text: str) -> list[int]:
         """Ids of an answer's words; `<p>` and `</p>` are tokens here, because the answer is ours."""
         return self._control_ids(text)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of ids, control tokens included."""
+        return str(self._control_tokenizer.decode(list(ids), skip_special_tokens=False))
 
     def pixels(self, images: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
         """(tiles, 3, side, side) of all images in order for the vision tower, and (B, 3, side', side') for SAM2."""
@@ -158,4 +202,16 @@ class PerceptioProcessor(InternVLProcessor):
         }
 
     def _control_ids(self, text: str) -> list[int]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False))
+        return list(self._control_tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _fixed(tokenizer: Any, *, plain: bool) -> Tokenizer:
+    """A copy of a tokenizer's inner part, which reads control tokens as plain text or as what they are.
+
+    The tokenizer itself keeps such settings between calls: one thread's would change another's ids.
+    """
+    fixed = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    fixed.no_truncation()
+    fixed.no_padding()
+    fixed.encode_special_tokens = plain
+    return fixed

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from perceptio.files import replacing
@@ -49,7 +49,7 @@ class FeatureCache:
             for row, place in enumerate(missing):
                 fresh[place] = {name: level[row] for name, level in zip(_NAMES, encoded, strict=True)}
                 with replacing(paths[place]) as beside:
-                    save_file({name: level.cpu().contiguous() for name, level in fresh[place].items()}, beside)
+                    beside.write_bytes(save({name: level.cpu().contiguous() for name, level in fresh[place].items()}))
         found = [fresh.get(place) or load_file(path, str(pixels.device)) for place, path in enumerate(paths)]
         fine, middle, coarse = (torch.stack([each[name] for each in found]).float() for name in _NAMES)
         return fine, middle, coarse

@@ -12,9 +12,10 @@ from transformers import InternVLConfig, InternVLForConditionalGeneration
 
 from perceptio.checkpoints.conversion.checkpoint import convert_internvl
 from perceptio.checkpoints.conversion.internvl import internvl_config, internvl_rules
-from perceptio.checkpoints.conversion.rules import check_fit, convert
+from perceptio.checkpoints.conversion.rules import convert
 from perceptio.checkpoints.sizes import INTERNVL
 from perceptio.checkpoints.sizes import internvl_config as published
+from perceptio.pretrained.misfits import check_weights
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -109,7 +110,7 @@ def test_every_name_and_shape_of_a_published_size_has_its_place(name: str) -> No
         weights = {key: torch.empty(shape) for key, shape in original_shapes(config, family).items()}
         converted, unknown = convert(weights, internvl_rules(config))
         assert not unknown
-        check_fit(converted, unknown, InternVLForConditionalGeneration(config), name)
+        check_weights(converted, InternVLForConditionalGeneration(config), name, unknown)
     assert sum(part.numel() for part in converted.values()) == sum(part.numel() for part in weights.values())
 
 
@@ -263,15 +264,15 @@ def test_rotary_settings_are_taken_by_either_name_and_never_guessed() -> None:
 def test_a_vision_tower_without_its_sizes_is_refused(key: str) -> None:
     stored = tiny("qwen2")
     del stored["vision_config"][key]
-    with pytest.raises(ValueError, match=f"vision_config in its config.json has no {key}"):
+    with pytest.raises(ValueError, match=f"vision_config.{key} is missing"):
         internvl_config(stored, 3)
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"ps_version": "v1"}, "has ps_version 'v1'"),
-        ({"select_layer": -4}, "has select_layer -4"),
+        ({"ps_version": "v1"}, "ps_version must be 'v2', not 'v1'"),
+        ({"select_layer": -4}, "select_layer must be -1, not -4"),
         ({"llm_config": {"model_type": "phi3"}}, "of type 'phi3': only qwen2"),
         ({"llm_config": None}, "no llm_config and vision_config"),
     ],

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from transformers import Sam2Model
 
-from perceptio.checkpoints.conversion.rules import check_fit
 from perceptio.checkpoints.conversion.sam2 import convert_sam, sam_size
 from perceptio.checkpoints.sizes import SAM, sam_config
 from perceptio.nano.small_sam import build_sam, nano_sam_config
+from perceptio.pretrained.misfits import check_weights
 
 Shapes = dict[str, tuple[int, ...]]
 WIDTH = 256  # of prompts
@@ -135,7 +135,7 @@ def test_every_name_and_shape_of_a_published_size_has_its_place(name: str) -> No
         weights = original(name)
         assert sam_size(weights) == name
         converted, unknown = convert_sam(weights)
-        check_fit(converted, unknown, Sam2Model(sam_config(name)), name)
+        check_weights(converted, Sam2Model(sam_config(name)), name, unknown)
 
 
 def test_what_does_not_fit_is_listed() -> None:
@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_listed() -> None:
         weights["no_mem_embed"] = torch.empty(2)
         converted, unknown = convert_sam(weights)
         with pytest.raises(ValueError, match="do not fit the SAM 2") as caught:
-            check_fit(converted, unknown, Sam2Model(sam_config("tiny")), "the SAM 2")
+            check_weights(converted, Sam2Model(sam_config("tiny")), "the SAM 2", unknown)
     message = str(caught.value)
     assert "missing: mask_decoder.conv_s0.bias (1 in all)" in message
     assert "unexpected: image_encoder.trunk.surplus (1 in all)" in message

@@ -5,13 +5,11 @@ Sa2VA (2501.04001) is InternVL, SAM 2 and a `[SEG]` projection. Its depth tokens
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Sam2Model
 
@@ -21,18 +19,20 @@ from perceptio.checkpoints.assemble import (
     join,
     load_sam,
     load_text_tokenizer,
-    make_image_processor,
     model_type,
 )
 from perceptio.checkpoints.conversion.internvl import internvl_config, internvl_rules
-from perceptio.checkpoints.conversion.rules import check_fit, convert
+from perceptio.checkpoints.conversion.rules import convert
 from perceptio.checkpoints.conversion.sam2 import convert_sam, sam_size
 from perceptio.checkpoints.sizes import sam_config
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import read_json, reading_weights
 from perceptio.model.design import Design
+from perceptio.model.image_processor import make_image_processor
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
+from perceptio.pretrained.folder import naming, read_object
+from perceptio.pretrained.misfits import check_weights
+from perceptio.pretrained.weights import build_network, read_weights
 
 _SAM = "grounding_encoder.sam2_model."
 _HEADS = ("language_model.lm_head.weight", "language_model.output.weight")
@@ -83,7 +83,9 @@ def convert_checkpoint(
         design = replace(design, sam_prompts="padded")
     tokenizer_folder = tokenizer_folder or folder
     tokenizer = load_text_tokenizer(tokenizer_folder)
-    config = internvl_config(read_json(folder / "config.json"), tokenizer.context_image_token_id)
+    path = folder / "config.json"
+    with naming(path):
+        config = internvl_config(read_object(path), tokenizer.context_image_token_id)
     if any(name.endswith(_HEADS) for name in weights):  # whatever the configuration says: see `assemble.load_vlm`
         config.tie_word_embeddings = config.text_config.tie_word_embeddings = False
     vlm = convert_internvl(weights, config)
@@ -91,7 +93,7 @@ def convert_checkpoint(
     image_processor = make_image_processor(config.vision_config.image_size[0], tiles)
     model, processor, report = join(vlm, sam, depth_tokenizer, tokenizer, image_processor, design)
     if projection:
-        check_fit(projection, (), model.projector.layers, "the [SEG] projector")
+        check_weights(projection, model.projector.layers, "the [SEG] projector")
         model.projector.layers.load_state_dict(projection)
         report = replace(report, trained_projector=True)
     return model, processor, report
@@ -109,8 +111,8 @@ def convert_internvl(weights: Mapping[str, Tensor], config: InternVLConfig) -> I
             "lm_head.weight", converted.get("model.language_model.embed_tokens.weight", torch.empty(0))
         )
     with torch.device("meta"):
-        check_fit(converted, unknown, InternVLForConditionalGeneration(config), "the InternVL")
-    return InternVLForConditionalGeneration.from_pretrained(None, config=config, state_dict=converted, dtype="auto")
+        check_weights(converted, InternVLForConditionalGeneration(config), "the InternVL", unknown)
+    return build_network(InternVLForConditionalGeneration, config, converted)[0]
 
 
 def convert_grounding(weights: Mapping[str, Tensor]) -> Sam2Model:
@@ -122,29 +124,8 @@ def convert_grounding(weights: Mapping[str, Tensor]) -> Sam2Model:
     config = sam_config(sam_size(weights))
     converted, unknown = convert_sam(weights)
     with torch.device("meta"):
-        check_fit(converted, unknown, Sam2Model(config), "the SAM 2")
-    return Sam2Model.from_pretrained(None, config=config, state_dict=converted, dtype=torch.float32)
-
-
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All weights of a folder, from one safetensors file or several.
-
-    Raises:
-        ValueError: if there are none, or a file that the index names is missing.
-    """
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    else:
-        files = ["model.safetensors"]
-    missing = [file for file in files if not (folder / file).is_file()]
-    if missing:
-        raise ValueError(f"{folder} lacks weights: {', '.join(missing)} missing (only safetensors are read)")
-    weights: dict[str, Tensor] = {}
-    with reading_weights(folder):
-        for file in files:
-            weights |= load_file(folder / file)
-    return weights
+        check_weights(converted, Sam2Model(config), "the SAM 2", unknown)
+    return build_network(Sam2Model, config, converted, torch.float32)[0]
 
 
 def _named(folder: Path | None) -> Path:

@@ -12,17 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
-from transformers import InternVLConfig, InternVLVisionConfig, LlamaConfig, Qwen2Config, Qwen3Config
+from transformers import InternVLConfig
 
 from perceptio.checkpoints.conversion.rules import Rule, same
+from perceptio.model.vlm_configuration import read_vlm_config
+from perceptio.pretrained.fields import Fields, choice, number, optional, read_fields, required, whole
 
-_TEXT = {
-    "qwen2": Qwen2Config,
-    "qwen3": Qwen3Config,
-    "internlm2": LlamaConfig,
-    "internlm3": LlamaConfig,
-    "llama": LlamaConfig,
-}
+_TEXT = {"qwen2": "qwen2", "qwen3": "qwen3", "internlm2": "llama", "internlm3": "llama", "llama": "llama"}
 _TEXT_KEYS = (
     "vocab_size",
     "hidden_size",
@@ -52,6 +48,14 @@ _VISION_KEYS = (
     "num_channels",
     "norm_type",
 )
+_SIDE = whole(1, 8192)
+_FIELDS: Fields = {
+    "ps_version": choice("v2"),  # others have no counterpart
+    "select_layer": choice(-1),
+    "force_image_size": optional(_SIDE),
+    "downsample_ratio": number(0.01, 1),
+}
+_PICTURE: Fields = {"image_size": required(_SIDE), "patch_size": required(_SIDE)}
 _VISION = "model.vision_tower"
 _TEXT_MODEL = "model.language_model"
 _LAYER = r"vision_model\.encoder\.layers\.(\d+)"
@@ -66,25 +70,19 @@ def internvl_config(stored: dict[str, Any], image_token_id: int) -> InternVLConf
         image_token_id: id of `<IMG_CONTEXT>`, which only the tokenizer knows.
 
     Raises:
-        ValueError: if it lacks a part, or has a language model or a setting that has no counterpart.
+        ValueError: if it lacks a part, a field holds what it may not, or it has a language model or a setting that has
+            no counterpart.
     """
     text, vision = stored.get("llm_config"), stored.get("vision_config")
     if not isinstance(text, dict) or not isinstance(vision, dict):
         raise ValueError("its config.json has no llm_config and vision_config: it is not InternVL's original format")
     family = text.get("model_type")
-    if family not in _TEXT:
+    if not isinstance(family, str) or family not in _TEXT:
         raise ValueError(f"its language model is of type {family!r}: only {', '.join(_TEXT)} can be converted")
-    for key, value, expected in (
-        ("ps_version", stored.get("ps_version", "v2"), "v2"),
-        ("select_layer", stored.get("select_layer", -1), -1),
-    ):
-        if value != expected:
-            raise ValueError(f"its config.json has {key} {value!r}, but only {expected!r} has a counterpart")
-    absent = [key for key in ("image_size", "patch_size") if key not in vision]
-    if absent:
-        raise ValueError(f"the vision_config in its config.json has no {absent[0]}")
-    side = stored.get("force_image_size") or vision["image_size"]
-    ratio = stored.get("downsample_ratio", 0.5)
+    top = read_fields(stored, _FIELDS)
+    picture = read_fields(vision, _PICTURE, "vision_config")
+    side = top.get("force_image_size") or picture["image_size"]
+    ratio = top.get("downsample_ratio", 0.5)
     tied = bool(stored.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
     settings = {key: text[key] for key in _TEXT_KEYS if text.get(key) is not None}
     rope = text.get("rope_parameters")  # transformers 5's name for what was rope_theta and rope_scaling
@@ -92,19 +90,22 @@ def internvl_config(stored: dict[str, Any], image_token_id: int) -> InternVLConf
         settings |= {"rope_parameters": rope}
     elif "rope_theta" not in settings:
         raise ValueError("the llm_config in its config.json has neither rope_theta nor rope_parameters")
-    if family in ("internlm2", "internlm3", "llama"):
+    if _TEXT[family] == "llama":
         settings["attention_bias"] = bool(text.get("qkv_bias", text.get("bias", False)))
-    return InternVLConfig(
-        vision_config=InternVLVisionConfig(
-            **{key: vision[key] for key in _VISION_KEYS if key in vision} | {"image_size": side},
-            attention_bias=vision.get("qkv_bias", True),
-            use_qk_norm=vision.get("qk_normalization", False),
-        ),
-        text_config=_TEXT[family](**settings, tie_word_embeddings=tied),
-        image_token_id=image_token_id,
-        image_seq_length=int(side // vision["patch_size"] * ratio) ** 2,
-        downsample_ratio=ratio,
-        tie_word_embeddings=tied,
+    return read_vlm_config(
+        {
+            "vision_config": {
+                **{key: vision[key] for key in _VISION_KEYS if key in vision},
+                "image_size": side,
+                "attention_bias": vision.get("qkv_bias", True),
+                "use_qk_norm": vision.get("qk_normalization", False),
+            },
+            "text_config": {**settings, "model_type": _TEXT[family], "tie_word_embeddings": tied},
+            "image_token_id": image_token_id,
+            "image_seq_length": int(side // picture["patch_size"] * ratio) ** 2,
+            "downsample_ratio": ratio,
+            "tie_word_embeddings": tied,
+        }
     )
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
-
-from perceptio.model.misfits import refuse_misfits
+from torch import Tensor
 
 Split = Callable[[Tensor], Sequence[Tensor]]
 
@@ -44,25 +42,3 @@ def convert(weights: Mapping[str, Tensor], rules: Sequence[Rule]) -> tuple[dict[
             # memory of its own: weights that share it cannot be saved apart
             converted[match.expand(target)] = part.clone() if len(rule.targets) > 1 else part
     return converted, unknown
-
-
-def check_fit(converted: Mapping[str, Tensor], unknown: Iterable[str], model: nn.Module, what: str) -> None:
-    """Compare converted weights with those that a model wants, which may be on `meta`.
-
-    Raises:
-        ValueError: if weights are missing, unknown, superfluous or of another shape; the message lists them.
-    """
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    mismatched = [
-        f"{name} {tuple(tensor.shape)} instead of {wanted[name]}"
-        for name, tensor in converted.items()
-        if name in wanted and tuple(tensor.shape) != wanted[name]
-    ]
-    refuse_misfits(
-        {
-            "missing": wanted.keys() - converted.keys(),
-            "unexpected": [*unknown, *(converted.keys() - wanted.keys())],
-            "of another shape": mismatched,
-        },
-        what,
-    )

@@ -1,0 +1,1 @@
+"""Folders of trained networks: their files, configurations and weights are checked before a library reads them."""
