@@ -80,7 +80,7 @@ def test_samples_wait_for_all_parts(
     [
         (["--shard", "3"], "--shard must be I/N, such as 1/4, not '3'"),
         (["--shard", "0/2"], "one of 1/2 to 2/2, not 0/2"),
-        (["--device", "gpu"], "unknown device 'gpu': give cpu, cuda or cuda:0"),
+        (["--device", "gpu"], "no device 'gpu'"),
         (["--sam", "nowhere"], "there is no model 'nowhere'"),
         (["--prompts", "nowhere.jsonl"], "give both, or neither"),
     ],

@@ -123,13 +123,10 @@ def test_other_settings_in_one_folder_are_refused_by_name(
     for path in depth_anything.iterdir():
         (other / path.name).write_bytes(path.read_bytes())
     tokenizer = DepthTokenizer(plan.tokenizer.config)  # other random weights
-    more = tmp_path / "more.jsonl"
-    more.write_text(prompts.read_text() + '{"image": "pictures/1.png", "points": [[1, 1]]}\n')
     for setting, different in {
         "teacher": replace(plan, teacher=Network(str(other), other)),
         "tokenizer": replace(plan, tokenizer=tokenizer),
         "segmenter": make_plan(),
-        "prompts": replace(plan, prompts=more),
         "shard_size": replace(plan, shard_size=4),
     }.items():
         with pytest.raises(DataError, match=rf"out holds labels made with .*{setting} .*, not .*choose another folder"):
@@ -169,7 +166,7 @@ def test_bad_pictures_are_listed_and_labelled_once_they_are_mended(
 def test_prompt_outside_its_picture_makes_it_a_bad_one(
     pictures: Path, prompts: Path, tmp_path: Path, make_plan: MakePlan
 ) -> None:
-    prompts.write_text('{"image": "pictures/1.png", "boxes": [[0, 0, 41, 10]]}\n')
+    prompts.write_text('{"image": "pictures/1.png", "boxes": [[0, 0, 41.5, 10]]}\n')
     report = label([pictures], tmp_path / "out", make_plan(prompts))
     assert [each.key for each in report.bad] == ["pictures/1.png"]
     assert "lies outside the picture of 40 x 70" in report.bad[0].error
@@ -202,10 +199,14 @@ def test_parts_make_the_whole(pictures: Path, tmp_path: Path, make_plan: MakePla
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
-        (lambda make: make(shard_size=0), "shard_size must be at least 1, not 0"),
-        (lambda make: make(batch_size=0), "batch_size must be at least 1, not 0"),
+        (lambda make: make(shard_size=0), "shard_size must be from 1 to 100,000, not 0"),
+        (lambda make: make(batch_size=0), "batch_size must be from 1 to 4,096, not 0"),
         (lambda make: make(prompts=Path("x"), segmenter=None), "give both, or neither"),
-        (lambda make: LabelWorkers(count=0), "at least 1, not 0"),
+        (lambda make: LabelWorkers(count=0), "workers must be from 1 to 1,024, not 0"),
+        (lambda make: make(shard_size=10**12), "shard_size .*, not 1,000,000,000,000"),
+        (lambda make: make(batch_size=10**12), "batch_size .*, not 1,000,000,000,000"),
+        (lambda make: LabelWorkers(count=10**6), "workers .*, not 1,000,000"),
+        (lambda make: LabelWorkers(part=(1, 10**9)), "parts .*, not 1,000,000,000"),
         (lambda make: LabelWorkers(part=(0, 4)), "one of 1/4 to 4/4, not 0/4"),
         (lambda make: LabelWorkers(part=(5, 4)), "not 5/4"),
     ],
@@ -213,6 +214,12 @@ def test_parts_make_the_whole(pictures: Path, tmp_path: Path, make_plan: MakePla
 def test_impossible_settings_are_refused(make_plan: MakePlan, wrong, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         wrong(make_plan)
+
+
+def test_numbers_of_other_types_are_refused(make_plan: MakePlan) -> None:
+    for wrong in ("3", 3.0, True, None):
+        with pytest.raises(TypeError, match="batch_size must be a whole number"):
+            make_plan(batch_size=wrong)
 
 
 def test_network_without_weights_is_refused(pictures: Path, tmp_path: Path, make_plan: MakePlan) -> None:

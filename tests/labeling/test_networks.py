@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,20 +13,42 @@ from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.labeling.networks import OWN_TERMS, Network, tokenizer_hash
 
 
+def depth_config(width: int) -> dict[str, object]:
+    return {"model_type": "depth_anything", "backbone_config": {"model_type": "dinov2", "hidden_size": width}}
+
+
+def sam_config(width: int) -> dict[str, object]:
+    return {"model_type": "sam2_video", "vision_config": {"backbone_config": {"hidden_size": width}}}
+
+
 @pytest.mark.parametrize(
-    ("name", "licence"),
+    ("config", "licence"),
     [
-        ("depth-anything/Depth-Anything-V2-Small-hf", "Apache-2.0"),
-        ("depth-anything/Depth-Anything-V2-Base-hf", "CC-BY-NC-4.0"),
-        ("models/Depth-Anything-V2-Large-hf/", "CC-BY-NC-4.0"),
-        ("facebook/sam2.1-hiera-large", "Apache-2.0"),
-        ("facebook/sam2-hiera-tiny", "Apache-2.0"),
-        ("runs/my-depth", OWN_TERMS),
-        ("mine/not-Depth-Anything-V2-Small", OWN_TERMS),
+        (depth_config(384), "Apache-2.0"),
+        (depth_config(768), "CC-BY-NC-4.0"),
+        (depth_config(1024), "CC-BY-NC-4.0"),
+        (depth_config(16), OWN_TERMS),
+        (sam_config(96), "Apache-2.0"),
+        (sam_config(144), "Apache-2.0"),
+        (sam_config(32), OWN_TERMS),
+        ({"model_type": "dpt", "backbone_config": {"hidden_size": 384}}, OWN_TERMS),
+        ({"model_type": ["depth_anything"], "backbone_config": None}, OWN_TERMS),
     ],
 )
-def test_licence_goes_by_the_published_name(name: str, licence: str) -> None:
-    assert Network(name, Path(name)).licence == licence
+def test_licence_goes_by_what_the_network_is(tmp_path: Path, config: dict[str, object], licence: str) -> None:
+    """Whatever its folder is called: behind a link, or in the hub's cache, its name is lost."""
+    cached = tmp_path / "models--depth-anything--Depth-Anything-V2-Small-hf" / "snapshots" / "0123"
+    cached.mkdir(parents=True)
+    (cached / "config.json").write_text(json.dumps(config))
+    (tmp_path / "link").symlink_to(cached)
+    for folder in (cached, tmp_path / "link"):
+        assert Network(str(folder), folder).licence == licence
+
+
+def test_name_is_that_of_the_hub_where_its_cache_is_given(depth_anything: Path, tmp_path: Path) -> None:
+    cached = tmp_path / "models--depth-anything--Depth-Anything-V2-Small-hf" / "snapshots" / "0123"
+    shutil.copytree(depth_anything, cached)
+    assert Network(str(cached), cached).identity().startswith("Depth-Anything-V2-Small-hf@")
 
 
 def test_identity_follows_the_files_and_not_their_place(depth_anything: Path, tmp_path: Path) -> None:

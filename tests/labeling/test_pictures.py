@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import tarfile
 from collections import Counter
@@ -43,8 +44,9 @@ def test_folder_and_tar_file_hold_the_same(pictures: Path, shard: Path) -> None:
         assert inside.location == shard / name
         expected = np.asarray(load_image(pictures / name))
         for picture in (files[f"pictures/{name}"], inside, pickle.loads(pickle.dumps(inside))):
-            np.testing.assert_array_equal(np.asarray(picture.read()), expected)
-    with pytest.raises(ImageError, match=r"shard.tar/bad.png cannot be read"):
+            np.testing.assert_array_equal(np.asarray(picture.read().image), expected)
+        assert inside.digest() == files[f"pictures/{name}"].digest()
+    with pytest.raises(ImageError, match=r"shard.tar/bad.png is not an image"):
         files["shard.tar/bad.png"].read()
 
 
@@ -65,11 +67,13 @@ def test_sources_that_cannot_be_used_are_one_sentence(pictures: Path, shard: Pat
         for _ in range(2):
             archive.add(pictures / "0.png", arcname="0.png")
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe.tar")
     for source, complaint in {
         tmp_path / "nowhere": "neither a folder nor a .tar file",
         tmp_path / "nowhere.tar": "cannot be read as an uncompressed tar file",
         packed: "cannot be read as an uncompressed tar file",
         twice: "holds 0.png twice",
+        tmp_path / "pipe.tar": "cannot be read as an uncompressed tar file",
         tmp_path / "empty": "there is no picture in",
     }.items():
         with pytest.raises(DataError, match=complaint):
@@ -85,3 +89,20 @@ def test_picture_that_has_gone_is_an_image_error(pictures: Path, shard: Path) ->
     for picture in (found[0], found[-1]):
         with pytest.raises(ImageError):
             picture.read()
+
+
+def test_folder_named_like_a_tar_file_is_a_folder(pictures: Path) -> None:
+    folder = pictures.rename(pictures.parent / "pictures.tar")
+    assert find_pictures([folder]).pictures[0].key == "pictures.tar/0.png"
+
+
+def test_links_to_pictures_and_pipes_are_the_reader_s_to_judge(pictures: Path) -> None:
+    (pictures / "link.png").symlink_to("0.png")
+    (pictures / "broken.png").symlink_to("nowhere.png")
+    (pictures / "zero.png").symlink_to("/dev/zero")
+    os.mkfifo(pictures / "pipe.png")
+    found = {picture.key: picture for picture in find_pictures([pictures]).pictures}
+    assert found["pictures/link.png"].read().size == found["pictures/0.png"].read().size
+    for name in ("broken", "zero", "pipe"):
+        with pytest.raises(ImageError, match=f"{name}.png"):
+            found[f"pictures/{name}.png"].read()

@@ -14,10 +14,11 @@ from perceptio.data.reading import read_sample
 from perceptio.data.rle import json_rle, mask_rle
 from perceptio.data.sample_files import SampleFile
 from perceptio.data.schema import Sample
+from perceptio.files import OutputError
 from perceptio.labeling.job import label
 from perceptio.labeling.labeler import Labels
 from perceptio.labeling.shards import LabelRow, write_shard
-from perceptio.labeling.to_samples import label_rows, label_samples, write_samples
+from perceptio.labeling.to_samples import check_samples, label_rows, label_samples, write_samples
 
 from .conftest import MakePlan
 
@@ -48,7 +49,7 @@ def test_masks_that_cover_nothing_stay_behind(pictures: Path, tmp_path: Path) ->
     here[10:20, 30:40] = True
     masks = tuple(json_rle(mask_rle(mask)) for mask in (np.zeros_like(here), here))
     labels = Labels(90, 60, (1, 2), masks, (0.1, 0.9))
-    write_shard(tmp_path, 0, [LabelRow("a", "pictures/0.png", labels, "t", "s", "h", "l")], [])
+    write_shard(tmp_path, 0, [LabelRow("a", "pictures/0.png", labels, "t", "s", "h", "l")], [], "p")
     (sample,) = label_samples(tmp_path, tmp_path)
     assert sample.masks == masks[1:]
     assert read_sample(sample, tmp_path, "here").mask(0, 60).any()
@@ -73,6 +74,30 @@ def test_pictures_in_tar_files_make_no_samples(pictures: Path, tmp_path: Path, m
     with pytest.raises(DataError, match=r"shard.tar/0.png lies in .*shard.tar: unpack it"):
         write_samples(tmp_path / "out", tmp_path / "samples.jsonl")
     assert not (tmp_path / "samples.jsonl").exists()
+
+
+def test_samples_that_could_not_be_written_are_refused_before_the_labels(pictures: Path, tmp_path: Path) -> None:
+    shard = tmp_path / "shard.tar"
+    shard.touch()
+    with pytest.raises(DataError, match=r"samples\.txt is neither"):
+        check_samples(tmp_path / "samples.txt", [pictures])
+    with pytest.raises(DataError, match=r"shard\.tar is a tar file"):
+        check_samples(tmp_path / "samples.jsonl", [pictures, shard])
+    with pytest.raises(OutputError, match=r"shard\.tar"):
+        check_samples(shard / "samples.jsonl", [pictures])
+    check_samples(tmp_path / "new" / "samples.jsonl", [pictures])
+    assert not (tmp_path / "new").exists()
+
+
+def test_names_of_all_kinds_make_samples(pictures: Path, tmp_path: Path, make_plan: MakePlan) -> None:
+    names = ["a\u2028b.png", 'quote"d.png', "it's.png", "new\nline.png", "caf\u00e9.png"]
+    for number, name in enumerate(names):
+        (pictures / f"{number}.png").rename(pictures / name)
+    label([pictures], tmp_path / "out", make_plan())
+    write_samples(tmp_path / "out", tmp_path / "samples.jsonl")
+    samples = SampleFile(tmp_path / "samples.jsonl")
+    assert {samples[number].image for number in range(len(samples))} >= {f"pictures/{name}" for name in names}
+    assert all(read_sample(samples[number], tmp_path, "here") for number in range(len(samples)))
 
 
 def test_folder_without_labels_or_with_damaged_ones_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from perceptio.data.schema import ABSENT, Turn
 from perceptio.data.templates import capital
 from perceptio.scenes.language import describe, grounding, questions, wording
 from perceptio.scenes.language.facts import Facts, Kind, nearer
-from perceptio.scenes.storage import ObjectView, StoredScene
+from perceptio.scenes.storage import StoredScene
+from perceptio.scenes.views import ObjectView
 from perceptio.scenes.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES, SceneObject
 from perceptio.tokens import extract_phrases
 

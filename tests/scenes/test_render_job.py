@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from perceptio.files import OutputError
+from perceptio.files import FolderInUseError, OutputError, locked
 from perceptio.scenes import render_job
 from perceptio.scenes.render_job import render_split, render_test_splits
 from perceptio.scenes.renderer import RendererError
-from perceptio.scenes.storage import SHARD_SIZE, SceneStore, SceneStoreError
+from perceptio.scenes.shards import SHARD_SIZE, SceneStoreError
+from perceptio.scenes.storage import SceneStore
 
 COUNT = SHARD_SIZE + 2  # a full shard and a short one
 
@@ -67,9 +70,10 @@ def test_lost_shard_alone_is_rendered_again(whole, copy, lost):
 def test_interrupted_job_resumes(whole, copy):
     (copy / "split.json").unlink()
     shard = copy / "shard-00001"
-    shard.rename(copy / ".shard-00001.part")  # killed between the arrays and the scenes
-    (copy / ".shard-00001.part" / "scenes.jsonl").unlink()
-    (copy / ".shard-00001.part" / "rubbish").write_text("left over")
+    left = copy / ".shard-00001.00c0de-4194999-0123abcd.part"  # of another machine
+    shard.rename(left)  # killed between the arrays and the scenes
+    (left / "scenes.jsonl").unlink()
+    (left / "rubbish").write_text("left over")
     before = times(copy / "shard-00000")
     with pytest.raises(SceneStoreError, match="no finished scenes"):
         SceneStore(copy)
@@ -111,6 +115,72 @@ def test_short_last_shard_of_a_smaller_job_is_drawn_in_full(whole, tmp_path):
     assert grown.actual_hash == whole.meta.content_hash
 
 
+@pytest.mark.parametrize(
+    ("shard", "name", "certified"), [(1, "rgb.npy", True), (1, "ids.npy", False), (0, "scenes.jsonl", False)]
+)
+def test_truncated_file_is_never_certified(whole, copy, caplog, shard, name, certified):
+    path = copy / f"shard-{shard:05d}" / name
+    path.write_bytes(path.read_bytes()[:-50])
+    if not certified:
+        (copy / "split.json").unlink()
+    sound = copy / f"shard-{1 - shard:05d}"
+    before = times(sound)
+    again = job(copy)
+    assert str(path) in caplog.text
+    assert times(sound) == before
+    assert again.meta == whole.meta
+    assert again.actual_hash == whole.meta.content_hash
+
+
+def test_changed_byte_is_never_certified(whole, copy, caplog):
+    path = copy / "shard-00001" / "rgb.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    (copy / "split.json").unlink()
+    assert job(copy).actual_hash == whole.meta.content_hash
+    assert "shard-00001 is damaged" in caplog.text
+
+
+def test_second_job_in_one_folder_is_refused_with_the_first_one_s_process(whole, copy):
+    (copy / "split.json").unlink()
+    with locked(copy), pytest.raises(FolderInUseError, match=f"copy is in use by process {os.getpid()}"):
+        job(copy)
+
+
+def test_finished_split_needs_no_lock(whole, copy):
+    with locked(copy):
+        assert job(copy).meta == whole.meta
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"split": "train"}', "[" * 5000])
+def test_damaged_plan_is_refused(copy, content):
+    (copy / "plan.json").write_text(content)
+    with pytest.raises(SceneStoreError, match=r"copy.* choose another folder"):
+        job(copy)
+
+
+def test_scenes_of_unknown_settings_are_refused(copy):
+    (copy / "plan.json").unlink()
+    assert len(job(copy)) == COUNT  # split.json says the same
+    (copy / "split.json").unlink()
+    with pytest.raises(SceneStoreError, match=r"no plan\.json"):
+        job(copy)
+
+
+def test_numbers_of_other_types_are_refused(tmp_path):
+    for wrong in ("3", 3.0, True):
+        with pytest.raises(TypeError, match="count must be a whole number"):
+            job(tmp_path / "none", wrong)
+
+
+def test_more_scenes_than_the_disk_holds_are_refused_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=10**9, free=10**6))
+    with pytest.raises(OutputError, match=r"need 33\.6 GB, but .* has room for 0\.0"):
+        job(tmp_path / "scenes", 1000, size=2048)
+    assert not (tmp_path / "scenes").exists()
+
+
 def test_other_settings_never_mix(copy):
     before = times(copy)
     for other in ({"split": "val"}, {"size": 24}):
@@ -128,10 +198,13 @@ def test_other_settings_never_mix(copy):
     ("change", "complaint"),
     [
         ({"split": "holdout"}, "unknown split 'holdout'"),
-        ({"count": 0}, "number of scenes must be at least 1, not 0"),
-        ({"workers": 0}, "number of workers must be at least 1, not 0"),
-        ({"size": 8}, "size must be between 16 and 4096 pixels, not 8"),
-        ({"size": 5000}, "size must be between 16 and 4096 pixels, not 5000"),
+        ({"count": 0}, "count must be between 1 and 6,400,000, not 0"),
+        ({"workers": 0}, "workers must be between 1 and 1,024, not 0"),
+        ({"size": 8}, "size must be between 16 and 2,048, not 8"),
+        ({"size": 5000}, "size must be between 16 and 2,048, not 5,000"),
+        ({"count": 10**12}, "count must be between 1 and 6,400,000, not 1,000,000,000,000"),
+        ({"count": -5}, "count .*, not -5"),
+        ({"workers": 10**6}, "workers .*, not 1,000,000"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, change, complaint):
@@ -148,7 +221,7 @@ def test_folder_that_cannot_be_made_is_an_output_error(tmp_path):
 
 def test_shard_that_cannot_be_written_is_an_output_error_and_leaves_nothing_half_done(tmp_path):
     (tmp_path / "shard-00000").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot write scenes to"):
+    with pytest.raises(OutputError, match="shard-00000 is a file, not a folder"):
         job(tmp_path, 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.json", "shard-00000"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import shutil
@@ -11,7 +12,9 @@ import pytest
 
 from perceptio.scenes.layout import sample_scene
 from perceptio.scenes.renderer import RenderedScene, Renderer
-from perceptio.scenes.storage import ObjectView, SceneStore, SceneStoreError, describe_view, write_shard
+from perceptio.scenes.shards import SceneStoreError, write_shard
+from perceptio.scenes.storage import SceneStore
+from perceptio.scenes.views import ObjectView, describe_view
 
 
 @pytest.fixture
@@ -146,12 +149,65 @@ def test_missing_shards_are_named(copy):
 
 
 def test_failed_write_leaves_nothing_behind(tmp_path):
-    scene = sample_scene(0, "val")
-    small = [np.zeros((16, 16), np.uint8), np.zeros((8, 8), np.uint8)]  # sizes that cannot be stacked
-    scenes = [
-        (scene, RenderedScene(np.zeros((*ids.shape, 3), np.uint8), np.ones(ids.shape, np.float32), ids, ()))
-        for ids in small
-    ]
-    with pytest.raises(ValueError, match="same shape"):
-        write_shard(tmp_path, 0, scenes)
+    def scenes():
+        scene = sample_scene(0, "val")
+        ids, depth = np.zeros((16, 16), np.uint8), np.ones((16, 16), np.float32)
+        yield scene, RenderedScene(np.zeros((16, 16, 3), np.uint8), depth, ids, (0.0,) * len(scene.objects))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_shard(tmp_path, 0, 2, 16, scenes())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_are_written_as_numpy_writes_them(store):
+    for name in ("rgb", "depth", "ids"):
+        path = store.folder / "shard-00000" / f"{name}.npy"
+        saved = io.BytesIO()
+        np.save(saved, np.load(path))
+        assert path.read_bytes() == saved.getvalue()
+
+
+@pytest.mark.parametrize("name", ["rgb.npy", "depth.npy", "ids.npy", "scenes.jsonl"])
+@pytest.mark.parametrize("lost", [1, 100, 10_000])
+def test_truncated_file_is_named(copy, name, lost):
+    path = copy / "shard-00000" / name
+    path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(SceneStoreError, match=rf"shard-00000.{name}.* is damaged"):
+        SceneStore(copy)
+
+
+@pytest.mark.parametrize("name", ["rgb.npy", "scenes.jsonl"])
+def test_missing_file_is_named(copy, name):
+    (copy / "shard-00000" / name).unlink()
+    with pytest.raises(SceneStoreError, match=rf"shard-00000.{name}"):
+        SceneStore(copy)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"scene": {}, "views": []}', b"\xff", b'"a\xe2\x80\xa8b"'])
+def test_damaged_description_is_named_with_its_line(copy, content):
+    path = copy / "shard-00000" / "scenes.jsonl"
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([*lines[:3], content, *lines[4:]]))
+    with pytest.raises(SceneStoreError, match=r"scenes\.jsonl:4 "):
+        SceneStore(copy)[3]
+
+
+def test_array_of_another_type_is_named(copy):
+    path = copy / "shard-00000" / "ids.npy"
+    path.write_bytes(path.read_bytes().replace(b"'|u1'", b"'|i1'"))
+    with pytest.raises(SceneStoreError, match=r"ids\.npy is damaged: it is int8"):
+        SceneStore(copy)[0]
+    path.write_bytes(path.read_bytes().replace(b"NUMPY", b"KUMPY"))
+    with pytest.raises(SceneStoreError, match=r"ids\.npy is damaged"):
+        SceneStore(copy).pictures(0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"count": 10**12}, {"count": "12"}, {"count": -1}, {"size": None}, {"size": 8}, {"split": "none"}]
+)
+def test_impossible_meta_is_refused(copy, change):
+    meta = json.loads((copy / "split.json").read_text())
+    (copy / "split.json").write_text(json.dumps({**meta, **change}))
+    with pytest.raises(SceneStoreError, match=r"split.json is damaged"):
+        SceneStore(copy)

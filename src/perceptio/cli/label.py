@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perceptio.cli.options import quiet
+from perceptio.labeling import limits
 
 if TYPE_CHECKING:
     from perceptio.labeling.job import LabelReport
@@ -34,10 +35,14 @@ def label(
     prompts: Annotated[
         Path | None, typer.Option(help="JSON lines of boxes and points, for masks.", show_default=False)
     ] = None,
-    shard_size: Annotated[int, typer.Option(help="Pictures in one file of labels.", min=1)] = 1000,
-    batch: Annotated[int, typer.Option(help="Pictures that the networks read at once.", min=1)] = 8,
+    shard_size: Annotated[
+        int, typer.Option(help="Pictures in one file of labels.", min=1, max=limits.SHARD_SIZE)
+    ] = 1000,
+    batch: Annotated[
+        int, typer.Option(help="Pictures that the networks read at once.", min=1, max=limits.BATCH_SIZE)
+    ] = 8,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:0.")] = "cpu",
-    workers: Annotated[int, typer.Option(help="Processes; with --ray, actors.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Processes; with --ray, actors.", min=1, max=limits.WORKERS)] = 1,
     shard: Annotated[
         str | None, typer.Option(help="I/N: only every N-th file of labels, from the I-th on.", show_default=False)
     ] = None,
@@ -57,10 +62,14 @@ def label(
     from perceptio.labeling.job import LabelPlan, LabelWorkers
     from perceptio.labeling.job import label as run
     from perceptio.labeling.networks import Network
-    from perceptio.labeling.to_samples import write_samples
-    from perceptio.model.loading import load_depth_tokenizer, locate
+    from perceptio.labeling.to_samples import check_samples, write_samples
+    from perceptio.model.loading import load_depth_tokenizer
+    from perceptio.pretrained.folder import locate
 
     quiet()
+    who = LabelWorkers(workers, part, ray)
+    if samples is not None:
+        check_samples(samples, sources)
     plan = LabelPlan(
         teacher=Network(teacher, locate(teacher)),
         tokenizer=load_depth_tokenizer(tokenizer),
@@ -70,7 +79,7 @@ def label(
         batch_size=batch,
         device=device,
     )
-    report = run(sources, out, plan, LabelWorkers(workers, part, ray))
+    report = run(sources, out, plan, who)
     typer.echo(
         f"{report.labelled} pictures labelled in {report.finished} of {report.shards} files in {out} ({report.licence})"
     )
@@ -90,7 +99,7 @@ def label(
 def _part(shard: str | None) -> tuple[int, int]:
     if shard is None:
         return 1, 1
-    numbers = re.fullmatch(r"(\d+)/(\d+)", shard)
+    numbers = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
     if numbers is None:
         raise ValueError(f"--shard must be I/N, such as 1/4, not {shard!r}")
     return int(numbers[1]), int(numbers[2])
@@ -98,9 +107,22 @@ def _part(shard: str | None) -> tuple[int, int]:
 
 def _tell_left_out(report: LabelReport) -> None:
     for each in report.bad[:_SHOWN]:
-        print(f"not labelled: {each.image}: {each.error}", file=sys.stderr)
+        _tell(f"not labelled: {each.image}: {each.error}")
     if len(report.bad) > _SHOWN:
-        print(f"not labelled: {len(report.bad) - _SHOWN} more, see the reports (*.json)", file=sys.stderr)
+        _tell(f"not labelled: {len(report.bad) - _SHOWN} more, see the reports (*.json)")
+    if report.again:
+        _tell(f"{report.again} files of labels were made again: prompts or bad pictures have changed")
     if report.others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(report.others.items()))
-        print(f"no pictures by their names, left out: {kinds}", file=sys.stderr)
+        _tell(f"no pictures by their names, left out: {kinds}")
+    if report.links.followed:
+        _tell(f"links to folders, followed: {report.links.followed}")
+    for link in report.links.left_out[:_SHOWN]:
+        _tell(f"link to a folder, left out: {link}")
+    if len(report.links.left_out) > _SHOWN:
+        _tell(f"links to folders, left out: {len(report.links.left_out) - _SHOWN} more")
+
+
+def _tell(line: str) -> None:
+    """Print one line, whatever characters the names of files hold."""
+    print("".join(each if each.isprintable() else ascii(each)[1:-1] for each in line), file=sys.stderr)

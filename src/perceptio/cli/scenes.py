@@ -55,12 +55,14 @@ def show(
     out: Annotated[Path, typer.Option(help="The contact sheet.")] = Path("scenes.png"),
     count: Annotated[int, typer.Option(help="Scenes to show.", min=1, max=64)] = 6,
     split: Annotated[Split, typer.Option(help="Split of fresh scenes.")] = Split.train,
-    seed: Annotated[int, typer.Option(help="Of the questions.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the questions.", min=0)] = 0,
 ) -> None:
     """Draw a contact sheet: each scene's picture, masks, depth, and what is asked about it."""
+    from perceptio.files import check_writable
     from perceptio.scenes.contact_sheet import draw_scenes, fresh_scenes
     from perceptio.scenes.storage import SceneStore
 
+    check_writable(out)
     scenes = SceneStore(folder)[:count] if folder is not None else fresh_scenes(split.value, count)
     draw_scenes(scenes, out, seed=seed)
     print(f"wrote {out}", file=sys.stderr)

@@ -6,26 +6,28 @@ same bytes, whoever makes them: a job may be stopped, killed, continued and shar
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from tqdm import tqdm
 
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import write_files
+from perceptio.files import check_writable_folder, replacing_folder
+from perceptio.labeling import limits
+from perceptio.labeling.folders import Links
 from perceptio.labeling.labeler import LabelerFiles
-from perceptio.labeling.mask_teacher import MaskPrompts
+from perceptio.labeling.limits import check_number
 from perceptio.labeling.networks import Network, tokenizer_hash
-from perceptio.labeling.pictures import find_pictures
+from perceptio.labeling.pictures import Found, find_pictures
 from perceptio.labeling.processes import run_processes
 from perceptio.labeling.prompts import read_prompts
-from perceptio.labeling.settings import LabelSettings, claim, list_hash
-from perceptio.labeling.shards import BadPicture, read_bad, report_file, shard_file
-from perceptio.labeling.work import LabelWork, Worker, lock_file, read_checked
+from perceptio.labeling.resuming import is_up_to_date, reopen
+from perceptio.labeling.settings import SETTINGS_FILE, LabelSettings, claim, list_hash
+from perceptio.labeling.shards import BadPicture, read_report
+from perceptio.labeling.work import LabelWork, Worker, lock_file
+from perceptio.model.loading import find_device
 
 TOKENIZER_FOLDER = "tokenizer"  # in the folder of labels: what decodes them
 
@@ -43,9 +45,8 @@ class LabelPlan:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in ("shard_size", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        check_number("shard_size", self.shard_size, limits.SHARD_SIZE)
+        check_number("batch_size", self.batch_size, limits.BATCH_SIZE)
         if (self.segmenter is None) != (self.prompts is None):
             raise ValueError("masks need both a SAM 2 and a file with boxes or points: give both, or neither")
 
@@ -62,8 +63,8 @@ class LabelWorkers:
 
     def __post_init__(self) -> None:
         number, of = self.part
-        if self.count < 1:
-            raise ValueError(f"the number of workers must be at least 1, not {self.count}")
+        check_number("the number of workers", self.count, limits.WORKERS)
+        check_number("the number of parts", of, limits.PARTS)
         if not 1 <= number <= of:
             raise ValueError(f"the shard must be one of 1/{of} to {of}/{of}, not {number}/{of}")
 
@@ -75,8 +76,10 @@ class LabelReport:
     shards: int
     finished: int  # shards
     labelled: int  # pictures
+    again: int  # shards that were finished, and are made anew: their prompts, or bad pictures, have changed
     bad: tuple[BadPicture, ...]  # pictures that could not be labelled
     others: Counter[str]  # files of the sources that are no pictures by their names, by suffix
+    links: Links  # to folders, in the sources
     licence: str  # of the labels
 
 
@@ -90,7 +93,7 @@ def label(
 ) -> LabelReport:
     """Label all pictures of some folders and tar files, or what earlier or other workers have left.
 
-    Shards with pictures that could not be read and now can are labelled again.
+    Shards are made anew if prompts of their pictures have changed, or pictures that could not be labelled then.
 
     Args:
         sources: folders and uncompressed tar files.
@@ -101,13 +104,17 @@ def label(
 
     Raises:
         DataError: if sources or prompts cannot be used, or the folder holds labels of other settings.
-        ValueError: if a network cannot be loaded.
+        ValueError: if a network cannot be loaded, or there is no such device.
         OutputError: if the folder cannot be written.
         WorkerError: if a process was killed.
     """
     import pyarrow  # noqa: F401  # where it is missing, say so before the first shard is labelled, not after
 
     workers = workers or LabelWorkers()
+    if not (folder / SETTINGS_FILE).is_file():
+        check_writable_folder(folder)
+    if workers.ray is None:  # the machines of a cluster may have other devices
+        find_device(plan.device)
     found = find_pictures(sources)
     prompts = {} if plan.prompts is None else read_prompts(plan.prompts, found.pictures)
     settings = LabelSettings(
@@ -116,7 +123,6 @@ def label(
         teacher=plan.teacher.identity(),
         tokenizer=tokenizer_hash(plan.tokenizer),
         segmenter=None if plan.segmenter is None else plan.segmenter.identity(),
-        prompts=None if plan.prompts is None else sha256(plan.prompts.read_bytes()).hexdigest()[:16],
     )
     claim(folder, settings)
     _keep_tokenizer(plan.tokenizer, folder / TOKENIZER_FOLDER)
@@ -129,17 +135,17 @@ def label(
     work = LabelWork(folder.absolute(), found.pictures, prompts, settings, files, _licence(plan), plan.batch_size)
     number, of = workers.part
     mine = range(number - 1, work.shards, of)
-    for shard in mine:
-        _reopen_if_mended(work, shard)
+    again = sum(reopen(work, shard) for shard in mine if work.finished(shard))
     todo = [shard for shard in mine if not work.finished(shard)]
     if todo:
+        check_writable_folder(folder)
         bar = tqdm(total=len(mine), initial=len(mine) - len(todo), unit="shard", disable=None if progress else True)
         with bar:
             _run(work, todo, workers, bar.update)
     for shard in mine:
         if work.finished(shard):  # of a worker that was killed between its last two steps
             lock_file(folder, shard).unlink(missing_ok=True)
-    return _report(work, found.others)
+    return _report(work, found, again)
 
 
 def _run(work: LabelWork, todo: list[int], workers: LabelWorkers, on_shard: Callable[[], object]) -> None:
@@ -154,12 +160,10 @@ def _run(work: LabelWork, todo: list[int], workers: LabelWorkers, on_shard: Call
 
 
 def _keep_tokenizer(tokenizer: DepthTokenizer, folder: Path) -> None:
-    """Write it file by file: workers that begin at the same time write the same, and none finds half of it."""
-    if all((folder / name).is_file() for name in ("config.json", "model.safetensors")):
-        return
-    with tempfile.TemporaryDirectory() as place:
-        tokenizer.save_pretrained(place)
-        write_files(folder, {path.name: path.read_bytes() for path in sorted(Path(place).iterdir())})
+    """Write it whole: workers that begin at the same time write the same."""
+    if not all((folder / name).is_file() for name in ("config.json", "model.safetensors")):
+        with replacing_folder(folder) as beside:
+            tokenizer.save_pretrained(beside)
 
 
 def _licence(plan: LabelPlan) -> str:
@@ -167,31 +171,15 @@ def _licence(plan: LabelPlan) -> str:
     return f"depth codes: {plan.teacher.licence}{masks}"
 
 
-def _reopen_if_mended(work: LabelWork, shard: int) -> None:
-    """Remove a finished shard if one of its bad pictures can be read now."""
-    if not work.finished(shard):
-        return
-    bad = {each.key for each in read_bad(work.folder, shard)[1]}
-    for picture in work.pictures_of(shard):
-        if picture.key not in bad:
-            continue
-        try:
-            read_checked(picture, work.prompts.get(picture.key, MaskPrompts()))
-        except ValueError:
-            continue
-        shard_file(work.folder, shard).unlink(missing_ok=True)
-        report_file(work.folder, shard).unlink(missing_ok=True)
-        return
-
-
-def _report(work: LabelWork, others: Counter[str]) -> LabelReport:
-    finished = [shard for shard in range(work.shards) if work.finished(shard)]
-    counted = [read_bad(work.folder, shard) for shard in finished]
+def _report(work: LabelWork, found: Found, again: int) -> LabelReport:
+    reports = [read_report(work.folder, shard) for shard in range(work.shards) if is_up_to_date(work, shard)]
     return LabelReport(
         shards=work.shards,
-        finished=len(finished),
-        labelled=sum(labelled for labelled, _ in counted),
-        bad=tuple(each for _, bad in counted for each in bad),
-        others=others,
+        finished=len(reports),
+        labelled=sum(report.labelled for report in reports),
+        again=again,
+        bad=tuple(each for report in reports for each in report.bad),
+        others=found.others,
+        links=found.links,
         licence=work.licence,
     )

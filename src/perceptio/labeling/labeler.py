@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
-from perceptio.data.rle import json_rle, mask_rle
 from perceptio.depth.normalization import resize_nearest
 from perceptio.depth.teacher import DepthAnything, Picture
 from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.images import WorkingImage
+from perceptio.labeling.errors import UnusableError, is_want_of_memory
 from perceptio.labeling.mask_teacher import MaskPrompts, SamTeacher
 
 SCORE_DIGITS = 4  # further ones change with the number of threads, and say nothing
@@ -49,45 +49,57 @@ class Labeler:
 
     Args:
         files: of the networks.
+        name: of the depth network, for messages.
 
     Raises:
         ValueError: if a network cannot be loaded, or there is no such device.
     """
 
-    def __init__(self, files: LabelerFiles) -> None:
+    def __init__(self, files: LabelerFiles, name: str) -> None:
         from perceptio.checkpoints.assemble import load_sam
         from perceptio.model.loading import find_device
 
         find_device(files.device)
+        self.name = name
         self.depth = DepthAnything(files.teacher, files.device)
         self.tokenizer = DepthTokenizer.from_pretrained(files.tokenizer, use_safetensors=True)
         self.tokenizer.float().to(files.device).eval()
         self.segmenter = SamTeacher(load_sam(files.segmenter), files.device) if files.segmenter else None
 
-    def label(self, pictures: Sequence[Image.Image], prompts: Sequence[MaskPrompts]) -> list[Labels]:
-        """Label pictures together; prompts must lie inside them (`MaskPrompts.check`).
+    def label(self, pictures: Sequence[WorkingImage], prompts: Sequence[MaskPrompts]) -> list[Labels]:
+        """Label pictures together; prompts must lie inside them (`MaskPrompts.inside`).
 
         Args:
-            pictures: RGB, of any sizes.
+            pictures: of any sizes.
             prompts: of each picture; read only where masks are wanted.
-        """
-        codes = self._codes(pictures)
-        if self.segmenter is None:
-            return [Labels(*picture.size, each, None, None) for picture, each in zip(pictures, codes, strict=True)]
-        masks = self.segmenter.masks(pictures, prompts)
-        return [
-            Labels(
-                *picture.size,
-                each,
-                tuple(json_rle(mask_rle(mask.array)) for mask in found),
-                tuple(round(mask.score, SCORE_DIGITS) for mask in found),
-            )
-            for picture, each, found in zip(pictures, codes, masks, strict=True)
-        ]
 
-    def _codes(self, pictures: Sequence[Image.Image]) -> list[tuple[int, ...]]:
+        Raises:
+            UnusableError: if the networks give nothing usable for one of the pictures.
+            MemoryError: if there is not enough for all of them.
+        """
+        try:
+            codes = self._codes(pictures)
+            masks = None if self.segmenter is None else self.segmenter.masks(pictures, prompts)
+        except (MemoryError, RuntimeError) as error:
+            if not is_want_of_memory(error):
+                raise
+            raise MemoryError("the networks need more memory for it than there is") from error
+        found = []
+        for number, (picture, each) in enumerate(zip(pictures, codes, strict=True)):
+            taught = None if masks is None else masks[number]
+            rles = None if taught is None else tuple(mask.rle for mask in taught)
+            scores = None if taught is None else tuple(round(mask.score, SCORE_DIGITS) for mask in taught)
+            found.append(Labels(*picture.size, each, rles, scores))
+        return found
+
+    def _codes(self, pictures: Sequence[WorkingImage]) -> list[tuple[int, ...]]:
         size = self.tokenizer.config.image_size
-        maps = self.depth.inverse_depths([Picture(image=picture) for picture in pictures])
+        try:
+            maps = self.depth.inverse_depths([Picture(image=picture.image) for picture in pictures])
+        except ValueError as error:
+            raise UnusableError(f"the depth network {self.name} gives no usable map: {error}") from error
+        if not all(each.any() for each in maps):  # so comes a map without any relief out of the normalization
+            raise UnusableError(f"the depth network {self.name} gives values that are the same everywhere")
         maps_B1SS = torch.from_numpy(np.stack([resize_nearest(each, size) for each in maps]))[:, None]
         codes_BN = self.tokenizer.encode(maps_B1SS.to(self.tokenizer.device))
         return [tuple(codes) for codes in codes_BN.tolist()]

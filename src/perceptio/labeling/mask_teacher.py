@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import Sam2Model
 
+from perceptio.data.reading import BEYOND
+from perceptio.data.rle import json_rle, mask_rle
+from perceptio.images import WorkingImage
+from perceptio.labeling.errors import UnusableError
 from perceptio.segmentation.bridge import decode_masks, encode_image
 from perceptio.segmentation.preprocess import preprocess
 
@@ -31,23 +35,30 @@ class MaskPrompts:
     def __len__(self) -> int:
         return len(self.boxes) + len(self.points)
 
-    def check(self, width: int, height: int) -> None:
-        """Complain of prompts that lie outside a picture of this size.
+    def inside(self, width: int, height: int) -> MaskPrompts:
+        """The same prompts, cut at the border of a picture of this size, beyond which they may reach by `BEYOND`.
 
         Raises:
-            ValueError: if there is one.
+            ValueError: if one reaches farther, or has nothing inside.
         """
-        for kind, prompts in (("box", self.boxes), ("point", self.points)):
-            for prompt in prompts:
-                if not all(0 <= x <= width for x in prompt[::2]) or not all(0 <= y <= height for y in prompt[1::2]):
-                    raise ValueError(f"the {kind} {list(prompt)} lies outside the picture of {width} x {height} pixels")
+        size = (width, height)
+        boxes = tuple(_cut("box", box, size) for box in self.boxes)
+        return MaskPrompts(boxes, tuple(_cut("point", point, size) for point in self.points))
 
 
-@dataclass(frozen=True, eq=False)
+def _cut(kind: str, prompt: tuple[float, ...], size: tuple[int, int]) -> tuple[float, ...]:
+    inside = tuple(min(max(place, 0), side) for place, side in zip(prompt, size * 2, strict=False))
+    too_far = any(abs(given - cut) > BEYOND for given, cut in zip(prompt, inside, strict=True))
+    if too_far or (kind == "box" and (inside[0] >= inside[2] or inside[1] >= inside[3])):
+        raise ValueError(f"the {kind} {list(prompt)} lies outside the picture of {size[0]} x {size[1]} pixels")
+    return inside
+
+
+@dataclass(frozen=True)
 class TaughtMask:
     """What SAM 2 answers to one prompt."""
 
-    array: np.ndarray  # (H, W) bool, of the picture's size
+    rle: dict[str, Any]  # COCO's code, of the upright picture's size
     score: float  # SAM's estimate of the mask's IoU
 
 
@@ -67,29 +78,32 @@ class SamTeacher:
         self.size: int = sam.config.prompt_encoder_config.image_size
 
     @torch.no_grad()
-    def masks(self, pictures: Sequence[Image.Image], prompts: Sequence[MaskPrompts]) -> list[list[TaughtMask]]:
+    def masks(self, pictures: Sequence[WorkingImage], prompts: Sequence[MaskPrompts]) -> list[list[TaughtMask]]:
         """The masks of several pictures, of the boxes first, then of the points; the encoder sees all pictures at once.
 
+        Args:
+            pictures: of any sizes.
+            prompts: of each, in pixels of the original.
+
         Raises:
+            UnusableError: if the network's values are not finite.
             ValueError: if a prompt lies outside its picture.
         """
-        assert len(pictures) == len(prompts)
-        for picture, each in zip(pictures, prompts, strict=True):
-            each.check(*picture.size)
-        prompted = [number for number, each in enumerate(prompts) if len(each)]
+        inside = [each.inside(*picture.size) for picture, each in zip(pictures, prompts, strict=True)]
+        prompted = [number for number, each in enumerate(inside) if len(each)]
         found: list[list[TaughtMask]] = [[] for _ in pictures]
         if not prompted:
             return found
-        pixels = torch.stack([preprocess(pictures[number], self.size) for number in prompted])
+        pixels = torch.stack([preprocess(pictures[number].image, self.size) for number in prompted])
         features = encode_image(self.sam, pixels.to(self.sam.device))
         for row, number in enumerate(prompted):
-            width, height = pictures[number].size
-            for tokens_MPC in self._embed(prompts[number], width, height):
+            for tokens_MPC in self._embed(inside[number], *pictures[number].size):
                 index = torch.full((len(tokens_MPC),), row, device=tokens_MPC.device)
                 prediction = decode_masks(self.sam, features, index, tokens_MPC)
+                if not (prediction.logits.isfinite().all() and prediction.iou.isfinite().all()):
+                    raise UnusableError("the SAM 2 gives values that are not finite")
                 for logits, score in zip(prediction.logits, prediction.iou.tolist(), strict=True):
-                    full = F.interpolate(logits[None, None], (height, width), mode="bilinear")[0, 0]
-                    found[number].append(TaughtMask((full > 0).cpu().numpy(), score))
+                    found[number].append(TaughtMask(_code(logits, pictures[number]), score))
         return found
 
     def _embed(self, prompts: MaskPrompts, width: int, height: int) -> Iterator[Tensor]:
@@ -103,3 +117,14 @@ class SamTeacher:
             points = (torch.tensor(prompts.points[begin : begin + _PROMPTS_AT_ONCE]) * scale)[None, :, None]
             labels = torch.ones(points.shape[:3], dtype=torch.int64, device=device)
             yield encoder(points.to(device), labels, None, None)[0][0]
+
+
+def _code(logits: Tensor, picture: WorkingImage) -> dict[str, Any]:
+    """The code of one mask; that of a picture too large to work with is enlarged from what was worked with."""
+    width, height = picture.image.size
+    mask = (F.interpolate(logits[None, None], (height, width), mode="bilinear")[0, 0] > 0).cpu().numpy()
+    if picture.image.size != picture.size:
+        full_width, full_height = picture.size
+        rows, columns = np.arange(full_height) * height // full_height, np.arange(full_width) * width // full_width
+        mask = mask[np.ix_(rows, columns)]
+    return json_rle(mask_rle(mask))

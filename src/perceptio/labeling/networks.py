@@ -7,19 +7,22 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from perceptio.data.errors import DataError
 from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.pretrained.folder import read_object
 
 OWN_TERMS = "terms of the user's own network"
-# of the published weights, by name; Depth Anything V2: its README, SAM 2: its README
-_LICENCES = (
-    (r"depth-anything-v2-small", "Apache-2.0"),
-    (r"depth-anything-v2-(base|large)", "CC-BY-NC-4.0"),
-    (r"sam2(\.1)?-hiera", "Apache-2.0"),
-)
+# of the published weights, by the width of their encoder; Depth Anything V2: its README, SAM 2: its README
+_LICENCES = {
+    "depth_anything": {384: "Apache-2.0", 768: "CC-BY-NC-4.0", 1024: "CC-BY-NC-4.0"},  # Small, Base, Large
+    "sam2": {96: "Apache-2.0", 112: "Apache-2.0", 144: "Apache-2.0"},  # Tiny and Small, Base-plus, Large
+}
+_ENCODERS = (("backbone_config",), ("vision_config", "backbone_config"))  # where config.json describes it
+_CACHED = re.compile(r"models--(?:.+--)?(.+)")  # the hub's folder of a model
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,21 @@ class Network:
 
     @property
     def licence(self) -> str:
-        """Of the published weights of that name; nothing is known of a folder of another name."""
-        name = self._title.lower()
-        return next((licence for pattern, licence in _LICENCES if re.match(pattern, name)), OWN_TERMS)
+        """Of the published weights of that kind and size, whatever their folder is called; of others nothing is known.
+
+        Raises:
+            ModelError: if config.json is missing or damaged.
+        """
+        config = read_object(self.folder / "config.json")
+        widths = _LICENCES.get(str(config.get("model_type")).removesuffix("_video"), {})
+        for sections in _ENCODERS:
+            encoder: Any = config
+            for section in sections:
+                encoder = encoder.get(section) if isinstance(encoder, dict) else None
+            width = encoder.get("hidden_size") if isinstance(encoder, dict) else None
+            if isinstance(width, int) and width in widths:
+                return widths[width]
+        return OWN_TERMS
 
     def identity(self) -> str:
         """Its name and a hash of its files, "Depth-Anything-V2-Small-hf@0123456789abcdef".
@@ -52,8 +67,10 @@ class Network:
 
     @property
     def _title(self) -> str:
-        """The last part of a hub id or of a folder's path."""
-        return Path(self.name).resolve().name
+        """The last part of a hub id, also where the hub's cache keeps it, or of a folder's path."""
+        path = Path(self.name).resolve()
+        cached = next((match for part in path.parts if (match := _CACHED.fullmatch(part))), None)
+        return cached[1] if cached else path.name
 
 
 def tokenizer_hash(tokenizer: DepthTokenizer) -> str:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tarfile
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
-from perceptio.data.adapters.source import IMAGE_SUFFIXES
 from perceptio.data.errors import DataError
-from perceptio.images import ImageError, load_image
+from perceptio.images import IMAGE_SUFFIXES, ImageError, WorkingImage, load_working_image
+from perceptio.labeling.folders import Links, walk_folders
+from perceptio.labeling.tar_files import Member, tar_members
 
-
-@dataclass(frozen=True)
-class Member:
-    """Where a picture lies in a tar file."""
-
-    name: str
-    offset: int  # of its first byte in the tar file
-    size: int  # bytes
+_Item = tuple[Path, PurePosixPath, Path, Member | None]  # source, path inside, and where it lies
 
 
 @dataclass(frozen=True)
@@ -39,21 +30,39 @@ class PictureFile:
         """The picture's path; that of a member goes on inside the tar file: shards/0001.tar/a.jpg."""
         return self.path if self.member is None else self.path / self.member.name
 
-    def read(self) -> Image.Image:
+    def read(self) -> WorkingImage:
         """The upright RGB picture.
 
         Raises:
             ImageError: if it cannot be read.
         """
         if self.member is None:
-            return load_image(self.path)
+            return load_working_image(self.path)
+        return load_working_image(self._content(self.member), str(self.location))
+
+    def digest(self) -> str:
+        """First 16 digits of the SHA-256 of the file.
+
+        Raises:
+            ImageError: if it cannot be read.
+        """
+        if self.member is not None:
+            return hashlib.sha256(self._content(self.member)).hexdigest()[:16]
         try:
             with self.path.open("rb") as file:
-                file.seek(self.member.offset)
-                content = file.read(self.member.size)
-            return load_image(Image.open(io.BytesIO(content)))
-        except (OSError, Image.DecompressionBombError) as error:
-            raise ImageError(f"{self.location} cannot be read: {error}") from error
+                return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        except OSError as error:
+            raise ImageError(f"{self.path} cannot be read: {error.strerror}") from error
+
+    def _content(self, member: Member) -> bytes:
+        if member.flaw:
+            raise ImageError(f"{self.location} {member.flaw}")
+        try:
+            with self.path.open("rb") as file:
+                file.seek(member.offset)
+                return file.read(member.size)
+        except (OSError, MemoryError) as error:
+            raise ImageError(f"{self.location} cannot be read: {error or 'out of memory'}") from error
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class Found:
 
     pictures: tuple[PictureFile, ...]  # in the order of their keys
     others: Counter[str]  # files that are no pictures by their names, by suffix
+    links: Links
 
 
 def find_pictures(sources: Sequence[Path]) -> Found:
@@ -72,54 +82,41 @@ def find_pictures(sources: Sequence[Path]) -> Found:
     Raises:
         DataError: if a source is neither, two are of one name, or there is no picture.
     """
-    names = Counter(_name(source) for source in sources)
-    double = next((name for name, count in names.items() if count > 1), None)
+    names = {source: source.resolve().name for source in sources}
+    counts = Counter(source.resolve().name for source in sources)
+    double = next((name for name, count in counts.items() if count > 1), None)
     if double is not None:
         raise DataError(f"two sources are named {double!r}, and keys begin with that name: rename one of them")
+    folders = [source for source in sources if source.is_dir()]
+    files, links = walk_folders(folders)
+    archives = [source for source in sources if source not in folders]
     pictures: dict[str, PictureFile] = {}
     others: Counter[str] = Counter()
-    for source in sources:
-        for path, member in _tar_files(source) if source.suffix.lower() == ".tar" else _folder_files(source):
-            inside = PurePosixPath(member.name) if member else PurePosixPath(path.relative_to(source).as_posix())
-            if inside.name.startswith("."):
-                continue
-            if inside.suffix.lower() not in IMAGE_SUFFIXES:
-                others[inside.suffix.lower() or inside.name] += 1
-                continue
-            picture = PictureFile(f"{_name(source)}/{inside}", path, member)
-            if picture.key in pictures:
-                raise DataError(f"{source} holds {inside} twice: keep one of them")
-            pictures[picture.key] = picture
+    for source, inside, path, member in chain(_of_folders(files), _of_archives(archives)):
+        key = f"{names[source]}/{inside}"
+        if inside.suffix.lower() not in IMAGE_SUFFIXES:
+            others[inside.suffix.lower() or inside.name] += 1
+        elif key in pictures:
+            raise DataError(f"{source} holds {inside} twice: keep one of them")
+        else:
+            pictures[key] = PictureFile(key, path, member)
     if not pictures:
         raise DataError(
             f"there is no picture in {', '.join(map(str, sources))}: names must end in {', '.join(IMAGE_SUFFIXES)}"
         )
-    return Found(tuple(pictures[key] for key in sorted(pictures)), others)
+    return Found(tuple(pictures[key] for key in sorted(pictures)), others, links)
 
 
-def _name(source: Path) -> str:
-    return source.resolve().name
+def _of_folders(files: Sequence[tuple[Path, Path]]) -> Iterator[_Item]:
+    for source, path in files:
+        yield source, PurePosixPath(path.relative_to(source).as_posix()), path, None
 
 
-def _folder_files(source: Path) -> Iterator[tuple[Path, None]]:
-    if not source.is_dir():
-        raise DataError(f"{source} is neither a folder nor a .tar file: name one of these")
-    for folder, folders, files in os.walk(source, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            yield Path(folder) / name, None
-
-
-def _tar_files(source: Path) -> Iterator[tuple[Path, Member]]:
-    try:
-        with tarfile.open(source, "r:") as archive:
-            for entry in archive:
-                if entry.isfile():
-                    yield source, Member(PurePosixPath(entry.name).as_posix(), entry.offset_data, entry.size)
-    except (OSError, tarfile.TarError) as error:
-        raise DataError(f"{source} cannot be read as an uncompressed tar file: {error}") from error
-
-
-def _refuse(error: OSError) -> None:
-    """A folder that cannot be listed must not look empty."""
-    raise DataError(f"the folder {error.filename} cannot be listed: {error.strerror}") from error
+def _of_archives(archives: Sequence[Path]) -> Iterator[_Item]:
+    for source in archives:
+        if source.suffix.lower() != ".tar":
+            raise DataError(f"{source} is neither a folder nor a .tar file: name one of these")
+        for member in tar_members(source):
+            inside = PurePosixPath(member.name)
+            if not any(part.startswith(".") and part != ".." for part in inside.parts):
+                yield source, inside, source, member

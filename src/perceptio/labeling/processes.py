@@ -5,13 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
+from types import FrameType
 
 import torch
 from transformers.utils.logging import disable_progress_bar
 
 from perceptio.labeling.work import LabelWork, Worker
+from perceptio.processes import end_with_parent
+
+_PATIENCE = 5.0  # s that workers have to put their things away
 
 
 class WorkerError(ValueError):
@@ -48,8 +54,12 @@ def run_processes(work: LabelWork, shards: Sequence[int], count: int, on_shard: 
         failure = _listen(receivers, on_shard)
     finally:
         for process in processes:
-            if process.is_alive():  # only where we were interrupted: what is finished stays
+            if process.is_alive():  # mostly where we were interrupted: what is finished stays
                 process.terminate()
+        deadline = time.monotonic() + _PATIENCE
+        for process in processes:
+            process.join(max(0, deadline - time.monotonic()))
+            process.kill()  # in the middle of a batch it hears nothing
             process.join()
     if failure is not None:
         raise failure
@@ -81,7 +91,9 @@ def _listen(receivers: Sequence[Connection], on_shard: Callable[[], object]) -> 
 
 
 def _run(work: LabelWork, shards: list[int], threads: int, sender: Connection) -> None:
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
+    signal.signal(signal.SIGTERM, _leave)
     torch.set_num_threads(threads)
     disable_progress_bar()  # of loading weights: several would be drawn over each other
     try:
@@ -90,3 +102,8 @@ def _run(work: LabelWork, shards: list[int], threads: int, sender: Connection) -
         sender.send(error)
     finally:
         sender.close()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End on the parent's word, and leave neither lock nor half a file."""
+    sys.exit(128 + number)

@@ -6,18 +6,20 @@ upright picture; `image` is a path relative to the file of the lines.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from perceptio.data.errors import DataError
+from perceptio.files import parse_json, read_lines
 from perceptio.labeling.mask_teacher import MaskPrompts
 from perceptio.labeling.pictures import PictureFile
 
 _FIELDS = ("image", "boxes", "points")
+_FARTHEST = 1e9  # px, where a whole number of any length is still a float; NaN and infinity lie beyond
 
 
 def read_prompts(path: Path, pictures: Sequence[PictureFile]) -> Mapping[str, MaskPrompts]:
@@ -29,13 +31,7 @@ def read_prompts(path: Path, pictures: Sequence[PictureFile]) -> Mapping[str, Ma
     """
     keys = {_absolute(picture.location): picture.key for picture in pictures}
     found: dict[str, MaskPrompts] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the prompts {path} cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in _lines(path):
         where = f"{path}:{number}"
         image, prompts = _parse(line, where)
         key = keys.get(_absolute(path.parent / image))
@@ -47,15 +43,28 @@ def read_prompts(path: Path, pictures: Sequence[PictureFile]) -> Mapping[str, Ma
     return found
 
 
+def prompts_hash(prompts: Mapping[str, MaskPrompts], pictures: Sequence[PictureFile]) -> str:
+    """First 16 digits of the SHA-256 over the prompts of some pictures."""
+    named = [(each.key, prompts[each.key].boxes, prompts[each.key].points) for each in pictures if each.key in prompts]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        yield from read_lines(path)
+    except ValueError as error:
+        raise DataError(f"the prompts cannot be read: {error}") from error
+
+
 def _absolute(path: Path) -> str:
     return os.path.normpath(path.absolute())
 
 
 def _parse(line: str, where: str) -> tuple[str, MaskPrompts]:
     try:
-        content = json.loads(line)
+        content = parse_json(line, where)
     except ValueError as error:
-        raise DataError(f"{where}: this is no line of JSON: {error}") from error
+        raise DataError(str(error)) from error
     if not isinstance(content, dict) or not isinstance(content.get("image"), str):
         raise DataError(f'{where}: a line must be an object with the path of its picture in "image"')
     unknown = next((name for name in content if name not in _FIELDS), None)
@@ -77,6 +86,6 @@ def _numbers(value: Any, length: int, where: str) -> tuple[tuple[float, ...], ..
         raise DataError(f"{where} must be a list of lists of {length} numbers")
     for item in value:
         fits = isinstance(item, list) and len(item) == length
-        if not fits or not all(type(x) in (int, float) and math.isfinite(x) for x in item):
-            raise DataError(f"{where} must hold lists of {length} finite numbers, not {item!r}")
+        if not fits or not all(type(x) in (int, float) and abs(x) <= _FARTHEST for x in item):
+            raise DataError(f"{where} must hold lists of {length} finite numbers, not {repr(item)[:100]}")
     return tuple(tuple(float(x) for x in item) for item in value)

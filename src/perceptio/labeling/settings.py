@@ -1,4 +1,7 @@
-"""What decides the labels in a folder, noted there, so that labels of two kinds never mix."""
+"""What decides the labels in a folder, noted there, so that labels of two kinds never mix.
+
+Prompts may be mended, picture by picture: each shard's report notes those that it was made with.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,12 @@ class LabelSettings:
     teacher: str  # identity of the depth network
     tokenizer: str  # hash of the depth tokenizer
     segmenter: str | None  # identity of the SAM 2
-    prompts: str | None  # hash of the file with boxes and points
-    format: int = 1  # of the labels
+    format: int = 2  # of the labels and their reports
 
 
 def list_hash(pictures: Sequence[PictureFile]) -> str:
     """The number of pictures and a hash of their keys, "1200 named 0123456789abcdef"."""
-    digest = hashlib.sha256("\n".join(picture.key for picture in pictures).encode("utf-8", "surrogateescape"))
+    digest = hashlib.sha256("\0".join(picture.key for picture in pictures).encode("utf-8", "surrogateescape"))
     return f"{len(pictures)} named {digest.hexdigest()[:16]}"
 
 

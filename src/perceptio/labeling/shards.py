@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from perceptio.data.errors import DataError
-from perceptio.files import replacing
+from perceptio.files import read_json, replacing
 from perceptio.labeling.labeler import Labels
 
 
@@ -36,6 +36,16 @@ class BadPicture:
     key: str
     image: str  # as in `LabelRow`
     error: str  # one sentence
+    content: str | None = None  # hash of its file, where not the file but what the networks make of it is at fault
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What became of the pictures of one shard."""
+
+    labelled: int
+    bad: tuple[BadPicture, ...]
+    prompts: str  # hash of those of its pictures
 
 
 def shard_file(folder: Path, shard: int) -> Path:
@@ -46,8 +56,15 @@ def report_file(folder: Path, shard: int) -> Path:
     return folder / f"labels-{shard:06d}.json"
 
 
-def write_shard(folder: Path, shard: int, rows: Sequence[LabelRow], bad: Sequence[BadPicture]) -> None:
+def write_shard(folder: Path, shard: int, rows: Sequence[LabelRow], bad: Sequence[BadPicture], prompts: str) -> None:
     """Write one shard, its parquet file last.
+
+    Args:
+        folder: of labels.
+        shard: its number.
+        rows: of the pictures that are labelled.
+        bad: the others.
+        prompts: hash of the prompts of all of them.
 
     Raises:
         OutputError: if the folder cannot be written.
@@ -70,12 +87,12 @@ def write_shard(folder: Path, shard: int, rows: Sequence[LabelRow], bad: Sequenc
             **texts,
         }
     )
-    flat = [_flat(row) for row in rows]
+    report = ShardReport(len(rows), tuple(bad), prompts)
     with replacing(report_file(folder, shard)) as beside:
-        report = {"labelled": len(rows), "bad": [asdict(each) for each in bad]}
-        beside.write_text(json.dumps(report, indent=2) + "\n")
+        beside.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
     with replacing(shard_file(folder, shard)) as beside:
-        parquet.write_table(pyarrow.Table.from_pylist(flat, schema), beside, compression="zstd")
+        table = pyarrow.Table.from_pylist([_flat(row) for row in rows], schema)
+        parquet.write_table(table, beside, compression="zstd")
 
 
 def read_shard(path: Path) -> list[LabelRow]:
@@ -93,17 +110,30 @@ def read_shard(path: Path) -> list[LabelRow]:
         raise DataError(f"{path} is no file of labels ({error}): remove it and label again") from error
 
 
-def read_bad(folder: Path, shard: int) -> tuple[int, list[BadPicture]]:
-    """How many pictures of a finished shard are labelled, and those that are not.
+def is_whole(folder: Path, shard: int) -> bool:
+    """Whether the parquet file of a finished shard can be opened, and has as many rows as its report says."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        rows: int = parquet.read_metadata(shard_file(folder, shard)).num_rows
+        return rows == read_report(folder, shard).labelled
+    except (pyarrow.ArrowException, OSError, DataError):
+        return False
+
+
+def read_report(folder: Path, shard: int) -> ShardReport:
+    """What became of the pictures of a finished shard.
 
     Raises:
-        DataError: if the shard's report is missing or damaged.
+        DataError: if the report is missing or damaged.
     """
     path = report_file(folder, shard)
     try:
-        report = json.loads(path.read_text())
-        return int(report["labelled"]), [BadPicture(**each) for each in report["bad"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        report = read_json(path)
+        bad = tuple(BadPicture(**each) for each in report["bad"])
+        return ShardReport(int(report["labelled"]), bad, report["prompts"])
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}): remove it and {shard_file(folder, shard).name}") from error
 
 

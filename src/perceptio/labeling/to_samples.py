@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pycocotools import mask as coco
@@ -11,6 +11,7 @@ from pycocotools import mask as coco
 from perceptio.data import sample_files
 from perceptio.data.errors import DataError
 from perceptio.data.schema import Sample, Turn
+from perceptio.files import check_writable
 from perceptio.labeling.shards import LabelRow, read_shard
 
 QUESTION, ANSWER, TASK = "Show the depth map.", "Here is the depth map.", "depth"
@@ -58,6 +59,25 @@ def label_samples(folder: Path, home: Path) -> Iterator[Sample]:
             source=f"labelled by {teachers}, depth tokenizer {row.tokenizer}",
             licence=f"{row.licence}; pictures: the user's own",
         )
+
+
+def check_samples(path: Path, sources: Sequence[Path]) -> None:
+    """Refuse, before the labels are made, what could not be written afterwards.
+
+    Args:
+        path: of the samples.
+        sources: of the pictures.
+
+    Raises:
+        DataError: if the suffix is unknown, or a source is a tar file.
+        OutputError: if the file cannot be written.
+    """
+    if path.suffix not in (".jsonl", ".parquet"):
+        raise DataError(f"{path} is neither .jsonl nor .parquet: give the file one of these suffixes")
+    archive = next((source for source in sources if source.suffix.lower() == ".tar" and source.is_file()), None)
+    if archive is not None:
+        raise DataError(f"samples name picture files, but {archive} is a tar file: unpack it, and label the folder")
+    check_writable(path)
 
 
 def write_samples(folder: Path, path: Path) -> int:

@@ -7,19 +7,24 @@ go of it when its holder dies. On a file system without locks a shard may be lab
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from PIL import Image
-
-from perceptio.labeling.labeler import Labeler, LabelerFiles
+from perceptio.images import WORKING_PIXELS, ImageError, WorkingImage
+from perceptio.labeling.errors import UnusableError
+from perceptio.labeling.labeler import Labeler, LabelerFiles, Labels
 from perceptio.labeling.mask_teacher import MaskPrompts
 from perceptio.labeling.pictures import PictureFile
+from perceptio.labeling.prompts import prompts_hash
 from perceptio.labeling.settings import LabelSettings
 from perceptio.labeling.shards import BadPicture, LabelRow, report_file, shard_file, write_shard
+
+_Read = list[tuple[PictureFile, WorkingImage]]
+_HALF = re.compile("[\ud800-\udfff]")  # how bytes that are not UTF-8 stand in the name of a file
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,27 @@ class LabelWork:
         """As labels name it, relative to their folder."""
         return Path(os.path.relpath(picture.location, self.folder)).as_posix()
 
+    def prompts_of(self, picture: PictureFile) -> MaskPrompts:
+        return self.prompts.get(picture.key, MaskPrompts())
+
+    def prompts_hash(self, shard: int) -> str:
+        """Of all prompts of a shard."""
+        return prompts_hash(self.prompts, self.pictures_of(shard))
+
+    def read(self, picture: PictureFile) -> WorkingImage:
+        """A picture that can be labelled.
+
+        Raises:
+            ImageError: if it cannot be read, or its name cannot be written.
+            ValueError: if a prompt lies outside it.
+        """
+        names = (picture.key, self.image_path(picture))
+        if any(_HALF.search(name) for name in names):
+            raise ImageError(f"{picture.location} has a name that is not UTF-8: rename it, and label into a new folder")
+        image = picture.read()
+        self.prompts_of(picture).inside(*image.size)
+        return image
+
 
 def lock_file(folder: Path, shard: int) -> Path:
     return folder / f".labels-{shard:06d}.lock"
@@ -62,7 +88,7 @@ class Worker:
 
     @cached_property
     def labeler(self) -> Labeler:
-        return Labeler(self.work.files)
+        return Labeler(self.work.files, self.work.settings.teacher.partition("@")[0])
 
     def run(self, shards: Sequence[int], on_shard: Callable[[], object]) -> None:
         """Label the shards that nobody else is at; those that another worker has dropped meanwhile, too.
@@ -94,52 +120,65 @@ class Worker:
                 for left in path.parent.glob(f".{path.name}.*.part"):  # by a worker that was killed while it wrote
                     left.unlink(missing_ok=True)
             rows, bad = self._label(self.work.pictures_of(shard))
-            write_shard(self.work.folder, shard, rows, bad)
+            write_shard(self.work.folder, shard, rows, bad, self.work.prompts_hash(shard))
         return True
 
     def _label(self, pictures: Sequence[PictureFile]) -> tuple[list[LabelRow], list[BadPicture]]:
         rows: list[LabelRow] = []
         bad: list[BadPicture] = []
         for begin in range(0, len(pictures), self.work.batch_size):
-            batch = pictures[begin : begin + self.work.batch_size]
-            read: list[tuple[PictureFile, Image.Image]] = []
-            for picture in batch:
-                try:
-                    read.append((picture, read_checked(picture, self._prompts(picture))))
-                except ValueError as error:
-                    bad.append(BadPicture(picture.key, self.work.image_path(picture), str(error)))
-            if read:
-                rows.extend(self._label_batch(read))
-        return rows, bad
+            for batch in self._read(pictures[begin : begin + self.work.batch_size], bad):
+                rows.extend(self._label_batch(batch, bad))
+        return rows, sorted(bad, key=lambda each: each.key)
 
-    def _label_batch(self, read: Sequence[tuple[PictureFile, Image.Image]]) -> Iterator[LabelRow]:
-        settings = self.work.settings
-        found = self.labeler.label([image for _, image in read], [self._prompts(picture) for picture, _ in read])
-        for (picture, _), labels in zip(read, found, strict=True):
-            yield LabelRow(
-                key=picture.key,
-                image=self.work.image_path(picture),
-                labels=labels,
-                teacher=settings.teacher,
-                segmenter=settings.segmenter,
-                tokenizer=settings.tokenizer,
-                licence=self.work.licence,
+    def _read(self, pictures: Sequence[PictureFile], bad: list[BadPicture]) -> Iterator[_Read]:
+        """The pictures that can be read, together; but many large ones apart, for the sake of memory."""
+        batch, pixels = [], 0
+        for picture in pictures:
+            try:
+                image = self.work.read(picture)
+            except ValueError as error:
+                bad.append(self._bad(picture, error))
+                continue
+            area = image.image.width * image.image.height
+            if batch and pixels + area > WORKING_PIXELS:
+                yield batch
+                batch, pixels = [], 0
+            batch.append((picture, image))
+            pixels += area
+        if batch:
+            yield batch
+
+    def _label_batch(self, batch: _Read, bad: list[BadPicture]) -> list[LabelRow]:
+        """Label pictures together, and one by one where that fails: who is at fault must not spoil the others."""
+        labeler = self.labeler  # made outside: what goes wrong there is no picture's fault
+        try:
+            found = labeler.label(
+                [image for _, image in batch], [self.work.prompts_of(picture) for picture, _ in batch]
             )
+        except (UnusableError, MemoryError) as error:
+            if len(batch) > 1:
+                return [row for each in batch for row in self._label_batch([each], bad)]
+            picture = batch[0][0]
+            content = picture.digest() if isinstance(error, UnusableError) else None
+            bad.append(replace(self._bad(picture, error), content=content))
+            return []
+        return [self._row(picture, labels) for (picture, _), labels in zip(batch, found, strict=True)]
 
-    def _prompts(self, picture: PictureFile) -> MaskPrompts:
-        return self.work.prompts.get(picture.key, MaskPrompts())
+    def _row(self, picture: PictureFile, labels: Labels) -> LabelRow:
+        settings = self.work.settings
+        return LabelRow(
+            key=picture.key,
+            image=self.work.image_path(picture),
+            labels=labels,
+            teacher=settings.teacher,
+            segmenter=settings.segmenter,
+            tokenizer=settings.tokenizer,
+            licence=self.work.licence,
+        )
 
-
-def read_checked(picture: PictureFile, prompts: MaskPrompts) -> Image.Image:
-    """A picture whose prompts lie inside it.
-
-    Raises:
-        ImageError: if it cannot be read.
-        ValueError: if a prompt lies outside it.
-    """
-    image = picture.read()
-    prompts.check(*image.size)
-    return image
+    def _bad(self, picture: PictureFile, error: Exception) -> BadPicture:
+        return BadPicture(picture.key, self.work.image_path(picture), str(error))
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from perceptio.scenes.language.facts import Kind
 from perceptio.scenes.layout import sample_scene
 from perceptio.scenes.renderer import Renderer
 from perceptio.scenes.samples import build_sample
-from perceptio.scenes.storage import StoredScene, describe_view
+from perceptio.scenes.storage import StoredScene
+from perceptio.scenes.views import describe_view
 from perceptio.tokens import extract_phrases
 from perceptio.visualize import color_depth, contact_sheet, draw_masks
 

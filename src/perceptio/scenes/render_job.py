@@ -3,45 +3,63 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
+import logging
 import os
 import shutil
-import signal
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import suppress
-from dataclasses import asdict
-from functools import cache
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from perceptio.files import OutputError, replacing
-from perceptio.scenes.layout import sample_scene
-from perceptio.scenes.renderer import Renderer, RendererError
-from perceptio.scenes.storage import (
-    GENERATOR_VERSION,
-    META_FILE,
+from perceptio.files import OutputError, claim, locked, replacing
+from perceptio.scenes.render_workers import driver_name, render_pool, render_shard
+from perceptio.scenes.renderer import SIZES
+from perceptio.scenes.shards import (
+    MOST_SHARDS,
+    PIXEL_BYTES,
     SHARD_SIZE,
-    SceneStore,
     SceneStoreError,
-    SplitMeta,
+    check_shard,
     content_hash,
     finished_shards,
-    shard_folder,
-    write_shard,
+    scenes_in,
+    shard_length,
+    verify_shard,
 )
+from perceptio.scenes.storage import GENERATOR_VERSION, META_FILE, SceneStore, SplitMeta
 from perceptio.scenes.world import SPLITS
 
 TEST_SPLITS = {"test": 500, "test-compositional": 300, "test-shift": 300}  # scenes of each
 _PLAN_FILE = "plan.json"  # what a job in progress renders: a second one with other settings must not mix in
+_MOST_WORKERS = 1024
 
-_size = 224  # of the pictures that this worker process draws
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is rendered, and where."""
+
+    folder: Path
+    split: str
+    count: int  # scenes
+    size: int  # px
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What all scenes of a folder have in common."""
+        return {"split": self.split, "size": self.size, "generator_version": GENERATOR_VERSION}
 
 
 def render_split(
     folder: str | Path, split: str, count: int, *, size: int = 224, workers: int | None = None, progress: bool = True
 ) -> SceneStore:
     """Render scenes 0..count-1 of a split into a folder, or finish what an earlier call began.
+
+    Shards whose files are damaged are rendered again.
 
     Args:
         folder: made if missing.
@@ -52,35 +70,37 @@ def render_split(
         progress: show a progress bar.
 
     Raises:
-        ValueError: for an unknown split, a size that cannot be, or fewer than one scene or worker.
+        ValueError: for an unknown split, or a count, size or number of workers that cannot be.
         SceneStoreError: if the folder holds scenes of other settings, or more of them: they are not thrown away.
-        OutputError: if the folder cannot be written.
-        RendererError: where OpenGL is missing.
+        OutputError: if the folder cannot be written, or another process renders into it.
+        RendererError: where OpenGL is missing, or a worker was killed.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
-    if count < 1:
-        raise ValueError(f"the number of scenes must be at least 1, not {count}")
-    if not 16 <= size <= 4096:  # the renderer says so too, but in processes of its own
-        raise ValueError(f"the size must be between 16 and 4096 pixels, not {size}")
     workers = os.cpu_count() or 1 if workers is None else workers
-    if workers < 1:
-        raise ValueError(f"the number of workers must be at least 1, not {workers}")
-    folder = Path(folder)
-    _claim(folder, {"split": split, "size": size, "generator_version": GENERATOR_VERSION})
-    with suppress(SceneStoreError):  # unfinished, damaged or a shard is gone: what is missing is rendered again
-        store = SceneStore(folder)
-        if store.meta.count == count:
+    _check_number("count", count, range(1, MOST_SHARDS * SHARD_SIZE + 1))
+    _check_number("size", size, SIZES)
+    _check_number("workers", workers, range(1, _MOST_WORKERS + 1))
+    job = _Job(Path(folder), split, count, size)
+    if (job.folder / _PLAN_FILE).is_file():
+        _claim(job)
+    store = _finished(job)
+    if store is not None:
+        return store
+    _check_space(job)
+    with locked(job.folder):
+        _claim(job)
+        store = _finished(job)  # by another process, until a moment ago
+        if store is not None:
             return store
-    shards = range(-(-count // SHARD_SIZE))
-    done = _full_shards(folder, count)
-    (folder / META_FILE).unlink(missing_ok=True)
-    todo = [shard for shard in shards if shard not in done]
-    driver = _render_shards(folder, split, count, size, todo, workers, progress)
-    meta = SplitMeta(split, count, size, GENERATOR_VERSION, driver, content_hash(folder))
-    with replacing(folder / META_FILE) as path:
-        path.write_text(json.dumps(asdict(meta), indent=2) + "\n")
-    return SceneStore(folder)
+        done = _sound_shards(job)
+        (job.folder / META_FILE).unlink(missing_ok=True)
+        todo = [shard for shard in range(-(-count // SHARD_SIZE)) if shard not in done]
+        driver = _render_shards(job, todo, workers, progress)
+        meta = SplitMeta(split, count, size, GENERATOR_VERSION, driver, content_hash(job.folder))
+        with replacing(job.folder / META_FILE) as path:
+            path.write_text(json.dumps(asdict(meta), indent=2) + "\n", encoding="utf-8")
+    return SceneStore(job.folder)
 
 
 def render_test_splits(folder: str | Path, *, size: int = 224, workers: int | None = None) -> dict[str, SceneStore]:
@@ -91,91 +111,98 @@ def render_test_splits(folder: str | Path, *, size: int = 224, workers: int | No
     }
 
 
-def _render_shards(
-    folder: Path, split: str, count: int, size: int, todo: list[int], workers: int, progress: bool
-) -> str:
-    """Render the shards that are left; returns the name of the OpenGL driver."""
-    context = multiprocessing.get_context("spawn")  # an OpenGL context does not survive a fork
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(size,))
-    bar = tqdm(total=count, desc=f"rendering {split}", unit="scene", disable=None if progress else True)
-    bar.update(count - sum(_shard_length(shard, count) for shard in todo))
+def _check_number(name: str, value: int, allowed: range) -> None:
+    if type(value) is not int:
+        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
+    if value not in allowed:
+        raise ValueError(f"{name} must be between {allowed[0]} and {allowed[-1]:,}, not {value:,}")
+
+
+def _finished(job: _Job) -> SceneStore | None:
+    """The store, if all of it is there, as its note says: nothing is written then."""
+    with suppress(SceneStoreError):  # unfinished, damaged or a shard is gone: what is missing is rendered again
+        store = SceneStore(job.folder)
+        there = _Job(job.folder, store.meta.split, store.meta.count, store.meta.size)
+        if there == job and content_hash(job.folder) == store.meta.content_hash:
+            return store
+    return None
+
+
+def _claim(job: _Job) -> None:
+    """Note what this folder is for, or check that it is for the same."""
+    path = job.folder / _PLAN_FILE
+    if not path.is_file() and finished_shards(job.folder):
+        raise SceneStoreError(
+            f"{job.folder} holds scenes, and no {_PLAN_FILE} that says of what: choose another folder"
+        )
     try:
-        driver = pool.submit(_driver).result()  # before the queue is full, or the bar would stand still
-        futures = {
-            pool.submit(_render_shard, folder, split, shard, _shard_length(shard, count)): shard for shard in todo
-        }
-        for future in as_completed(futures):
-            future.result()
-            bar.update(_shard_length(futures[future], count))
-    except RendererError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write scenes to {folder}: {error.strerror or error}") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        bar.close()
-    return driver
+        changed = claim(path, job.plan)
+    except ValueError as error:
+        raise SceneStoreError(f"{error}: choose another folder, or empty this one") from error
+    if changed:
+        named = ", ".join(f"{name} {earlier!r}, not {now!r}" for name, (earlier, now) in changed.items())
+        raise SceneStoreError(f"{job.folder} holds scenes rendered with {named}: choose another folder")
 
 
-def _shard_length(shard: int, count: int) -> int:
-    return min(SHARD_SIZE, count - shard * SHARD_SIZE)
-
-
-def _full_shards(folder: Path, count: int) -> set[int]:
-    """Shards that need not be rendered again; a last one that a smaller job left short is removed, to be drawn in full.
+def _sound_shards(job: _Job) -> set[int]:
+    """Shards that need not be rendered again: those that are whole, to the last byte.
 
     Raises:
         SceneStoreError: if there are scenes beyond the count.
     """
-    lengths = {}
-    for shard in finished_shards(folder):
-        with (shard_folder(folder, shard) / "scenes.jsonl").open() as lines:
-            lengths[shard] = sum(1 for _ in lines)
-    held = max((shard * SHARD_SIZE + length for shard, length in lengths.items()), default=0)
-    if held > count:
+    lengths = {shard: scenes_in(job.folder, shard) for shard in finished_shards(job.folder)}
+    held = max((shard * SHARD_SIZE + max(length, 1) for shard, length in lengths.items()), default=0)
+    if held > job.count:
         raise SceneStoreError(
-            f"{folder} holds scenes up to number {held - 1}, more than the {count} asked for: "
+            f"{job.folder} holds scenes up to number {held - 1}, more than the {job.count} asked for: "
             "choose another folder, or ask for as many"
         )
-    full = {shard for shard, length in lengths.items() if length == _shard_length(shard, count)}
-    for shard in lengths.keys() - full:
-        shutil.rmtree(shard_folder(folder, shard))
-    return full
-
-
-def _claim(folder: Path, plan: dict[str, object]) -> None:
-    """Note what this folder is for, or check that it is for the same."""
-    path = folder / _PLAN_FILE
-    if path.is_file():
+    sound = set()
+    for shard, length in lengths.items():
         try:
-            earlier = json.loads(path.read_text())
-        except ValueError as error:
-            raise SceneStoreError(f"{path} is damaged ({error}): choose another folder, or empty this one") from error
-        if earlier != plan:
-            raise SceneStoreError(f"{folder} holds scenes rendered with {earlier}, not {plan}: choose another folder")
-        return
-    with replacing(path) as beside:
-        beside.write_text(json.dumps(plan, indent=2) + "\n")
+            if not _is_short(job, shard, length):
+                check_shard(job.folder, shard, shard_length(shard, job.count), job.size)
+                verify_shard(job.folder, shard)
+                sound.add(shard)
+        except SceneStoreError as error:
+            logger.warning("%s; these scenes are rendered again", error)
+    return sound
 
 
-def _start_worker(size: int) -> None:
-    global _size
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which lets shards in progress finish
-    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's software rasteriser: one thread a process
-    _size = size
+def _is_short(job: _Job, shard: int, length: int) -> bool:
+    """Whether a shard holds fewer scenes than it should and is sound otherwise, as the last one of a smaller job."""
+    if length < shard_length(shard, job.count):
+        with suppress(SceneStoreError):
+            check_shard(job.folder, shard, length, job.size)
+            return True
+    return False
 
 
-@cache
-def _renderer() -> Renderer:
-    """The renderer of this worker process; made by a task, as errors of an initializer never reach the parent."""
-    return Renderer(_size)
+def _check_space(job: _Job) -> None:
+    """Refuse more scenes than the disk has room for, before anything is written."""
+    scenes = job.count - SHARD_SIZE * len(finished_shards(job.folder))
+    place = job.folder
+    while not place.exists():
+        place = place.parent
+    need, disk = scenes * job.size**2 * PIXEL_BYTES, shutil.disk_usage(place)
+    if disk.total and need > disk.free:  # some file systems tell nothing
+        raise OutputError(
+            f"{scenes} scenes of {job.size} pixels need {need / 1e9:,.1f} GB, but {job.folder} has room for "
+            f"{disk.free / 1e9:,.1f}: choose another disk, or fewer scenes"
+        )
 
 
-def _driver() -> str:
-    return _renderer().driver
-
-
-def _render_shard(folder: Path, split: str, shard: int, length: int) -> None:
-    renderer = _renderer()
-    scenes = [sample_scene(shard * SHARD_SIZE + row, split) for row in range(length)]
-    write_shard(folder, shard, [(scene, renderer.render(scene)) for scene in scenes])
+def _render_shards(job: _Job, todo: list[int], workers: int, progress: bool) -> str:
+    """Render the shards that are left; returns the name of the OpenGL driver."""
+    bar = tqdm(total=job.count, desc=f"rendering {job.split}", unit="scene", disable=None if progress else True)
+    bar.update(job.count - sum(shard_length(shard, job.count) for shard in todo))
+    with bar, render_pool(job.size, min(workers, max(len(todo), 1))) as pool:
+        driver = pool.submit(driver_name).result()  # before the queue is full, or the bar would stand still
+        futures = {
+            pool.submit(render_shard, job.folder, job.split, shard, shard_length(shard, job.count)): shard
+            for shard in todo
+        }
+        for future in as_completed(futures):
+            future.result()
+            bar.update(shard_length(futures[future], job.count))
+    return driver

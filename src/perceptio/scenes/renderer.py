@@ -29,6 +29,7 @@ NEAR, FAR = 0.05, 40.0  # metres, clipping planes
 SHADOW_SIZE = 768  # texels
 TILES = (4, 3)  # lone silhouettes a row and a column; holds MAX_OBJECTS
 VERTEX_BYTES = 40
+SIZES = range(16, 2048 + 1)  # px, sides of pictures: the silhouettes take six sides, and drivers have 16384 px
 
 
 class RendererError(OSError):
@@ -96,13 +97,13 @@ class Renderer:
         size: side of the square picture in pixels.
 
     Raises:
-        ValueError: for a size below 16 or above 4096.
+        ValueError: for a size that is not of `SIZES`.
         RendererError: where OpenGL is missing.
     """
 
     def __init__(self, size: int = 224) -> None:
-        if not 16 <= size <= 4096:
-            raise ValueError(f"size must be between 16 and 4096 pixels, not {size}")
+        if size not in SIZES:
+            raise ValueError(f"size must be between {SIZES[0]} and {SIZES[-1]} pixels, not {size}")
         self.size = size
         self._margin = size // 4
         self._tile = size + 2 * self._margin

@@ -11,7 +11,8 @@ import numpy as np
 from perceptio.data.marks import cell_words, two_digits
 from perceptio.data.templates import capital
 from perceptio.depth.normalization import inverse_depth_from_metric
-from perceptio.scenes.storage import ObjectView, StoredScene
+from perceptio.scenes.storage import StoredScene
+from perceptio.scenes.views import ObjectView
 from perceptio.scenes.world import SceneObject
 
 MIN_PIXELS = 60  # of a picture of 224 px a side; smaller referents are not spoken of
