@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from perceptio.files import FolderInUseError, locked
 from perceptio.model.design import Design
 from perceptio.model.objectives import LossWeights
 from perceptio.nano.build import Sizes
-from perceptio.nano.recipe import AlignStage, JointStage, Recipe, ScenePlan
+from perceptio.nano.recipe import AlignStage, DepthSizes, JointStage, Recipe, ScenePlan
 from perceptio.nano.stages import STAGES, Run
 from perceptio.pipeline import Perceptio
 from perceptio.training.stage import Stage
@@ -29,7 +31,7 @@ RECIPE = Recipe(
         image=128, patch=8, vision_width=32, vision_layers=1, vision_heads=2, text_width=64, text_layers=1,
         text_heads=2, text_mlp=64, design=Design(depth_positions="image", pointing=True),
     ),
-    depth_tokenizer={"image_size": 64, "downsample": 16, "codes": 16, "code_dim": 8, "width": 16, "blocks": 1},
+    depth_tokenizer=DepthSizes(image_size=64, downsample=16, codes=16, code_dim=8, width=16, blocks=1),
     vision=STAGE,
     sam=STAGE,
     depth=STAGE,
@@ -137,3 +139,30 @@ def test_a_stage_whose_forerunner_is_missing_says_which(finished: Path, tmp_path
 def test_an_unknown_stage_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown stage 'nope'"):
         Run(RECIPE, tmp_path).run(("nope",))
+
+
+def test_a_run_with_another_seed_is_refused(finished: Path) -> None:
+    with pytest.raises(ValueError, match=r"\(seed: 0, now 1\)"):
+        Run(replace(RECIPE, seed=1), finished).run()
+
+
+def test_a_stage_with_other_settings_is_refused_finished_or_not(finished: Path) -> None:
+    changed = replace(RECIPE, joint=replace(RECIPE.joint, steps=3))
+    with pytest.raises(ValueError, match=r"joint was begun with another recipe \(steps: 2, now 3\)"):
+        Run(changed, finished).run(("joint",))
+    Run(replace(RECIPE, joint=replace(RECIPE.joint, workers=1)), finished).run(("joint",))
+
+
+def test_a_stage_that_starts_from_other_weights_than_before_is_refused(finished: Path, tmp_path: Path) -> None:
+    for name in ("recipe.json", "tokenizer", "words", "joint"):
+        (shutil.copytree if (finished / name).is_dir() else shutil.copy)(finished / name, tmp_path / name)
+    (tmp_path / "words" / "final" / WEIGHTS).write_bytes(b"others")
+    with pytest.raises(ValueError, match=f"words/final/{WEIGHTS} has changed"):
+        Run(RECIPE, tmp_path, finished / "scenes").run(("joint",))
+
+
+def test_a_stage_that_another_run_is_at_is_refused(finished: Path) -> None:
+    with locked(finished / "sam"):
+        Run(RECIPE, finished).run(("vision",))  # side by side
+        with pytest.raises(FolderInUseError, match=str(os.getpid())):
+            Run(RECIPE, finished).run(("sam",))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 
+from perceptio.evaluation.ablation.plan import AblationPlan
+from perceptio.model.objectives import LossWeights
+from perceptio.nano.recipe import Recipe
 from perceptio.segmentation.pointing.pointer_losses import PointerWeights
 from perceptio.training.finetune.settings import FinetuneRecipe, PackPlan
 from perceptio.training.recipe import RecipeError, build_recipe, read_recipe, read_settings
@@ -56,19 +61,43 @@ def test_settings_that_are_read_once_can_be_built_to_any_kind(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"{BASE}stpes: 3\n", "unknown setting 'stpes'"),
-        (f"{BASE}losses:\n  depht: 1\n", "unknown setting 'depht'"),
-        (f"{BASE}losses:\n  cells: 1\n", "unknown setting 'cells'"),  # of a pointer
-        (f"{BASE}tuning:\n  steps: many\n", "steps must be of type int, not 'many'"),
-        (f"{BASE}tuning:\n  steps: 1.5\n", "steps must be of type int"),
-        (f"{BASE}tuning:\n  bf16: 1\n", "bf16 must be of type bool"),
-        ("base: nano\ndata:\n  train: {}\n", "name"),
+        (f"{BASE}tunnig: 3\n", "no setting 'tunnig': did you mean 'tuning'"),
+        (f"{BASE}losses:\n  depht: 1\n", r"no setting 'losses\.depht'"),
+        (f"{BASE}losses:\n  cells: 1\n", r"no setting 'losses\.cells'"),  # of a pointer
+        (f"{BASE}tuning:\n  steps: many\n", r"tuning\.steps .* not 'many'"),
+        (f"{BASE}tuning:\n  steps: 1.5\n", r"tuning\.steps .* not 1\.5"),
+        (f"{BASE}tuning:\n  steps: '5'\n", r"tuning\.steps .* not '5'"),
+        (f"{BASE}tuning:\n  steps: true\n", r"tuning\.steps .* not True"),
+        (f"{BASE}tuning:\n  steps:\n", r"tuning\.steps .* not nothing"),
+        (f"{BASE}tuning:\n  bf16: 1\n", r"tuning\.bf16 .* not 1"),
+        (f"{BASE}tuning:\n  bf16: yes\n", r"tuning\.bf16 .* true or false, not 'yes'"),
+        (f"{BASE}tuning: [steps, 5]\n", "tuning must be a mapping"),
+        ("base: nano\ndata:\n  train:\n    a.jsonl: 1\n", "name"),
         ("name: x\nbase: nano\n", "data"),
-        ("name: x\nbase: nano\ndata:\n  train: [a.jsonl]\n", "train must be a mapping with names as keys"),
-        ("name: x\nbase: nano\ndata:\n  train:\n    a.jsonl: often\n", "a.jsonl must be of type float, not 'often'"),
-        (f"{BASE}lora:\n  rank: 0\n", "need rank >= 1"),
+        ("name: x\nbase: nano\ndata: {}\n", r"data\.train is missing"),
+        ("name: x\nbase: nano\ndata:\n  train: {}\n", r"data\.train .* not {}"),
+        ("name: x\nbase: nano\ndata:\n  train: [a.jsonl]\n", r"data\.train must be a mapping"),
+        ("name: x\nbase: nano\ndata:\n  train:\n    a.jsonl: often\n", r"data\.train\.a\.jsonl .* not 'often'"),
+        ("name: x\nbase: nano\ndata:\n  train:\n    a.jsonl: 1e12\n", r"data\.train\.a\.jsonl .* not 1000000000000"),
+        (f"{BASE}lora:\n  rank: 0\n", r"lora\.rank .* not 0"),
+        (f"{BASE}lora:\n  rank: 1000000\n", r"lora\.rank .* not 1000000"),
+        (f"{BASE}lora:\n  dropout: 1.0\n", r"lora\.dropout .* not 1\.0"),
+        (f"{BASE}tuning:\n  learning_rate: -0.1\n", r"tuning\.learning_rate .* not -0\.1"),
+        (f"{BASE}tuning:\n  learning_rate: .nan\n", r"tuning\.learning_rate .* not nan"),
+        (f"{BASE}tuning:\n  learning_rate: .inf\n", r"tuning\.learning_rate .* not inf"),
+        (f"{BASE}tuning:\n  workers: -1\n", r"tuning\.workers .* not -1"),
+        (f"{BASE}tuning:\n  batch: 1000000000\n", r"tuning\.batch .* not 1000000000"),
+        (f"{BASE}tuning:\n  steps: {'9' * 5000}\n", r"tuning\.steps .* not inf"),
+        (f"{BASE}losses:\n  dice: -1\n", r"losses\.dice .* not -1"),
+        (f"{BASE}losses: {dict.fromkeys(vars(LossWeights()), 0)}\n", "losses are all switched off"),
+        (f"{BASE}packing:\n  weights:\n    digit: 1e12\n", r"packing\.weights\.digit"),
+        (f"{BASE}seed: -1\n", "seed .* not -1"),
+        (f"{BASE}sizes: InternVL3-3B\n", "sizes 'InternVL3-3B'"),
+        (BASE.replace("name: x", "name: ../x"), r"name .* not '\.\./x'"),
         ("- a\n- b\n", "must be a mapping"),
+        ("", "must be a mapping"),
         ("name: [\n", "not valid YAML"),
+        (f"{BASE}seed: 1\nseed: 2\n", r"recipe\.yaml:7: 'seed' stands twice"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -76,6 +105,30 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
         read_recipe(write(tmp_path, text), FinetuneRecipe)
 
 
+def test_a_path_in_the_home_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    recipe = read_recipe(write(tmp_path, BASE.replace("nano", "~/m").replace("a.jsonl", "~/a.jsonl")), FinetuneRecipe)
+    assert (recipe.base, list(recipe.data.train)) == ("/home/me/m", ["/home/me/a.jsonl"])
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="larger than any recipe"):
+        read_recipe(write(tmp_path, "#" * 300_000), FinetuneRecipe)
+
+
+def test_every_number_of_every_recipe_has_bounds() -> None:
+    """Whole numbers name theirs; others have the bounds of weights by default."""
+
+    def check(kind: Any) -> None:
+        for name, inner in get_type_hints(kind, include_extras=True).items():
+            if is_dataclass(inner):
+                check(inner)
+            assert inner is not int, f"{kind.__name__}.{name} has no bounds"
+
+    for kind in (FinetuneRecipe, Recipe, AblationPlan):
+        check(kind)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="cannot read the recipe"):
+    with pytest.raises(RecipeError, match=r"there is no file .*none\.yaml"):
         read_recipe(tmp_path / "none.yaml", FinetuneRecipe)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Subset, default_collate
 
+from perceptio.files import OutputError
 from perceptio.model.shares import Shares
+from perceptio.training import trainer
 from perceptio.training.checkpoint import last_checkpoint
 from perceptio.training.stage import Stage
 from perceptio.training.trainer import train_stage
@@ -147,6 +153,46 @@ def test_a_checkpoint_that_was_cut_short_is_passed_over_and_removed(
     (folder / "checkpoint-12" / "complete").unlink()
     assert last_checkpoint(folder) == folder / "checkpoint-8"
     assert not (folder / "checkpoint-12").exists()
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_damaged_checkpoint_is_named(file: str, unbroken: tuple[Regression, Path], tmp_path: Path) -> None:
+    shutil.copytree(unbroken[1] / "checkpoint-8", tmp_path / "checkpoint-8")
+    content = (tmp_path / "checkpoint-8" / file).read_bytes()
+    (tmp_path / "checkpoint-8" / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="checkpoint-8 is damaged"):
+        run(fresh(), tmp_path)
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """What a full disk does, for this process alone: larger files cannot be written."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("size", [10, 1000, 3000])
+def test_a_disk_that_is_full_stops_a_run_with_its_last_checkpoint_whole(size: int, tmp_path: Path) -> None:
+    killed = fresh()
+    killed.stop_at = 7  # after the checkpoint at step 4
+    with pytest.raises(KeyboardInterrupt):
+        run(killed, tmp_path)
+    with files_of_at_most(size), pytest.raises(OutputError, match=f"cannot write {tmp_path}"):
+        run(fresh(), tmp_path)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-4"]
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-4"
+
+
+def test_workers_are_started_as_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that train and those that evaluate."""
+    monkeypatch.setattr(trainer, "start_worker", lambda number: (tmp_path / f"{os.getpid()}-{number}").touch())
+    stage, samples = replace(STAGE, steps=1, save_every=1, workers=1), visits(4, 4)
+    train_stage(fresh(), samples, collate, stage, tmp_path, seed=5, validation=samples, evaluate_every=1)
+    assert len(list(tmp_path.glob("*-0"))) == 2
 
 
 def test_a_new_folder_has_no_checkpoint(tmp_path: Path) -> None:

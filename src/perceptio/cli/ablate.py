@@ -32,9 +32,11 @@ def ablate(
     plan = read_recipe(recipe, AblationPlan)
     if start is not None:
         plan = replace(plan, start=str(start))
-    from perceptio.evaluation.ablation.page import publish, summarize
+    from perceptio.evaluation.ablation.page import check_page, publish, summarize
     from perceptio.evaluation.ablation.run import Ablation
 
+    if docs is not None:
+        check_page(docs)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = out or Path("runs") / plan.name
     Ablation(plan, folder, scenes or folder / "scenes").run(jobs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import Annotated
 
 import torch
 from torch import nn
@@ -27,25 +28,73 @@ from perceptio.nano.initialization import (
     transparent_language,
     weight_std,
 )
-from perceptio.nano.small_sam import build_sam, nano_sam_config
+from perceptio.nano.small_sam import SIDE_MULTIPLE, build_sam, nano_sam_config
 from perceptio.segmentation.preprocess import IMAGE_MEAN, IMAGE_STD
+from perceptio.training.limits import Range
+
+MOST_WEIGHTS = 400_000_000  # 1.6 GB; gradients and the optimiser take three times as much again
+_WORDS = 32  # tokens for a question and its answer, at the very least
+
+Heads = Annotated[int, Range(1, 128)]
+Layers = Annotated[int, Range(1, 128)]
+Width = Annotated[int, Range(8, 4096)]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a model that is built from nothing; the defaults are nano's."""
+    """Sizes of a model that is built from nothing; the defaults are nano's.
 
-    image: int = 224  # side of both encoders' input, px
-    patch: int = 8  # px; visual tokens = (image / patch / 2)^2
-    vision_width: int = 192
-    vision_layers: int = 8
-    vision_heads: int = 3
-    text_width: int = 256
-    text_layers: int = 6
-    text_heads: int = 4
-    text_mlp: int = 768
-    context: int = 1024  # tokens
+    Raises:
+        ValueError: if sizes do not fit each other.
+    """
+
+    image: Annotated[int, Range(32, 2048)] = 224  # side of both encoders' input, px
+    patch: Annotated[int, Range(1, 128)] = 8  # px; visual tokens = (image / patch / 2)^2
+    vision_width: Width = 192
+    vision_layers: Layers = 8
+    vision_heads: Heads = 3
+    text_width: Width = 256
+    text_layers: Layers = 6
+    text_heads: Heads = 4
+    text_mlp: Annotated[int, Range(1, 16_384)] = 768
+    context: Annotated[int, Range(64, 65_536)] = 1024  # tokens
     design: Design = field(default_factory=Design)
+
+    def __post_init__(self) -> None:
+        if self.image % SIDE_MULTIPLE:
+            raise ValueError(f"image {self.image} is not a multiple of {SIDE_MULTIPLE} px, as SAM 2 needs")
+        if self.image % (2 * self.patch):
+            raise ValueError(f"image {self.image} is not a multiple of two patches of {self.patch} px")
+        for kind, step in (("vision", 1), ("text", 2)):  # rotary positions turn pairs of numbers
+            width, heads = getattr(self, f"{kind}_width"), getattr(self, f"{kind}_heads")
+            if width % (heads * step):
+                even = " even" if step == 2 else ""
+                raise ValueError(
+                    f"{kind}_width {width} cannot be cut into {kind}_heads, {heads}, of the same{even} width"
+                )
+        if self.visual_tokens + _WORDS > self.context:
+            raise ValueError(
+                f"image {self.image} makes {self.visual_tokens:,} visual tokens in patches of {self.patch} px, which "
+                f"leave no room for words in a context of {self.context:,} tokens"
+            )
+        if self.weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"vision_width {self.vision_width}, vision_layers {self.vision_layers}, text_width {self.text_width}, "
+                f"text_layers {self.text_layers} and text_mlp {self.text_mlp} make {self.weights:,} weights, but at "
+                f"most {MOST_WEIGHTS:,} are trained from nothing"
+            )
+
+    @property
+    def visual_tokens(self) -> int:
+        """Of a picture."""
+        return (self.image // self.patch // 2) ** 2
+
+    @property
+    def weights(self) -> int:
+        """Of all layers, roughly."""
+        vision = self.vision_layers * 12 * self.vision_width**2 + 4 * self.visual_tokens * self.vision_width
+        text = self.text_layers * (4 * self.text_width**2 + 3 * self.text_width * self.text_mlp)
+        return vision + text
 
 
 def build_processor(tokenizer: PreTrainedTokenizerBase, sizes: Sizes) -> PerceptioProcessor:
@@ -60,7 +109,7 @@ def build_processor(tokenizer: PreTrainedTokenizerBase, sizes: Sizes) -> Percept
             do_convert_rgb=True,
         ),
         tokenizer=tokenizer,
-        image_seq_length=(side // sizes.patch // 2) ** 2,
+        image_seq_length=sizes.visual_tokens,
         sam_image_size=side,
         context_length=sizes.context,
     )
@@ -107,7 +156,7 @@ def build_model(
         vision_config=vision,
         text_config=text,
         image_token_id=tokenizer.context_image_token_id,
-        image_seq_length=(sizes.image // sizes.patch // 2) ** 2,
+        image_seq_length=sizes.visual_tokens,
         tie_word_embeddings=False,
     )
     config = PerceptioConfig(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from perceptio.files import replacing
@@ -25,4 +25,4 @@ def save_part(module: nn.Module, path: Path) -> None:
     """Write weights."""
     weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     with replacing(path) as beside:
-        save_file(weights, beside)
+        beside.write_bytes(save(weights))  # `save_file` would write to a name of its own first, which a kill leaves

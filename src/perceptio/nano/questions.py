@@ -27,6 +27,8 @@ from perceptio.scenes.storage import SceneStore
 from perceptio.training.trainer import train_stage
 from perceptio.training.visits import Passes, Visits, pass_order
 
+GENERATED_FOLDER = "self-generated-depth"  # in the stage's
+
 
 @dataclass(frozen=True)
 class SupervisedRow:
@@ -75,7 +77,7 @@ def train_on_questions(
     if stage.self_generated_depth:
         seen = pass_order(len(train), seed, 0)[:visits]
         chosen = np.random.default_rng(seed).permutation(seen)[: round(stage.self_generated_depth * len(seen))]
-        generated = write_depth(model, processor, train, chosen.tolist(), folder / "self-generated-depth", seed)
+        generated = write_depth(model, processor, train, chosen.tolist(), folder / GENERATED_FOLDER, seed)
     rates = {
         "sam": stage.decoder_rate,
         **({"vlm.model.vision_tower": stage.tower_rate} if stage.tower_rate else {}),

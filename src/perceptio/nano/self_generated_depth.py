@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
@@ -69,7 +69,7 @@ def write_depth(
         if written is None:
             written = _write(model, processor, store, part, seed)
             with replacing(path) as beside:
-                save_file({"scenes": torch.tensor(part), "codes": written.to(torch.int32)}, beside)
+                beside.write_bytes(save({"scenes": torch.tensor(part), "codes": written.to(torch.int32)}))
         found |= zip(part, map(tuple, written.tolist()), strict=True)
     model.train(was_training)
     return found

@@ -9,6 +9,7 @@ import torch
 from transformers import Sam2Config, Sam2Model
 
 _WINDOW = 8  # tokens a side, at the finest stage
+SIDE_MULTIPLE = 4 * _WINDOW  # px: the tokens of stride 4 fill whole windows
 
 
 def nano_sam_config(image_size: int = 224) -> Sam2Config:
@@ -20,8 +21,8 @@ def nano_sam_config(image_size: int = 224) -> Sam2Config:
     Raises:
         ValueError: when `image_size` is not a positive multiple of 32.
     """
-    if image_size <= 0 or image_size % (4 * _WINDOW):
-        raise ValueError(f"SAM image size must be a positive multiple of {4 * _WINDOW} pixels, not {image_size}")
+    if image_size <= 0 or image_size % SIDE_MULTIPLE:
+        raise ValueError(f"SAM image size must be a positive multiple of {SIDE_MULTIPLE} pixels, not {image_size}")
     widths = [32, 64, 128, 160]
     hidden = 128
     backbone = {

@@ -11,14 +11,18 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 from transformers import Trainer, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 
-from perceptio.training.checkpoint import MarkComplete, last_checkpoint
+from perceptio.files import read_json
+from perceptio.training.checkpoint import MarkComplete, last_checkpoint, resuming, saving
 from perceptio.training.curves import DrawCurves
+from perceptio.training.events import WriteEvents, writing_events
 from perceptio.training.optimizer import MatrixOptimizer
 from perceptio.training.precision import computes_bfloat16
 from perceptio.training.stage import Stage
+from perceptio.training.workers import start_worker
 
 Collate = Callable[[list[Any]], dict[str, Tensor]]
 
@@ -127,7 +131,28 @@ class StageTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Strictly: Trainer would drop a weight that does not fit with a warning only."""
-        self.model.load_state_dict(load_file(Path(resume_from_checkpoint) / _WEIGHTS))
+        with resuming(resume_from_checkpoint):
+            self.model.load_state_dict(load_file(Path(resume_from_checkpoint) / _WEIGHTS))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with resuming(checkpoint or ""):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with resuming(checkpoint or ""):
+            super()._load_rng_state(checkpoint)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Of the run's samples, with workers that end with it."""
+        return _with_workers(super().get_train_dataloader())
+
+    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader[Any]:
+        """Likewise, of the evaluation set."""
+        return _with_workers(super().get_eval_dataloader(*args, **kwargs))
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        with saving(Path(self.args.output_dir)):
+            super()._save_checkpoint(model, trial)
 
     def _get_train_sampler(self, *_: Any, **__: Any) -> Sampler[int]:
         """In order: the data set itself decides what each visit is (see `Visits`)."""
@@ -161,7 +186,27 @@ def train_stage(
         scales: factors on the rates of submodules, by name.
         trainer: what saves and loads the module.
     """
-    arguments = TrainingArguments(
+    arguments = training_arguments(stage, folder, seed, None if validation is None else evaluate_every)
+    running = trainer(
+        model=module,
+        args=arguments,
+        train_dataset=samples,
+        eval_dataset=validation,
+        data_collator=collate,
+        optimizers=(_optimizer(module, stage, scales), None),
+        callbacks=[MarkComplete(), DrawCurves(folder.name), WriteEvents()],
+    )
+    with arguments.main_process_first(local=False):  # it removes what is half-written
+        checkpoint = last_checkpoint(folder)
+    if checkpoint is not None:
+        read_json(checkpoint / TRAINER_STATE_NAME)  # Trainer would not say which file is damaged
+    with writing_events():
+        running.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def training_arguments(stage: Stage, folder: Path, seed: int, evaluate_every: int | None) -> TrainingArguments:
+    """What Trainer is told of a stage; `evaluate_every` is None where there is nothing to evaluate on."""
+    return TrainingArguments(
         output_dir=str(folder),
         max_steps=stage.steps,
         per_device_train_batch_size=stage.batch,
@@ -183,27 +228,21 @@ def train_stage(
         logging_steps=stage.log_every,
         save_steps=stage.save_every,
         save_total_limit=2,
-        eval_strategy="steps" if validation is not None else "no",
+        eval_strategy="no" if evaluate_every is None else "steps",
         eval_steps=evaluate_every,
         dataloader_num_workers=stage.workers,
         dataloader_persistent_workers=stage.workers > 0,
         remove_unused_columns=False,
         ddp_find_unused_parameters=True,  # a loss of weight 0 leaves parameters without a gradient
-        report_to=["tensorboard"],
+        report_to=[],  # `WriteEvents` is among the callbacks
         seed=seed,
     )
-    running = trainer(
-        model=module,
-        args=arguments,
-        train_dataset=samples,
-        eval_dataset=validation,
-        data_collator=collate,
-        optimizers=(_optimizer(module, stage, scales), None),
-        callbacks=[MarkComplete(), DrawCurves(folder.name)],
-    )
-    with arguments.main_process_first(local=False):  # it removes what is half-written
-        checkpoint = last_checkpoint(folder)
-    running.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def _with_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
+    inner = getattr(loader, "base_dataloader", loader)  # accelerate wraps it
+    inner.worker_init_fn = start_worker
+    return loader
 
 
 def _optimizer(module: nn.Module, stage: Stage, scales: Mapping[str, float] | None) -> MatrixOptimizer | None:

@@ -18,10 +18,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from perceptio.files import FolderInUseError, locked
 from perceptio.model.loading import load
 from perceptio.pipeline import Perceptio
+from perceptio.training.beginning import READS_FILE, RECIPE_FILE
 from perceptio.training.finetune.lora import load_adapter
-from perceptio.training.finetune.run import RECIPE_FILE, Finetune, as_stage, rates
+from perceptio.training.finetune.run import Finetune, as_stage, rates
 from perceptio.training.finetune.saving import TRAINED_FILE
 from perceptio.training.finetune.settings import TuningPlan
 
@@ -194,3 +196,22 @@ def test_a_folder_that_was_begun_with_another_recipe_is_refused(
     Finetune(replace(recipe, tuning=replace(recipe.tuning, log_every=7, shard=True)), tmp_path, data).run()
     with pytest.raises(ValueError, match=r"another recipe \(seed: 3, now 4\)"):
         Finetune(replace(recipe, seed=4), tmp_path, data).run()
+
+
+@pytest.mark.parametrize("changed", ["a.jsonl", "/config.json", "/model.safetensors"])
+def test_data_and_base_that_have_changed_since_are_named(
+    changed: str, worker: dict[str, Any], unbroken: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    half_way(unbroken, tmp_path)
+    reads = json.loads((unbroken / READS_FILE).read_text()) | {"a.jsonl": "1"}
+    (name,) = [name for name in reads if name.endswith(changed)]
+    (tmp_path / READS_FILE).write_text(json.dumps(reads | {name: "other"}))
+    data = worker["TuningData"](8, worker["Squares"], None, {"a.jsonl": "1"})
+    with pytest.raises(ValueError, match=f"{changed} has changed since the run"):
+        Finetune(replace(worker["RECIPE"], base=str(tiny_folder)), tmp_path, data).run()
+
+
+def test_a_folder_that_another_run_holds_is_refused(worker: dict[str, Any], tiny_folder: Path, tmp_path: Path) -> None:
+    recipe = replace(worker["RECIPE"], base=str(tiny_folder))
+    with locked(tmp_path), pytest.raises(FolderInUseError, match=str(os.getpid())):
+        Finetune(recipe, tmp_path, worker["TuningData"](8, worker["Squares"], None)).run()

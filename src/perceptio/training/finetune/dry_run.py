@@ -11,8 +11,9 @@ import numpy as np
 from perceptio.data.errors import DataError
 from perceptio.data.packing import IGNORED, PackedRow
 from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.loading import SHIPPED, find
+from perceptio.model.loading import find
 from perceptio.model.processing import PerceptioProcessor
+from perceptio.pretrained.folder import SHIPPED
 from perceptio.training.finetune.lora import new_rows
 from perceptio.training.finetune.memory import Load, estimate, published, skeleton, to_text
 from perceptio.training.finetune.run import recipe_packer

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from perceptio.files import reading_weights, replacing_folder
-from perceptio.model.misfits import refuse_misfits
 from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.pretrained.misfits import refuse_misfits
 from perceptio.tokens import PHRASE_END, PHRASE_START, SpatialVocabulary
+from perceptio.training.limits import Range, ShareBelowAll
 from perceptio.training.sharding import spread
 
 if TYPE_CHECKING:
@@ -39,13 +40,9 @@ _ADAPTER_FILE = "adapter_model.safetensors"  # peft's
 class LoraPlan:
     """Size of the low-rank updates; the defaults are Sa2VA's."""
 
-    rank: int = 128
-    alpha: int = 256  # an update counts alpha / rank
-    dropout: float = 0.05  # of the inputs of the updates
-
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1:
-            raise ValueError(f"need rank >= 1, alpha > 0 and dropout in [0, 1), not {self}")
+    rank: Annotated[int, Range(1, 1024)] = 128
+    alpha: Annotated[int, Range(1, 65_536)] = 256  # an update counts alpha / rank
+    dropout: ShareBelowAll = 0.05  # of the inputs of the updates
 
 
 def adapt(model: PerceptioForConditionalGeneration, plan: LoraPlan, rows: Sequence[int]) -> PeftModel:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -23,14 +24,15 @@ from transformers import PreTrainedTokenizerBase
 from perceptio.data.packing import PackedRow, collate
 from perceptio.data.schema import Sample
 from perceptio.data.supervision import Supervision
-from perceptio.files import claim, replacing_folder
+from perceptio.files import check_writable_folder, locked, replacing_folder
 from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.loading import load
+from perceptio.model.loading import find, load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.packed_objective import PackedObjective
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.segmentation.cache import FeatureCache
 from perceptio.segmentation.pointing.pointer_losses import PointerWeights
+from perceptio.training.beginning import HOW_IT_RUNS, RECIPE_FILE, begin, check_reads, hashes
 from perceptio.training.checkpoint import last_checkpoint
 from perceptio.training.finetune.lora import adapt, load_trained, merge, new_rows, save_adapter
 from perceptio.training.finetune.saving import TRAINED_FILE, FinetuneTrainer
@@ -42,13 +44,12 @@ from perceptio.training.stage import Stage
 from perceptio.training.trainer import train_stage
 from perceptio.training.visits import Visits, packer
 
-RECIPE_FILE = "recipe.json"  # in the folder of a run: what it was begun with
 _PATIENCE = timedelta(hours=2)  # of processes that wait for the one that checks the data
-_MAY_CHANGE = ("workers", "log_every", "save_every", "evaluate_every", "shard", "checkpointing")  # of `tuning`
 
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
+    from accelerate import PartialState
     from peft import PeftModel
 
 
@@ -70,27 +71,40 @@ class Finetune:
         """Train, from the last complete checkpoint if there is one, and export; a finished run is left as it is.
 
         Raises:
-            ValueError: if base, data or batch sizes do not work out; the message says what to do.
+            ValueError: if base, data or batch sizes do not work out, or are not those that the run was begun with; the
+                message says what to do.
+            OutputError: if the folder cannot be written, or another run holds it.
         """
         from accelerate import PartialState
 
-        self._claim()
-        if (self.folder / "model").is_dir():
-            logger.info("%s is finished: its model is left as it is", self.folder)
-            return
         for plugin in ("FSDP", "DEEPSPEED"):
             if os.environ.get(f"ACCELERATE_USE_{plugin}") == "true":
                 raise ValueError(
                     f"a fine-tune is not sharded by accelerate's {plugin} plugin: launch it with torchrun, and set "
                     "tuning: shard: true in the recipe"
                 )
-        recipe, plan = self.recipe, self.recipe.tuning
         place = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
+        with locked(self.folder) if place.is_main_process else nullcontext():
+            if place.is_main_process:
+                self._begin()
+            place.wait_for_everyone()
+            if (self.folder / "model").is_dir():
+                logger.info("%s is finished: its model is left as it is", self.folder)
+            else:
+                self._train(place)
+
+    def _train(self, place: PartialState) -> None:
+        recipe, plan = self.recipe, self.recipe.tuning
+        if recipe.sam_cache:
+            check_writable_folder(recipe.sam_cache)
         model, processor = self._base()
         if model.pointer is None and recipe.pointer_losses != PointerWeights():
             raise ValueError(f"{recipe.base} has no pointer: take pointer_losses out of the recipe")
         with place.main_process_first():  # it reads every sample once; the others take its word
             data = self._data or open_data(recipe, self.folder, model.config, processor)
+            if place.is_main_process:
+                passes = {"the number of samples in a pass": data.samples}
+                check_reads(self.folder, {**data.digests, **hashes(find(recipe.base), recipe.base), **passes})
         stage = as_stage(plan, data.samples, place.num_processes)
         cache = FeatureCache(Path(recipe.sam_cache), model.sam.vision_encoder) if recipe.sam_cache else None
         torch.manual_seed(recipe.seed)
@@ -115,18 +129,15 @@ class Finetune:
             self._export()
         place.wait_for_everyone()
 
-    def _claim(self) -> None:
+    def _begin(self) -> None:
         """Refuse to go on with another recipe than the folder was begun with; how often it logs may change."""
-        if not (self.folder / RECIPE_FILE).is_file() and any(self.folder.glob("checkpoint-*")):
+        checkpoints = any(self.folder.glob("checkpoint-*"))
+        if checkpoints and not (self.folder / RECIPE_FILE).is_file():
             raise ValueError(f"{self.folder} holds checkpoints of another trainer: give a folder of its own")
         settings = asdict(self.recipe) | {"name": ""}
-        for name in _MAY_CHANGE:
+        for name in HOW_IT_RUNS:
             settings["tuning"].pop(name)
-        for name, (earlier, now) in claim(self.folder / RECIPE_FILE, settings).items():
-            raise ValueError(
-                f"{self.folder} was begun with another recipe ({name}: {earlier}, now {now}): give another folder, or "
-                "the recipe as it was"
-            )
+        begin(self.folder, settings, under_way=checkpoints or (self.folder / "model").is_dir())
 
     def _base(self) -> tuple[PerceptioForConditionalGeneration, PerceptioProcessor]:
         half = self.recipe.tuning.bf16 and computes_bfloat16()

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from perceptio.training.checkpoint import resuming
 from perceptio.training.finetune.lora import load_trained, trained_weights
 from perceptio.training.sharding import gather, gather_state, is_sharded, load_state
 from perceptio.training.trainer import StageTrainer
@@ -41,7 +42,8 @@ class FinetuneTrainer(StageTrainer):
             save_file(weights, folder / TRAINED_FILE)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        load_trained(self.model.model, load_file(Path(resume_from_checkpoint) / TRAINED_FILE))
+        with resuming(resume_from_checkpoint):
+            load_trained(self.model.model, load_file(Path(resume_from_checkpoint) / TRAINED_FILE))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         state = {"optimizer": gather_state(self.optimizer.optimizer), "schedule": self.lr_scheduler.state_dict()}
@@ -50,6 +52,7 @@ class FinetuneTrainer(StageTrainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
-            state = torch.load(Path(checkpoint) / _STATE_FILE, map_location="cpu", weights_only=True)
-            load_state(self.optimizer.optimizer, state["optimizer"])
-            self.lr_scheduler.load_state_dict(state["schedule"])
+            with resuming(checkpoint):
+                state = torch.load(Path(checkpoint) / _STATE_FILE, map_location="cpu", weights_only=True)
+                load_state(self.optimizer.optimizer, state["optimizer"])
+                self.lr_scheduler.load_state_dict(state["schedule"])

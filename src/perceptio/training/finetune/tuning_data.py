@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from perceptio.data.check import CodeBook
+from perceptio.data.fit import Learner
 from perceptio.data.mixture import Annealing, DataMixture
 from perceptio.data.preparation import open_mixture
 from perceptio.data.schema import Sample
@@ -24,6 +24,7 @@ class TuningData:
     samples: int  # in one pass through the mixture
     training: Callable[[int], Dataset[Sample]]  # number of visits of the run -> their samples, in order
     validation: Dataset[Sample] | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each file of samples, by its path
 
 
 def open_data(
@@ -34,14 +35,14 @@ def open_data(
     Args:
         recipe: its files of samples are looked for from the working directory.
         folder: of the run.
-        config: of the base, whose codebook decides what depth codes may be.
-        processor: of the base, whose tiles decide how long a sample is; without, all pictures count the same.
+        config: of the base.
+        processor: of the base, which samples must fit; without, they are only checked by themselves, and all pictures
+            count the same.
 
     Raises:
         DataError: if a file or a sample cannot be used.
     """
     plan = recipe.data
-    book = CodeBook(config.depth.tokens_per_map, config.depth.codes)
 
     def visual(width: int, height: int) -> int:
         assert processor is not None
@@ -57,10 +58,16 @@ def open_data(
             batch=recipe.tuning.batch,
             annealing=annealing,
             visual=visual if processor and recipe.tuning.batch > 1 else None,  # lengths only sort a batch's sequences
-            book=book,
+            learner=Learner(processor, config) if processor else None,
             workers=recipe.tuning.workers,
         )
 
     train = mixture(plan.train, folder, Annealing() if plan.anneal else None)
-    validation = mixture(plan.val, folder / "val").once() if plan.val else None
-    return TuningData(train.samples, train.training, validation)
+    validation = mixture(plan.val, folder / "val") if plan.val else None
+    files = [*train.files, *(validation.files if validation else [])]
+    return TuningData(
+        train.samples,
+        train.training,
+        validation.once() if validation else None,
+        {str(file.path): file.digest for file in files},
+    )
