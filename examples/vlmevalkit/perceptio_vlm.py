@@ -41,8 +41,13 @@ class PerceptioVLM(BaseModel):
         """The answer to the texts of a message, joined by line ends, about its one picture.
 
         Raises:
-            ValueError: if there is no picture, or several: scored on the first alone, a figure would mean nothing.
+            ValueError: if a part is damaged; or if there is no picture, or several: scored on the first alone, a figure
+                would mean nothing.
         """
+        for number, part in enumerate(message):
+            for field in ("type", "value"):
+                if not isinstance(part, dict) or not isinstance(part.get(field), str):
+                    raise ValueError(f"part {number} of a question of {dataset} has no text in its field {field!r}")
         pictures = [part["value"] for part in message if part["type"] == "image"]
         if len(pictures) != 1:
             raise ValueError(

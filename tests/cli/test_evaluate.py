@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perceptio.cli.app import app
+from perceptio.files import OutputError
 from perceptio.scenes.render_job import render_split
 
 RUNNER = CliRunner()
@@ -51,3 +52,32 @@ def test_two_evaluations_are_compared(scenes: Path, tiny_folder: Path, tmp_path:
     assert "| figure " in result.stdout
     assert "referring cIoU" in result.stdout
     assert "samples changed" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["scenes", "refer", "hardblink", "blink-depth", "mmbench", "depth"])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").touch()
+    given = {"refer": [str(tmp_path), str(tmp_path)], "scenes": []}.get(command, [str(tmp_path / "none")])
+    result = RUNNER.invoke(app, ["eval", command, *given, "--model", "none", "--out", str(tmp_path / "file" / "out")])
+    assert isinstance(result.exception, OutputError)
+    assert str(tmp_path / "file") in str(result.exception)
+
+
+@pytest.mark.parametrize("option", [("--limit", "0"), ("--limit", "-1"), ("--limit", "x"), ("--batch-size", "0")])
+def test_numbers_out_of_range_are_refused(option: tuple[str, str]) -> None:
+    result = RUNNER.invoke(app, ["eval", "scenes", "--model", "none", *option])
+    assert result.exit_code == 2
+    assert option[0] in result.stderr
+
+
+def test_a_folder_behind_a_link_is_filled(scenes: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    evaluate(scenes, tiny_folder, tmp_path / "link", "--limit", "1")
+    assert {path.name for path in (tmp_path / "real").iterdir()} == {
+        "report.json",
+        "report.md",
+        "samples.jsonl",
+        "settings.json",
+        "timing.json",
+    }

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from perceptio.evaluation.compare import changed, compare, mcnemar, to_markdown
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Judged, Outcome, Overlap
-from perceptio.evaluation.runner import EvaluationError
 
 
 def samples(name: str, outcomes: list[Outcome], per_picture: int = 1) -> list[Judged]:
@@ -86,3 +86,8 @@ def test_the_table_shows_both_and_the_difference() -> None:
     assert [cell.strip() for cell in head.split("|")[1:4]] == ["figure", "before", "after"]
     assert [cell.strip() for cell in row.split("|")[1:5]] == ["x", "0.500", "1.000", "+0.500"]
     assert "1 / 0" in row
+
+
+def test_figures_of_several_kinds_are_not_compared() -> None:
+    with pytest.raises(EvaluationError, match="'x' is a bool in the first evaluation and a float in the second"):
+        compare(samples("x", [True, False]), samples("x", [0.5, 0.5]))

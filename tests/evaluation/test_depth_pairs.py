@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from PIL import Image
 
 from perceptio.data.templates import DEPTH
 from perceptio.evaluation.depth_pairs import DEPTH_PROMPT, DepthPairs, open_depth_pairs, read_depth
+from perceptio.evaluation.errors import EvaluationError
+from perceptio.evaluation.folder import load_samples
 from perceptio.evaluation.report import Figure
-from perceptio.evaluation.runner import EvaluationError, load_samples, run_benchmark
+from perceptio.evaluation.runner import run_benchmark
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, DepthMap, Trace
 from perceptio.tokens import Switch
@@ -103,8 +106,10 @@ def test_figures_are_means_over_pictures_not_over_pixels(folder: Path) -> None:
 
 
 def test_scale_divides_png_values_only(folder: Path) -> None:
-    np.testing.assert_allclose(read_depth(folder / "depth" / "one.png", 256)[1], np.round(metres(1) * 1000)[1] / 256)
-    np.testing.assert_array_equal(read_depth(folder / "depth" / "two.npy", 256)[5], metres(2)[5])
+    np.testing.assert_allclose(
+        read_depth(folder / "depth" / "one.png", 256).metres[1], np.round(metres(1) * 1000)[1] / 256
+    )
+    np.testing.assert_array_equal(read_depth(folder / "depth" / "two.npy", 256).metres[5], metres(2)[5])
 
 
 def test_settings_name_the_files(folder: Path) -> None:
@@ -153,7 +158,7 @@ def test_no_pairs_are_refused_in_any_case(folder: Path) -> None:
         (np.full((HEIGHT, WIDTH), np.nan), r"two\.npy has no valid pixel"),
         (np.ones((HEIGHT, WIDTH, 1)), r"two\.npy must hold \(H, W\) numbers"),
         (np.ones((HEIGHT, WIDTH), complex), r"two\.npy must hold \(H, W\) numbers"),
-        (np.full((HEIGHT, WIDTH), None), r"two\.npy cannot be read as depth"),
+        (np.full((HEIGHT, WIDTH), None), r"two\.npy is no array of numbers"),
     ],
 )
 def test_a_bad_array_is_one_sentence(folder: Path, values: np.ndarray, message: str) -> None:
@@ -179,13 +184,14 @@ def test_a_depth_file_of_another_kind_is_one_sentence(folder: Path, name: str, m
 
 
 def test_damaged_files_and_a_bad_scale_are_one_sentence(folder: Path) -> None:
-    with pytest.raises(EvaluationError, match="scale of depth must be positive, not 0"):
-        open_depth_pairs(folder, scale=0)
-    (folder / "images" / "one.jpg").write_bytes(b"no picture")
-    with pytest.raises(EvaluationError, match=r"one\.jpg cannot be read"):
-        open_depth_pairs(folder)
+    for scale in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(EvaluationError, match=f"scale of depth must be positive and finite, not {scale:g}"):
+            open_depth_pairs(folder, scale=scale)
     (folder / "depth" / "one.png").write_bytes(b"no depth")
-    with pytest.raises(EvaluationError, match=r"one\.png cannot be read as depth"):
+    with pytest.raises(EvaluationError, match=r"one\.png is not an image .*depth"):
+        open_depth_pairs(folder)
+    (folder / "images" / "one.jpg").write_bytes(b"no picture")
+    with pytest.raises(EvaluationError, match=r"one\.jpg is not an image"):
         open_depth_pairs(folder)
 
 
@@ -202,3 +208,63 @@ def test_a_model_runs_through(folder: Path, tiny: Perceptio, tmp_path: Path) -> 
     assert (figures["depth map written"].value, figures["AbsRel"].count) == (1, 2)
     assert 0 < figures["AbsRel"].value < 5
     assert [sample.key for sample in load_samples(results.folder)] == ["one", "two"]
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e12, 1e-320])
+def test_depth_that_nobody_measures_names_its_bounds(folder: Path, scale: float) -> None:
+    with pytest.raises(EvaluationError, match=r"one\.png (holds depth from .* metres|has no valid pixel)"):
+        open_depth_pairs(folder, scale=scale)
+
+
+@pytest.mark.parametrize("far", [1e10, 1e300])
+def test_a_mark_for_the_sky_is_named(folder: Path, far: float) -> None:
+    values = metres(2)
+    values[0, 0] = far
+    np.save(folder / "depth" / "two.npy", values)
+    with pytest.raises(EvaluationError, match=rf"two\.npy holds depth from .* to {far:g}".replace("+", r"\+")):
+        open_depth_pairs(folder)
+
+
+def test_an_array_that_claims_more_than_it_holds_is_refused_unread(folder: Path) -> None:
+    path = folder / "depth" / "two.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-8])
+    with pytest.raises(EvaluationError, match=r"two\.npy is damaged or cut short"):
+        open_depth_pairs(folder)
+    path.write_bytes(whole.replace(b"(30, 40)", b"(10**9,)"))
+    with pytest.raises(EvaluationError, match=r"two\.npy"):
+        open_depth_pairs(folder)
+    path.write_bytes(whole.replace(b"(30, 40), }     ", b"(999999, 99999)}"))
+    with pytest.raises(EvaluationError, match=r"two\.npy"):
+        open_depth_pairs(folder)
+
+
+def test_an_array_by_columns_is_read_alike(folder: Path) -> None:
+    before = read_depth(folder / "depth" / "two.npy", 1)
+    np.save(folder / "depth" / "two.npy", np.asfortranarray(metres(2).astype(np.float32)))
+    after = read_depth(folder / "depth" / "two.npy", 1)
+    assert (after.size, after.step) == (before.size, before.step) == ((WIDTH, HEIGHT), 1)
+    np.testing.assert_array_equal(after.metres, metres(2).astype(np.float32))
+
+
+@pytest.mark.parametrize("strip", [1, 50, 10_000])
+def test_a_very_large_map_is_judged_at_one_pixel_in_every_few(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, strip: int
+) -> None:
+    monkeypatch.setattr("perceptio.evaluation.depth_pairs.WORKING_PIXELS", 200)  # of 1200: every third
+    monkeypatch.setattr("perceptio.evaluation.depth_pairs._STRIP", strip)
+    array, picture = (read_depth(folder / "depth" / name, 1000) for name in ("two.npy", "one.png"))
+    assert (array.step, array.size, picture.size) == (3, (WIDTH, HEIGHT), (WIDTH, HEIGHT))
+    np.testing.assert_array_equal(array.metres[1:], metres(2)[3::3, ::3])
+    np.testing.assert_allclose(picture.metres[1:], metres(1)[3::3, ::3], atol=1e-3)
+    figures = scored(open_depth_pairs(folder), perfect=True)
+    assert figures["AbsRel"].value == pytest.approx(0, abs=1e-3)
+
+
+def test_names_in_latin_1_are_names(folder: Path, tiny: Perceptio, tmp_path: Path) -> None:
+    for place, suffix in (("images", ".jpg"), ("depth", ".png")):
+        (folder / place / f"one{suffix}").rename(
+            os.fsdecode(os.fsencode(folder / place) + b"/caf\xe9" + suffix.encode())
+        )
+    results = run_benchmark(tiny, open_depth_pairs(folder), tmp_path / "out", progress=False)
+    assert [sample.image for sample in load_samples(results.folder)] == ["caf\udce9.jpg", "two.png"]

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perceptio.evaluation.errors import EvaluationError
+from perceptio.evaluation.folder import load_samples
 from perceptio.evaluation.hardblink import PointsBenchmark, open_blink_depth, open_hardblink
 from perceptio.evaluation.report import Figure
-from perceptio.evaluation.runner import EvaluationError, load_samples, run_benchmark
+from perceptio.evaluation.runner import run_benchmark
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, Trace
 from perceptio.tokens import Switch
@@ -189,14 +191,23 @@ BAD = [
     (ANSWERS, "", "is empty"),
     (QUESTIONS, '{"question_id": 0}\n', r"line 1 has no 'image'"),
     (QUESTIONS, '{"question_id": 0, "image": "0.png"}\n' * 2, "line 2: question_id 0 has been asked already"),
-    (QUESTIONS, "{half", "line 1 is not JSON"),
+    (QUESTIONS, "{half", "line 1 is damaged"),
     (QUESTIONS, "[1]", "line 1 is not a JSON object"),
+    (QUESTIONS, "[" * 5000, "line 1 is nested too deep"),
+    (QUESTIONS, '{"question_id": ' + "9" * 5000 + "}", "line 1 is damaged"),
+    (QUESTIONS, '{"question_id": 0, "question_id": 1, "image": "0.png"}', "line 1 .*'question_id' stands twice"),
+    (QUESTIONS, '{"question_id": [0], "image": "0.png"}', r"line 1: question_id is \[0\]"),
+    (QUESTIONS, '{"question_id": 1e9, "image": "0.png"}', r"line 1: question_id is 1000000000\.0"),
+    (QUESTIONS, '{"question_id": true, "image": "0.png"}', "line 1: question_id is True"),
+    (QUESTIONS, '{"question_id": 0, "image": null}', "line 1: image is None"),
+    (ANSWERS, '{"question_id": 0, "answer": ' + '"Z"' * 1 + "}", "line 1: answer is 'Z'"),
+    (ANSWERS, '{"question_id": 0, "answer": "B"}\n{"question_id": 1, "answer": "\xff"}', "2 is not UTF-8"),
 ]
 
 
 @pytest.mark.parametrize(("file", "content", "message"), BAD)
 def test_a_damaged_file_is_one_sentence(hardblink: Path, file: str, content: str, message: str) -> None:
-    (hardblink / file).write_text(content)
+    (hardblink / file).write_text(content, encoding="latin-1")
     with pytest.raises(EvaluationError, match=message) as error:
         open_hardblink(hardblink)
     assert str(hardblink / file) in str(error.value)
@@ -220,3 +231,34 @@ def test_a_model_runs_through(hardblink: Path, tiny: Perceptio, tmp_path: Path) 
     samples = load_samples(results.folder)
     assert [sample.key for sample in samples] == ["3/0", "4/0", "5/0"]
     assert samples[0].record["target"] == "B"
+
+
+def test_files_that_an_editor_has_saved_are_read_alike(hardblink: Path) -> None:
+    before = open_hardblink(hardblink).questions
+    for path in hardblink.rglob("*.jsonl"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b" \r\n")
+    assert open_hardblink(hardblink).questions == before
+
+
+def test_line_separators_inside_a_text_end_no_line(blink: Path) -> None:
+    entries = [{"image": f"{k}.png", "answer": "(B)", "question": "Which\u2028\x85\x0bone?"} for k in (1, 2)]
+    lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    (blink / "relative_depth.jsonl").write_text(lines, encoding="utf-8", newline="")
+    assert [question.where.rpartition(" ")[2] for question in open_blink_depth(blink).questions] == ["1", "2"]
+
+
+@pytest.mark.parametrize("name", ["../relative_depth.jsonl", "/dev/zero", "a/../../1.png"])
+def test_a_picture_outside_the_folder_is_refused(blink: Path, name: str) -> None:
+    write_lines(blink / "relative_depth.jsonl", [{"image": name, "answer": "(B)"}])
+    with pytest.raises(EvaluationError, match=r"line 1: image is .* leads out"):
+        open_blink_depth(blink)
+
+
+def test_a_picture_that_cannot_be_opened_is_found_before_the_first_answer(
+    hardblink: Path, tiny: Perceptio, tmp_path: Path
+) -> None:
+    (hardblink / "images" / "blink5pointscenter" / "1.png").write_bytes(b"\x89PNG\r\n")
+    benchmark = open_hardblink(hardblink)
+    benchmark.score = None  # type: ignore[assignment,method-assign]
+    with pytest.raises(EvaluationError, match=r"5pointscenter_questions_long\.jsonl line 2: .*1\.png"):
+        run_benchmark(tiny, benchmark, tmp_path / "out", progress=False)

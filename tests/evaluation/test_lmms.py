@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 
 from perceptio.decoding.engine import TEXT_BUDGET
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.lmms import TASKS
 from perceptio.evaluation.lmms.answers import from_json
 from perceptio.evaluation.refseg import open_refer
-from perceptio.evaluation.runner import EvaluationError, run_benchmark
+from perceptio.evaluation.runner import run_benchmark
 from perceptio.pipeline import Perceptio
 from perceptio.tokens import Switch
 
@@ -184,7 +185,7 @@ def test_what_it_cannot_do_is_refused_in_one_sentence(model: PerceptioLmms, tiny
     with pytest.raises(EvaluationError, match="response is text or json, not 'xml'"):
         model.generate_until(requests(model, [[]], [{"response": "xml"}]))
     for size in ("auto", 0, "0"):
-        with pytest.raises(EvaluationError, match="batch_size is a number of questions, at least 1, not"):
+        with pytest.raises(EvaluationError, match="batch_size is a whole number, at least 1, not"):
             PerceptioLmms(str(tiny_folder), batch_size=size)
 
 

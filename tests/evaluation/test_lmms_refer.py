@@ -13,10 +13,10 @@ from PIL import Image
 
 from perceptio.data.refer import COLLECTIONS, Reference, ReferredImage, ReferSplit
 from perceptio.data.rle import mask_rle
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.lmms import TASKS, refer
 from perceptio.evaluation.lmms.answers import cut, from_json, to_json
 from perceptio.evaluation.refseg import ReferringBenchmark
-from perceptio.evaluation.runner import EvaluationError
 from perceptio.results import Answer, Mask, Trace
 from perceptio.tokens import Switch
 
@@ -56,9 +56,25 @@ def test_an_answer_survives_json() -> None:
     assert read.masks == (Mask(mask, 0.5).rle, Mask(~mask, 0.5).rle)
 
 
-@pytest.mark.parametrize("response", ["The red cube.", "", "[1]", "7", '{"text": "a"}', '{"text": "a", "masks": [1]}'])
-def test_an_answer_without_masks_is_refused_not_scored(response: str) -> None:
-    with pytest.raises(EvaluationError, match="carries no masks in JSON: run tasks that score masks with --model perc"):
+@pytest.mark.parametrize(
+    ("response", "field"),
+    [
+        ("The red cube.", ""),
+        ("", ""),
+        ("[" * 5000, ""),
+        ("[1]", "text"),
+        ("7", "text"),
+        ('{"text": 1}', "text"),
+        ('{"text": "a"}', "masks"),
+        ('{"text": "a", "masks": {}, "malformed": []}', "masks"),
+        ('{"text": "a", "masks": [1], "malformed": []}', r"masks\[0\]"),
+        ('{"text": "a", "masks": [{"rle": 1}], "malformed": []}', r"masks\[0\]"),
+        ('{"text": "a", "masks": []}', "malformed"),
+        (None, "NoneType"),
+    ],
+)
+def test_an_answer_without_masks_is_refused_not_scored(response: Any, field: str) -> None:
+    with pytest.raises(EvaluationError, match=f"{field}.*--model perceptio"):
         from_json(response)
 
 
@@ -99,8 +115,17 @@ def test_figures_are_those_of_perceptio_eval(dataset: str) -> None:
 
 def test_a_mask_of_another_size_is_refused() -> None:
     doc = refer.documents(benchmark("refcoco"))[0]
-    with pytest.raises(ValueError, match=r"0/0: the mask is \[9, 6\] but the picture is \[6, 9\]"):
+    with pytest.raises(EvaluationError, match=r"0/0: its mask is \[9, 6\] but the image is \[6, 9\]"):
         refer.process_results(doc, [to_json(answer(np.ones((WIDTH, HEIGHT), bool)), "")])
+
+
+@pytest.mark.parametrize("counts", ["", "zzzz", "0" * 1000, [54, -3, 3], None, 7])
+def test_a_damaged_mask_is_refused_before_pycocotools_reads_it(counts: Any) -> None:
+    doc = refer.documents(benchmark("refcoco"))[0]
+    rle = {"size": [HEIGHT, WIDTH], "counts": counts}
+    response = json.dumps({"text": "", "masks": [{"rle": rle}], "malformed": []})
+    with pytest.raises(EvaluationError, match="0/0: its "):
+        refer.process_results(doc, [response])
 
 
 def test_expressions_in_a_row_share_their_picture(tmp_path: Path) -> None:

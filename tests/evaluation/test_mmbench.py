@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perceptio.evaluation.errors import EvaluationError
+from perceptio.evaluation.folder import load_samples
 from perceptio.evaluation.mmbench import MMBench, open_mmbench
-from perceptio.evaluation.report import Figure
-from perceptio.evaluation.runner import EvaluationError, load_samples, run_benchmark
+from perceptio.evaluation.report import Figure, Report
+from perceptio.evaluation.runner import run_benchmark
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, Trace
 
@@ -166,11 +169,11 @@ def test_a_word_that_looks_like_nothing_is_an_option(tmp_path: Path) -> None:
     assert (question.letters, question.options) == ("ABD", ("None", "nan", "green"))
 
 
-def test_a_picture_is_decoded_only_when_it_is_asked_about(tmp_path: Path) -> None:
+def test_a_picture_is_decoded_with_its_items(tmp_path: Path) -> None:
     content = rows()[:1]
     content[0]["image"] = base64.b64encode(b"no picture" * 20).decode()
     benchmark = open_mmbench(write(tmp_path / "a.tsv", content))
-    with pytest.raises(EvaluationError, match=r"a\.tsv line 2: the image is damaged"):
+    with pytest.raises(EvaluationError, match=r"a\.tsv line 2: its picture is not an image"):
         benchmark.items(0)
 
 
@@ -180,6 +183,9 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"image": "99"}, "line 4: its image is that of index 99, which has none"),
     ({"index": "241"}, "line 4: index 241 is there twice"),
     ({"index": "x"}, "line 4: index is 'x', not a whole number"),
+    ({"index": "9" * 5000}, "line 4: index is '999"),
+    ({"index": "-1"}, "line 4: index is '-1'"),
+    ({"index": "\u0661"}, "line 4: index is '\u0661'"),
     ({"answer": "C"}, "line 4: the answer is 'C', not one of A, B"),
     ({"answer": ""}, "line 4: the answer is '', not one of A, B"),
     ({"B": ""}, "line 4 has 1 options"),
@@ -212,7 +218,7 @@ def test_other_files_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"short\.tsv line 2 has 2 columns instead of 12"):
         open_mmbench(tmp_path / "short.tsv")
     (tmp_path / "binary.tsv").write_bytes(("\t".join(COLUMNS) + "\n").encode() + b"\xff\xfe\n")
-    with pytest.raises(EvaluationError, match=r"binary\.tsv line 2 is not a line of a TSV in UTF-8"):
+    with pytest.raises(EvaluationError, match=r"binary\.tsv line 2 is not text in UTF-8"):
         open_mmbench(tmp_path / "binary.tsv")
     with pytest.raises(EvaluationError, match="holds no question of the split dev"):
         open_mmbench(write(tmp_path / "test.tsv", [{**rows()[0], "split": "test"}]))
@@ -224,3 +230,111 @@ def test_a_model_runs_through(tsv: Path, tiny: Perceptio, tmp_path: Path) -> Non
     assert [sample.key for sample in samples] == ["241", "252"]
     assert [len(sample.record["rotations"]) for sample in samples] == [4, 2]
     assert [rotation["target"] for rotation in samples[0].record["rotations"]] == ["B", "A", "D", "C"]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r\n", '"', "\U0001f600"])
+def test_marks_inside_a_cell_are_part_of_it(tmp_path: Path, mark: str) -> None:
+    content = [{**rows()[0], "question": f"What{mark}is it?"}, rows()[1]]
+    one, two = open_mmbench(write(tmp_path / "a.tsv", content)).questions
+    assert (one.question, two.question) == (f"What{mark}is it?", "Is it so?")
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        lambda content: b"\xef\xbb\xbf" + content,
+        lambda content: content.replace(b"\n", b"\r\n"),
+        lambda content: content.replace(b"question\t", b" question \t", 1),
+    ],
+    ids=["byte order mark", "CRLF", "blanks in the head"],
+)
+def test_a_file_that_an_editor_has_saved_is_read_alike(tsv: Path, edited: Callable[[bytes], bytes]) -> None:
+    before = open_mmbench(tsv)
+    tsv.write_bytes(edited(tsv.read_bytes()))
+    after = open_mmbench(tsv)
+    assert [question.prompt(0).split() for question in after.questions] == [
+        question.prompt(0).split() for question in before.questions
+    ]
+    for unit in (0, 1):
+        np.testing.assert_array_equal(after.items(unit)[0].asks[0].image, before.items(unit)[0].asks[0].image)
+
+
+def test_base64_may_be_broken_into_lines(tmp_path: Path) -> None:
+    image = picture(0)
+    content = [{**rows()[0], "image": "\n".join(image[k : k + 76] for k in range(0, len(image), 76))}]
+    (item,) = open_mmbench(write(tmp_path / "a.tsv", content)).items(0)
+    assert item.asks[0].image.size == (40, 40)
+
+
+@pytest.mark.parametrize(
+    ("edited", "named"),
+    [
+        (lambda content: content.replace(b"dark red", "dunkelgr\u00fcn".encode("latin-1")), r"a\.tsv line 3 .*UTF-8"),
+        (lambda content: content.decode().encode("utf-16"), r"a\.tsv line 1 .*UTF-8"),
+        (lambda content: content.replace(b"\t", b","), r"a\.tsv has no column .* tabs"),
+        (lambda content: content.replace(b"\thint\t", b"\tquestion\t", 1), r"a\.tsv has the column 'question' twice"),
+        (lambda content: content.replace(b"252\tIs", b'252\t"Is', 1), r"a\.tsv line 4 has 2 columns instead of 12"),
+        (lambda content: content.replace(b"Is it so", b"Is it\rso", 1), r"a\.tsv line 4 .*new-line"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_its_line(
+    tsv: Path, edited: Callable[[bytes], bytes], named: str
+) -> None:
+    path = tsv.with_name("a.tsv")
+    path.write_bytes(edited(tsv.read_bytes()))
+    with pytest.raises(EvaluationError, match=named):
+        open_mmbench(path)
+
+
+def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perceptio.evaluation.mmbench._LONGEST_LINE", 2**20)
+    (tmp_path / "a.tsv").write_text("\t".join(COLUMNS) + "\n" + "x" * 2**21)
+    with pytest.raises(EvaluationError, match=r"a\.tsv line 2 is longer than 1 MiB"):
+        open_mmbench(tmp_path / "a.tsv")
+    (tmp_path / "a.tsv").write_text("\t".join(COLUMNS) + '\n1\t"' + "x\n" * 2**20)
+    with pytest.raises(EvaluationError, match=r"a\.tsv line 2 .*limit"):
+        open_mmbench(tmp_path / "a.tsv")
+
+
+def test_the_csv_modules_limit_is_left_as_it_was(tsv: Path) -> None:
+    before = csv.field_size_limit()
+    open_mmbench(tsv).items(0)
+    assert csv.field_size_limit() == before
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.tsv")
+    with pytest.raises(EvaluationError, match=r"a\.tsv is no file"):
+        open_mmbench(tmp_path / "a.tsv")
+
+
+def test_a_file_that_changes_under_the_run_is_said(tsv: Path) -> None:
+    benchmark = open_mmbench(tsv)
+    tsv.write_text("short\n")
+    with pytest.raises(EvaluationError, match=r"dev_en\.tsv has been changed"):
+        benchmark.items(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"image": picture(5, 90)[:2000]}, "line 4: its picture"),
+        ({"question": "Why? " * 3000}, "line 4: .*tokens"),
+        ({"question": "Why\x00?"}, r"line 4: .*\\x00"),
+    ],
+)
+def test_what_cannot_be_asked_is_found_before_the_first_answer(
+    tmp_path: Path, tiny: Perceptio, change: dict[str, str], named: str
+) -> None:
+    benchmark = open_mmbench(write(tmp_path / "a.tsv", [rows()[0], {**rows()[1], **change}]))
+    benchmark.score = None  # type: ignore[assignment,method-assign]
+    with pytest.raises(EvaluationError, match=rf"a\.tsv {named}"):
+        run_benchmark(tiny, benchmark, tmp_path / "out", progress=False)
+
+
+def test_names_of_abilities_cannot_break_the_table(tmp_path: Path) -> None:
+    content = [{**rows()[0], "l2-category": "a|b\u2028c\x85d"}]
+    benchmark = open_mmbench(write(tmp_path / "a.tsv", content))
+    report = Report("MMBench", {}, benchmark.figures([]))
+    assert "| l2: a\\|b c d " in report.to_markdown()
+    assert len(report.to_markdown().splitlines()) == 2 + 2 + 4

@@ -14,9 +14,11 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from perceptio.data.refer import Reference, ReferredImage, ReferSplit
+from perceptio.evaluation.errors import EvaluationError
+from perceptio.evaluation.folder import load_samples
 from perceptio.evaluation.judged import Judged, Overlap
 from perceptio.evaluation.refseg import ReferringBenchmark, open_refer, prompt_for
-from perceptio.evaluation.runner import EvaluationError, load_samples, run_benchmark
+from perceptio.evaluation.runner import run_benchmark
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, Mask, Trace
 from perceptio.tokens import Switch
@@ -283,7 +285,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"<html>not found</html>")
     with pytest.raises(EvaluationError) as caught:
         open_refer(tmp_path, images, "refcoco", "val")
-    assert str(caught.value) == f"{path} cannot be read as an image: fetch it again"
+    assert str(caught.value).startswith(f"{path} is not an image")
 
 
 @pytest.mark.parametrize("dataset", ["refcoco", "grefcoco"])
@@ -299,3 +301,19 @@ def test_a_model_runs_through(tiny: Perceptio, tmp_path: Path, dataset: str) -> 
         assert (figures["N-acc"]["count"], figures["T-acc"]["count"], figures["P@0.9"]["count"]) == (2, 4, 4)
     alone = tiny.ask(images / "COCO_train2014_000000000002.jpg", prompt_for("thing 2"), seg=benchmark.seg)
     assert samples[2].record["raw"] == alone.trace.raw
+
+
+def test_a_picture_of_too_many_pixels_is_named(tmp_path: Path) -> None:
+    images = write(tmp_path, "refcoco")
+    path = images / "COCO_train2014_000000000002.jpg"
+    header = bytearray(path.read_bytes())
+    place = header.index(b"\xff\xc0") + 5  # height and width of the frame
+    header[place : place + 4] = (60_000).to_bytes(2, "big") * 2
+    path.write_bytes(header)
+    with pytest.raises(EvaluationError, match=f"{path} has .* megapixels"):
+        open_refer(tmp_path, images, "refcoco", "val")
+
+
+def test_a_question_names_its_reference(tmp_path: Path) -> None:
+    benchmark = open_refer(tmp_path, write(tmp_path, "refcoco"), "refcoco", "val")
+    assert benchmark.items(2)[1].where == "reference 2 of refs(unc).p"

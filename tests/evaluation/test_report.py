@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from perceptio.evaluation.report import Figure, Report
+from perceptio.evaluation.report import Figure, Report, table
 
 
 @pytest.fixture
@@ -65,3 +65,13 @@ def test_reports_do_not_share_their_figures():
     first.settings["model"] = "nano"
     assert second.figures == []
     assert second.settings == {}
+
+
+def test_names_cannot_break_a_table() -> None:
+    rows = table([("figure", "value"), ("a|b\nc\u2028d\x85e\x0bf", "1"), ("", "")]).split("\n")
+    assert rows == [
+        "| figure      | value |",
+        "|-------------|------:|",
+        "| a\\|b c d e f |     1 |",
+        "|             |       |",
+    ]

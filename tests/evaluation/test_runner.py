@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from perceptio.evaluation.errors import EvaluationError
+from perceptio.evaluation.folder import load_samples
 from perceptio.evaluation.judged import Judged, figures
-from perceptio.evaluation.provenance import weights_hash
+from perceptio.evaluation.provenance import configuration_hash, weights_hash
+from perceptio.evaluation.questions import Ask, Item, answer_record
 from perceptio.evaluation.report import Figure
-from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record, load_samples, run_benchmark
+from perceptio.evaluation.runner import run_benchmark
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 from perceptio.tokens import Switch
@@ -38,14 +42,14 @@ class Lengths:
         return UNITS
 
     def items(self, unit: int) -> list[Item]:
-        if unit == self.fail_at:
-            raise KeyboardInterrupt
         image = np.random.default_rng((self.seed, unit)).integers(0, 256, (20, 20, 3), dtype=np.uint8)
         asks = tuple(Ask(image, prompt, Switch.OFF, Switch.OFF) for prompt in ("hello", "Where is the red cube?"))
         return [Item(f"{unit}/both", asks), Item(f"{unit}/one", asks[:1])]
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         assert len(answers) == len(item.asks)
+        if item.key == f"{self.fail_at}/both":
+            raise KeyboardInterrupt
         even = all(len(answer.text) % 2 == 0 for answer in answers)
         return Judged(item.key, item.key.split("/")[0], {"even": even}, answer_record(item.asks[0], answers[0]))
 
@@ -66,6 +70,7 @@ def test_every_sample_and_the_settings_are_kept(tiny: Perceptio, tmp_path: Path)
     assert report["figures"]["even"]["count"] == 2 * UNITS
     assert report["decoding"] == {"constrained": True, "batch_size": 7, "greedy": True}
     assert report["weights"] == weights_hash(tiny)
+    assert report["configuration"] == configuration_hash(tiny)
     assert report["versions"]["torch"]
     assert (results.folder / "report.md").read_text() == results.report.to_markdown() + "\n"
     assert "progress.jsonl" not in files(results.folder)
@@ -116,7 +121,7 @@ def test_by_default_each_setting_has_its_own_folder(
 def test_missing_or_damaged_samples_are_one_sentence(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "samples.jsonl").write_text(content)
-    with pytest.raises(EvaluationError, match=r"samples\.jsonl is (missing|damaged)"):
+    with pytest.raises(EvaluationError, match=r"samples\.jsonl(:1)? is (missing|damaged)"):
         load_samples(tmp_path)
 
 
@@ -129,3 +134,17 @@ def test_the_weights_hash_changes_with_one_value(tiny: Perceptio) -> None:
     weight.data[0] = kept
     assert changed != before
     assert weights_hash(tiny) == before
+
+
+def test_the_configuration_hash_is_of_what_answers_depend_on(
+    tiny: Perceptio, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Settings and the tokenizer; not the folder that the model lies in."""
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(tiny_folder, moved)
+    assert configuration_hash(Perceptio.from_pretrained(moved, device="cpu")) == configuration_hash(tiny)
+    path = moved / "processor_config.json"
+    changed = json.loads(path.read_text())
+    changed["image_processor"]["image_mean"] = [0.5, 0.5, 0.5]
+    path.write_text(json.dumps(changed))
+    assert configuration_hash(Perceptio.from_pretrained(moved, device="cpu")) != configuration_hash(tiny)

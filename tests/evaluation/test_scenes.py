@@ -11,6 +11,7 @@ import torch
 
 from perceptio.data.schema import ABSENT
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.runner import run_benchmark
 from perceptio.evaluation.scenes import DepthTokens, ScenesBenchmark
 from perceptio.pipeline import Perceptio
@@ -114,3 +115,10 @@ def test_the_same_seed_asks_the_same_and_another_asks_other_questions(store: Sce
 def test_a_folder_without_scenes_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no finished scenes"):
         SceneStore(tmp_path)
+
+
+def test_a_limit_that_is_none_is_refused_and_a_large_one_is_all(store: SceneStore, tiny: Perceptio) -> None:
+    for limit in (0, -1):
+        with pytest.raises(EvaluationError, match=f"limit must be at least 1, not {limit}"):
+            ScenesBenchmark(tiny, store, limit=limit)
+    assert len(ScenesBenchmark(tiny, store, limit=10**12)) == 3

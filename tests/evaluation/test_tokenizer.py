@@ -10,6 +10,7 @@ from torch import Tensor
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.report import Report
 from perceptio.evaluation.tokenizer import report_tokenizer
 from perceptio.scenes.render_job import render_split
@@ -79,3 +80,10 @@ def test_limit_takes_the_first_scenes(store):
     assert report.settings["maps"] == 2
     assert value(report, "AbsRel")[1] == 2
     assert value(report_tokenizer(Lossless(config), store, limit=99, progress=False), "AbsRel")[1] == COUNT
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_is_none_is_refused(store: SceneStore, limit: int) -> None:
+    tokenizer = Lossless(DepthTokenizerConfig(image_size=32, downsample=8, codes=16, code_dim=8, width=16, blocks=1))
+    with pytest.raises(EvaluationError, match=f"limit must be at least 1, not {limit}"):
+        report_tokenizer(tokenizer, store, limit=limit, progress=False)

@@ -80,3 +80,30 @@ def test_videos_are_not_among_its_types(adapter: ModuleType, tiny_folder: Path) 
     model = adapter.PerceptioVLM(str(tiny_folder), device="cpu")
     with pytest.raises(AssertionError, match="Invalid input type"):
         model.generate([{"type": "video", "value": "a.mp4"}, {"type": "text", "value": "What?"}])
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        ({"value": "What?"}, "type"),
+        ({"type": "text"}, "value"),
+        ({"type": "text", "value": None}, "value"),
+        ({"type": "image", "value": 3}, "value"),
+        ({"type": ["text"], "value": "What?"}, "type"),
+        ("What?", "type"),
+    ],
+)
+def test_a_damaged_part_names_its_field(
+    adapter: ModuleType, tiny_folder: Path, picture: str, part: Any, field: str
+) -> None:
+    model = adapter.PerceptioVLM(str(tiny_folder), device="cpu")
+    with pytest.raises(ValueError, match=f"part 1 of a question of BLINK .*'{field}'"):
+        model.generate_inner([{"type": "image", "value": picture}, part], dataset="BLINK")
+
+
+def test_odd_switches_and_pictures_are_named(adapter: ModuleType, tiny_folder: Path, picture: str) -> None:
+    with pytest.raises(ValueError, match="seg .*'perhaps'"):
+        adapter.PerceptioVLM(str(tiny_folder), seg="perhaps", device="cpu").generate([picture, "What?"])
+    model = adapter.PerceptioVLM(str(tiny_folder), device="cpu")
+    with pytest.raises(ValueError, match=r"none\.png"):
+        model.generate([{"type": "image", "value": "none.png"}, {"type": "text", "value": "What?"}])

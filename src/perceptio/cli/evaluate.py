@@ -10,7 +10,8 @@ import typer
 from perceptio.cli.options import AsJson, Limit, OneSplit, Rendered, Split, open_split, quiet
 
 if TYPE_CHECKING:
-    from perceptio.evaluation.runner import Benchmark, Results
+    from perceptio.evaluation.questions import Benchmark
+    from perceptio.evaluation.runner import Results
 
 app = typer.Typer(help="Measure a model.", no_args_is_help=True)
 
@@ -20,11 +21,23 @@ def _group() -> None:
     """Measure a model."""
 
 
+def _writable(out: Path | None) -> Path | None:
+    """Refuse a folder before minutes of reading and loading; what is finished is read, wherever it lies."""
+    from perceptio.evaluation.folder import RUNS, is_finished
+    from perceptio.files import check_writable_folder
+
+    if not (out and is_finished(out)):
+        check_writable_folder(out or RUNS)
+    return out
+
+
 Model = Annotated[str, typer.Option(help="nano, a folder, or a hub id.")]
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the report; out/eval/NAME-HASH by default. An interrupted run goes on.", show_default=False
+        help="Folder of the report; out/eval/NAME-HASH by default. An interrupted run goes on.",
+        show_default=False,
+        callback=_writable,
     ),
 ]
 Free = Annotated[bool, typer.Option("--free", help="Decode without the grammar.")]
@@ -157,7 +170,7 @@ def compare(
 ) -> None:
     """Paired differences of two evaluations, with 95 % intervals, and the samples that changed."""
     from perceptio.evaluation import compare as comparison
-    from perceptio.evaluation.runner import load_samples
+    from perceptio.evaluation.folder import load_samples
 
     one, two = load_samples(first), load_samples(second)
     names = (first.name, second.name) if first.name != second.name else (str(first), str(second))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Judged, Outcome, Overlap, by_figure
 from perceptio.evaluation.report import table
-from perceptio.evaluation.runner import EvaluationError
 
 RESAMPLES = 5000
 _CHUNK = 500  # resamples held in memory at a time
@@ -40,7 +40,7 @@ def compare(first: Sequence[Judged], second: Sequence[Judged], seed: int = 0) ->
     McNemar's exact test beside it.
 
     Raises:
-        EvaluationError: if the two did not ask the same samples.
+        EvaluationError: if the two did not ask the same samples, or a figure is of another kind.
     """
     keys = [{sample.key for sample in samples} for samples in (first, second)]
     if keys[0] != keys[1]:
@@ -54,6 +54,9 @@ def compare(first: Sequence[Judged], second: Sequence[Judged], seed: int = 0) ->
     for name in found[0]:
         if name not in found[1]:
             continue
+        kinds = [type(outcomes[name][0][1]).__name__ for outcomes in found]
+        if kinds[0] != kinds[1]:
+            raise EvaluationError(f"{name!r} is a {kinds[0]} in the first evaluation and a {kinds[1]} in the second")
         others = {sample.key: outcome for sample, outcome in found[1][name]}
         pairs = [(sample.image, one, others[sample.key]) for sample, one in found[0][name] if sample.key in others]
         if pairs:

@@ -15,7 +15,6 @@ BLINK (2404.12390), the validation split of `Relative_Depth`, has no files of it
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,9 +23,11 @@ from typing import Any
 
 from perceptio.data.answer_choice import choose_option
 from perceptio.data.marks import HARDBLINK_PROMPT
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Judged, Outcome, figures
+from perceptio.evaluation.questions import Ask, Item, answer_record
 from perceptio.evaluation.report import Figure
-from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
+from perceptio.files import parse_json, read_lines
 from perceptio.results import Answer
 
 BLINK_PROMPT = (
@@ -47,6 +48,7 @@ class PointQuestion:
     points: int
     image: Path
     answer: str  # the letter of the closest point
+    where: str  # file and line
 
 
 class PointsBenchmark:
@@ -80,7 +82,7 @@ class PointsBenchmark:
     def items(self, unit: int) -> list[Item]:
         """The question about one picture."""
         question = self.questions[unit]
-        return [Item(question.key, (Ask(question.image, self.prompt),), question)]
+        return [Item(question.key, (Ask(question.image, self.prompt),), question, question.where)]
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         """Right if the answer settles on the closest point."""
@@ -117,17 +119,17 @@ def open_hardblink(root: str | Path, *, allow_missing: bool = False) -> PointsBe
     for points in _POINTS:
         asked, answered = (_subset_file(root / folder, points) for folder in ("questions", "answers"))
         files += [asked, answered]
-        images = {}
-        for number, record in _records(asked):
-            place = f"{asked} line {number}"
-            key = str(_field(record, place, "question_id"))
+        images: dict[str, tuple[Path, str]] = {}
+        for _, place, record in _records(asked):
+            key = _key(record, place)
             if key in images:
                 raise EvaluationError(f"{place}: question_id {key} has been asked already")
-            images[key] = (
-                root / "images" / f"blink{points}pointscenter" / Path(str(_field(record, place, "image"))).name
-            )
+            images[key] = root / "images" / f"blink{points}pointscenter" / Path(_image(record, place)).name, place
         answers = _answers(answered, points, list(images))
-        questions += [PointQuestion(f"{points}/{key}", points, image, answers[key]) for key, image in images.items()]
+        questions += [
+            PointQuestion(f"{points}/{key}", points, image, answers[key], place)
+            for key, (image, place) in images.items()
+        ]
     return _benchmark("HardBLINK", HARDBLINK_PROMPT, questions, _POINTS, files, allow_missing)
 
 
@@ -143,10 +145,12 @@ def open_blink_depth(root: str | Path, *, allow_missing: bool = False) -> Points
     """
     file = Path(root) / "relative_depth.jsonl"
     questions = []
-    for number, record in _records(file):
-        place = f"{file} line {number}"
-        image = Path(root) / "images" / str(_field(record, place, "image"))
-        questions.append(PointQuestion(str(number), 2, image, _letter(record, place, 2)))
+    for number, place, record in _records(file):
+        name = Path(_image(record, place))
+        if name.is_absolute() or ".." in name.parts:
+            raise EvaluationError(f"{place}: image is {str(name)!r}, which leads out of {Path(root) / 'images'}")
+        image, answer = Path(root) / "images" / name, _letter(record, place, 2)
+        questions.append(PointQuestion(str(number), 2, image, answer, place))
     return _benchmark("BLINK relative depth", BLINK_PROMPT, questions, (2,), [file], allow_missing)
 
 
@@ -184,12 +188,11 @@ def _answers(file: Path, points: int, keys: Sequence[str]) -> dict[str, str]:
     """The letter of each question: by question_id, or in the order of the questions if no line has one."""
     records = list(_records(file))
     answers: dict[str, str] = {}
-    in_order = not any("question_id" in record for _, record in records)
+    in_order = not any("question_id" in record for *_, record in records)
     if in_order and len(records) != len(keys):
         raise EvaluationError(f"{file} has {len(records)} answers without question_id for {len(keys)} questions")
-    for position, (number, record) in enumerate(records):
-        place = f"{file} line {number}"
-        key = keys[position] if in_order else str(_field(record, place, "question_id"))
+    for position, (_, place, record) in enumerate(records):
+        key = keys[position] if in_order else _key(record, place)
         if key in answers:
             raise EvaluationError(f"{place}: question_id {key} has an answer already")
         answers[key] = _letter(record, place, points)
@@ -204,36 +207,46 @@ def _letter(record: dict[str, Any], place: str, points: int) -> str:
     letters = _LETTERS[:points]
     letter = choose_option(str(_field(record, place, field)), letters)
     if letter is None:
-        raise EvaluationError(f"{place}: {field} is {record[field]!r}, not one of the letters {', '.join(letters)}")
+        raise EvaluationError(f"{place}: {field} is {record[field]!r:.80}, not one of the letters {', '.join(letters)}")
     return letter
+
+
+def _key(record: dict[str, Any], place: str) -> str:
+    key = _field(record, place, "question_id")
+    if not isinstance(key, (str, int)) or isinstance(key, bool):
+        raise EvaluationError(f"{place}: question_id is {key!r:.80}, neither a number nor a text")
+    return str(key)
+
+
+def _image(record: dict[str, Any], place: str) -> str:
+    name = _field(record, place, "image")
+    if not isinstance(name, str) or not name:
+        raise EvaluationError(f"{place}: image is {name!r:.80}, not the name of a file")
+    return name
 
 
 def _field(record: dict[str, Any], place: str, name: str) -> Any:
     if name not in record:
-        raise EvaluationError(f"{place} has no {name!r}, only {', '.join(sorted(record)) or 'nothing'}")
+        raise EvaluationError(f"{place} has no {name!r}, only {', '.join(sorted(record)) or 'nothing':.200}")
     return record[name]
 
 
-def _records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers, from 1, and the object of each line that is not empty."""
+def _records(file: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Of each line that is not empty: its number from 1, file and line, and its object."""
+    empty = True
     try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError as error:
-        raise EvaluationError(f"there is no file {file}") from error
-    except UnicodeDecodeError as error:
-        raise EvaluationError(f"{file} is not text in UTF-8") from error
-    if not any(line.strip() for line in lines):
+        for number, line in read_lines(file):
+            empty, place = False, f"{file} line {number}"
+            record = parse_json(line, place)
+            if not isinstance(record, dict):
+                raise EvaluationError(f"{place} is not a JSON object")
+            yield number, place, record
+    except EvaluationError:
+        raise
+    except ValueError as error:
+        raise EvaluationError(str(error)) from error
+    if empty:
         raise EvaluationError(f"{file} is empty")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise EvaluationError(f"{file} line {number} is not JSON: {error}") from error
-        if not isinstance(record, dict):
-            raise EvaluationError(f"{file} line {number} is not a JSON object")
-        yield number, record
 
 
 def _figure(points: int) -> str:

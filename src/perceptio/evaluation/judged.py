@@ -6,8 +6,8 @@ A sample adds one outcome to each figure it takes part in. The kind of the outco
 
 from __future__ import annotations
 
-import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ from pycocotools import mask as coco
 
 from perceptio.evaluation.metrics import MaskScore, Mean, Share
 from perceptio.evaluation.report import Figure
+from perceptio.files import json_line, parse_json
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Overlap:
 
 Outcome: TypeAlias = bool | float | Overlap
 
+_LARGEST = 2**63  # more pixels than any number of pictures has
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -75,20 +78,48 @@ class Judged:
             for name, value in self.outcomes.items()
         }
         # outcomes are counts, truths and finite measures: a NaN is a mistake of the benchmark
-        return json.dumps(
-            {"key": self.key, "image": self.image, "outcomes": outcomes, **self.record},
-            allow_nan=False,
-            ensure_ascii=False,
-        )
+        return json_line({"key": self.key, "image": self.image, "outcomes": outcomes, **self.record})
 
     @classmethod
-    def from_json(cls, line: str) -> Judged:
-        """What `to_json` wrote."""
-        data = json.loads(line)
+    def from_json(cls, line: str, where: str = "the sample") -> Judged:
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError: if it is something else; it begins with `where`.
+        """
+        data = parse_json(line, where)
+        if not isinstance(data, dict):
+            raise ValueError(f"{where} is damaged: it is no JSON object")
+        for name, kind in (("key", str), ("image", str), ("outcomes", dict)):
+            if not isinstance(data.get(name), kind):
+                raise ValueError(f"{where} is damaged: {name} is {data.get(name)!r:.80}")
         outcomes = {
-            name: Overlap(*value) if isinstance(value, list) else value for name, value in data.pop("outcomes").items()
+            name: _outcome(value, f"{where} is damaged: {name}") for name, value in data.pop("outcomes").items()
         }
         return cls(data.pop("key"), data.pop("image"), outcomes, data)
+
+
+def _outcome(value: Any, what: str) -> Outcome:
+    """An outcome as `to_json` writes it."""
+    if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, list) and [type(number) for number in value] == [int, int]:
+        intersection, union = value
+        if 0 <= intersection <= union < _LARGEST:
+            return Overlap(intersection, union)
+    raise ValueError(f"{what} is {value!r:.80}, which is no outcome of a sample")
+
+
+def misfit(samples: Sequence[Judged]) -> str | None:
+    """Why samples cannot be those of one evaluation."""
+    repeated = [key for key, count in Counter(sample.key for sample in samples).items() if count > 1]
+    if repeated:
+        return f"the sample {repeated[0]!r} is there twice"
+    for name, found in by_figure(samples).items():
+        kinds = {type(outcome).__name__ for _, outcome in found}
+        if len(kinds) > 1:
+            return f"outcomes of {name!r} are of several kinds, {' and '.join(sorted(kinds))}"
+    return None
 
 
 def by_figure(samples: Iterable[Judged]) -> dict[str, list[tuple[Judged, Outcome]]]:

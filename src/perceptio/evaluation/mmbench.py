@@ -11,19 +11,21 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 
 from perceptio.data.answer_choice import choose_option
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Judged, Outcome, figures
+from perceptio.evaluation.questions import Ask, Item, answer_record
 from perceptio.evaluation.report import Figure
-from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
-from perceptio.images import load_image
+from perceptio.images import ImageError, load_working_image
 from perceptio.results import Answer
 
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
@@ -33,7 +35,8 @@ _REQUIRED = ("index", "question", *_LETTERS, "answer", "l2-category", "image")
 _FIRST_COPY = 1_000_000  # indices from here on are circular copies
 _LONGEST_INDEX = 64  # characters; a longer cell is an image (VLMEvalKit's bound)
 _SPLIT = "dev"
-_LARGEST_CELL = 2**31 - 1  # the csv module's own limit, 128 KiB, is less than one picture
+_LONGEST_NUMBER = 18  # digits of an index
+_LONGEST_LINE = 128 * 2**20  # bytes, of a cell too; the csv module's own limit, 128 KiB, is less than one picture
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Question:
     answer: str  # the letter of the right one
     ability: str  # l2-category
     image: ImageCell
+    where: str  # file and line
 
     def rotated(self, by: int) -> tuple[str, ...]:
         """The options' texts when each letter gets the text that stood `by` letters further on."""
@@ -100,16 +104,19 @@ class MMBench:
         question = self.questions[unit]
         image = self._image(question.image)
         asks = tuple(Ask(image, question.prompt(by)) for by in range(len(question.letters)))
-        return [Item(str(question.index), asks, question)]
+        return [Item(str(question.index), asks, question, question.where)]
 
     def _image(self, cell: ImageCell) -> Image.Image:
+        place = f"{self.tsv} line {cell.line}"
         with self.tsv.open("rb") as file:
             file.seek(cell.offset)
-            _, _, cells = next(_rows(self.tsv, file))
+            _, _, cells = next(_rows(self.tsv, file), (0, 0, []))
+        if len(cells) <= cell.column:
+            raise EvaluationError(f"{self.tsv} has been changed since it was opened")
         try:
-            return load_image(Image.open(io.BytesIO(base64.b64decode(cells[cell.column]))))
-        except (OSError, ValueError) as error:  # Pillow's, and ImageError
-            raise EvaluationError(f"{self.tsv} line {cell.line}: the image is damaged or of no known format") from error
+            return load_working_image(_decoded(cells[cell.column], place), f"{place}: its picture").image
+        except ImageError as error:
+            raise EvaluationError(str(error)) from error
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         """Right if every rotation is; the first pass alone gives the plain accuracy."""
@@ -148,31 +155,30 @@ def open_mmbench(tsv: str | Path) -> MMBench:
         EvaluationError: if the file is missing or damaged, has no answers, or a row cannot be asked.
     """
     tsv = Path(tsv)
-    digest = hashlib.sha256()
-
-    def hashed(lines: Iterable[bytes]) -> Iterator[bytes]:
-        for line in lines:
-            digest.update(line)
-            yield line
-
-    if tsv.is_dir():
-        raise EvaluationError(f"{tsv} is a folder; give the TSV file in it")
-    try:
-        with tsv.open("rb") as file:
-            questions, left_out = _questions(tsv, _rows(tsv, hashed(file)))
-    except FileNotFoundError as error:
-        raise EvaluationError(f"there is no file {tsv}") from error
-    return MMBench(tsv, questions, {**left_out, "tsv_sha256": digest.hexdigest()[:16]})
+    if not tsv.is_file():
+        kind = "is a folder" if tsv.is_dir() else "is no file"
+        raise EvaluationError(f"{tsv} {kind}; give the TSV file" if tsv.exists() else f"there is no file {tsv}")
+    with tsv.open("rb") as file:
+        questions, left_out = _questions(tsv, _rows(tsv, file))
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return MMBench(tsv, questions, {**left_out, "tsv_sha256": digest[:16]})
 
 
 def _questions(tsv: Path, rows: Iterator[tuple[int, int, list[str]]]) -> tuple[list[Question], dict[str, int]]:
     """The questions, and how many rows were left out for which reason."""
-    _, _, header = next(rows, (0, 0, []))
+    header = [name.strip() for name in next(rows, (0, 0, []))[2]]
     missing = [name for name in _REQUIRED if name not in header]
     if missing == ["answer"]:
         raise EvaluationError(f"{tsv} has no column answer: the test split's answers are not public, take the dev file")
     if missing:
-        raise EvaluationError(f"{tsv} has no column {', '.join(missing)}; MMBench's TSV has {', '.join(_REQUIRED)}")
+        hint = "" if len(header) > 1 else ", with tabs between them"
+        raise EvaluationError(
+            f"{tsv} has no column {', '.join(missing)}; MMBench's TSV has {', '.join(_REQUIRED)}{hint}"
+        )
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise EvaluationError(f"{tsv} has the column {twice[0]!r} twice")
     images: dict[int, ImageCell] = {}
     same_as: dict[int, int] = {}  # row -> row whose image it uses
     asked: dict[int, tuple[str, dict[str, str]]] = {}
@@ -189,7 +195,7 @@ def _questions(tsv: Path, rows: Iterator[tuple[int, int, list[str]]]) -> tuple[l
         if len(image) <= _LONGEST_INDEX and image.isdecimal():
             same_as[index] = int(image)
         else:
-            _check_base64(image, place)
+            _decoded(image, place)
             images[index] = ImageCell(line, offset, header.index("image"))
         if index >= _FIRST_COPY:
             copies += 1
@@ -213,49 +219,64 @@ def _question(index: int, row: dict[str, str], image: ImageCell, place: str) -> 
     if len(letters) < 2:
         raise EvaluationError(f"{place} has {len(letters)} options; a question needs two at least")
     if row["answer"] not in list(letters):
-        raise EvaluationError(f"{place}: the answer is {row['answer']!r}, not one of {', '.join(letters)}")
+        raise EvaluationError(f"{place}: the answer is {row['answer']!r:.80}, not one of {', '.join(letters)}")
     options = tuple(row[letter] for letter in letters)
-    return Question(
-        index, row["question"], row.get("hint", ""), letters, options, row["answer"], row["l2-category"], image
-    )
+    texts = row["question"], row.get("hint", ""), letters, options, row["answer"], row["l2-category"]
+    return Question(index, *texts, image, place)
 
 
-def _rows(tsv: Path, lines: Iterable[bytes]) -> Iterator[tuple[int, int, list[str]]]:
+def _rows(tsv: Path, file: BinaryIO) -> Iterator[tuple[int, int, list[str]]]:
     """Of each row: the line it starts on, from 1, its place in bytes, and its cells, which may hold line ends."""
-    csv.field_size_limit(_LARGEST_CELL)
-    number = offset = 0  # of what has been read
+    number, offset = 0, file.tell()  # of what has been read
 
     def text() -> Iterator[str]:
         nonlocal number, offset
-        for line in lines:
+        while line := file.readline(_LONGEST_LINE + 1):
             number, offset = number + 1, offset + len(line)
+            if len(line) > _LONGEST_LINE:
+                raise EvaluationError(f"{tsv} line {number} is longer than {_LONGEST_LINE >> 20} MiB")
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
 
     reader = csv.reader(text(), delimiter="\t")
     while True:
         start, place = number + 1, offset
         try:
-            cells = next(reader, None)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise EvaluationError(f"{tsv} line {start} is not a line of a TSV in UTF-8: {error}") from error
+            with _long_cells():
+                cells = next(reader, None)
+        except UnicodeDecodeError as error:
+            raise EvaluationError(
+                f"{tsv} line {number} is not text in UTF-8: save the file as UTF-8 ({error})"
+            ) from error
+        except csv.Error as error:
+            raise EvaluationError(f"{tsv} line {start} is not a line of a TSV: {error}") from error
         if cells is None:
             return
         if cells:
             yield start, place, cells
 
 
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """The csv module has one limit for all who use it."""
+    usual = csv.field_size_limit(_LONGEST_LINE)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(usual)
+
+
 def _number(text: str, what: str) -> int:
-    if not text.isdecimal():
-        raise EvaluationError(f"{what} is {text!r}, not a whole number")
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER):
+        raise EvaluationError(f"{what} is {text!r:.80}, not a whole number")
     return int(text)
 
 
-def _check_base64(image: str, place: str) -> None:
-    """Say now what would otherwise stop a run after hours."""
-    if not image:
+def _decoded(image: str, place: str) -> bytes:
+    """The bytes of a picture in base64, which may be broken into lines."""
+    if not image.strip():
         raise EvaluationError(f"{place} has no image")
     try:
-        base64.b64decode(image, validate=True)
+        return base64.b64decode("".join(image.split()), validate=True)
     except ValueError as error:
         raise EvaluationError(f"{place}: the image is not base64: {error}") from error
 

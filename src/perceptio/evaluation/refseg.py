@@ -11,10 +11,11 @@ from pycocotools import mask as coco
 
 from perceptio.data.refer import COLLECTIONS, ReferredImage, ReferSplit, read_refer
 from perceptio.data.rle import mask_rle, union_rle
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Judged, Outcome, Overlap, figures
+from perceptio.evaluation.questions import Ask, Item, answer_record
 from perceptio.evaluation.report import Figure
-from perceptio.evaluation.runner import Ask, EvaluationError, Item, answer_record
-from perceptio.images import upright_size
+from perceptio.images import ImageError, upright_size
 from perceptio.results import Answer
 from perceptio.tokens import Switch
 
@@ -109,7 +110,8 @@ class ReferringBenchmark:
             for number, expression in enumerate(reference.expressions):
                 ask = Ask(self.files[image.file_name], prompt_for(expression), self.seg, Switch.AUTO)
                 truth = _Truth(image, expression, target, reference.rle is not None)
-                items.append(Item(f"{reference.row}/{number}", (ask,), truth))
+                where = f"reference {reference.row} of {self.collection.references}"
+                items.append(Item(f"{reference.row}/{number}", (ask,), truth, where))
         return items
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
@@ -172,8 +174,8 @@ def _check_size(path: Path, image: ReferredImage) -> None:
     """Of the header only: a picture that fails is found before the first question, not hours later."""
     try:
         width, height = upright_size(path)
-    except OSError as error:
-        raise EvaluationError(f"{path} cannot be read as an image: fetch it again") from error
+    except ImageError as error:
+        raise EvaluationError(f"{error}: fetch it again") from error
     if (height, width) != (image.height, image.width):
         raise EvaluationError(
             f"{path} is {width} x {height} pixels but its annotations are for {image.width} x {image.height}: "

@@ -52,6 +52,7 @@ class Report:
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells, the first of them the heads, as a Markdown table with its first column to the left."""
+    rows = [[_cell(text) for text in row] for row in rows]
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     rule = [f"{'-' * (widths[0] + 2)}", *(f"{'-' * (width + 1)}:" for width in widths[1:])]
     lines = [
@@ -59,6 +60,11 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     ]
     return "\n".join(f"|{'|'.join(cells)}|" for cells in (lines[0], rule, *lines[1:]))
+
+
+def _cell(text: str) -> str:
+    """One line, with nothing in it that would end the cell."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _shown(figure: Figure) -> str:

@@ -1,8 +1,7 @@
 """Running a benchmark: in batches, with progress, resumable at any moment, one report and one line for every sample.
 
-A folder of results holds `report.json` and `report.md`, `samples.jsonl`, `timing.json`, and while it is being filled
-`settings.json` and `progress.jsonl`. What is decoded together never depends on where a run was interrupted, so a run
-that was killed and taken up again gives the same files as one that was not (but for the times).
+What is decoded together never depends on where a run was interrupted, so a run that was killed and taken up again gives
+the same files as one that was not (but for the times). `folder.py` tells what a folder of results holds.
 """
 
 from __future__ import annotations
@@ -11,76 +10,40 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from perceptio.evaluation.checks import PICTURES, QuestionCheck, are_of, picture_size, pictures_hash
+from perceptio.evaluation.errors import EvaluationError
+from perceptio.evaluation.folder import (
+    PROGRESS,
+    RUNS,
+    Chunk,
+    append_chunk,
+    check_report,
+    claim_folder,
+    is_finished,
+    keep_chunks,
+    load_samples,
+    read_chunks,
+    write_results,
+)
 from perceptio.evaluation.judged import Judged
 from perceptio.evaluation.provenance import provenance
-from perceptio.evaluation.report import Figure, Report
-from perceptio.files import claim, replacing, write_files
-from perceptio.images import ImageLike
+from perceptio.evaluation.questions import Benchmark, Item
+from perceptio.evaluation.report import Report
+from perceptio.files import locked
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
-from perceptio.tokens import Switch
 
-REPORT, TABLE, SAMPLES, TIMING = "report.json", "report.md", "samples.jsonl", "timing.json"
-SETTINGS, _PROGRESS = "settings.json", "progress.jsonl"
 _CHUNK = 8  # units decoded together, and lost at most when a run is killed
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One question to the model."""
-
-    image: ImageLike
-    prompt: str
-    seg: Switch = Switch.AUTO
-    depth: Switch = Switch.AUTO
-    codes: np.ndarray | None = None  # (N,) codebook entries written in place of the model's own
-    long: bool = False  # a depth span is expected: such questions are decoded together
-
-
-@dataclass(frozen=True)
-class Item:
-    """One sample to come: a question, or several that are scored together."""
-
-    key: str
-    asks: tuple[Ask, ...]
-    truth: Any = None  # what `score` needs
-
-
-class Benchmark(Protocol):
-    """Questions with their truth."""
-
-    name: str
-    protocol: str  # version of the rules: another one, other figures
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What was measured: files, split, options; JSON-safe."""
-        ...
-
-    def __len__(self) -> int:
-        """Units: pictures, or whatever the items come in."""
-        ...
-
-    def items(self, unit: int) -> Sequence[Item]:
-        """The items of one unit, the same in every call."""
-        ...
-
-    def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
-        """Judge the answers to one item, one for each of its asks."""
-        ...
-
-    def figures(self, samples: Sequence[Judged]) -> list[Figure]:
-        """The figures of all samples."""
-        ...
+_BATCH_PIXELS = 50_000_000  # of the pictures of a batch: answers hold masks and depth of their size
 
 
 @dataclass(frozen=True)
@@ -91,8 +54,10 @@ class Results:
     folder: Path
 
 
-class EvaluationError(ValueError):
-    """An evaluation cannot run; the message is one sentence for people."""
+@dataclass(frozen=True)
+class _Decoding:
+    constrained: bool
+    batch_size: int
 
 
 def run_benchmark(
@@ -104,7 +69,7 @@ def run_benchmark(
     batch_size: int = 32,
     progress: bool = True,
 ) -> Results:
-    """Ask, score and report.
+    """Check all questions, ask, score and report.
 
     Args:
         model: to be judged.
@@ -112,12 +77,17 @@ def run_benchmark(
         folder: of the results; one that holds an unfinished run of the same settings is finished, one that holds a
             finished run is read. By default out/eval/NAME-HASH, one for each benchmark and settings.
         constrained: decode by the grammar.
-        batch_size: questions decoded together.
+        batch_size: questions decoded together; fewer where pictures are large.
         progress: show a progress bar.
 
     Raises:
-        EvaluationError: if the folder holds results of other settings.
+        EvaluationError: if a question cannot be asked, or the folder holds results of other settings or damaged ones.
+        OutputError: if the folder cannot be written, or another run is writing into it.
     """
+    if not isinstance(batch_size, int):
+        raise TypeError(f"batch_size is a number of questions, not {batch_size!r}")
+    if batch_size < 1:
+        raise EvaluationError(f"batch_size must be at least 1, not {batch_size}")
     settings = {
         "benchmark": benchmark.name,
         "protocol": benchmark.protocol,
@@ -126,127 +96,117 @@ def run_benchmark(
         **provenance(model),
     }
     folder = Path(folder) if folder else _default_folder(settings)
-    claim_folder(folder, settings)
-    if not (folder / REPORT).is_file():
-        samples = _run(model, benchmark, folder, constrained, batch_size, progress)
-        report = Report(benchmark.name, settings, benchmark.figures(samples))
-        lines = "".join(sample.to_json() + "\n" for sample in samples)
-        files = {SAMPLES: lines, REPORT: report.to_json(indent=1) + "\n", TABLE: report.to_markdown() + "\n"}
-        write_files(folder, {name: text.encode() for name, text in files.items()})
-        (folder / _PROGRESS).unlink(missing_ok=True)
-    else:
+    if is_finished(folder):
+        claim_folder(folder, settings)
         report = Report(benchmark.name, settings, benchmark.figures(load_samples(folder)))
+        check_report(folder, report)
+        return Results(report, folder)
+    with locked(folder):
+        claim_folder(folder, settings)
+        samples, seconds = _run(model, benchmark, folder / PROGRESS, _Decoding(constrained, batch_size), progress)
+        report = Report(benchmark.name, settings, benchmark.figures(samples))
+        write_results(folder, report, samples, seconds)
     return Results(report, folder)
-
-
-def load_samples(folder: str | Path) -> list[Judged]:
-    """The samples of a finished run.
-
-    Raises:
-        EvaluationError: if there are none.
-    """
-    path = Path(folder) / SAMPLES
-    try:
-        return [Judged.from_json(line) for line in path.read_text().splitlines()]
-    except FileNotFoundError as error:
-        raise EvaluationError(f"{path} is missing: {folder} holds no finished evaluation") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{path} is damaged: {error}") from error
 
 
 def _default_folder(settings: dict[str, Any]) -> Path:
     name = re.sub(r"[^a-z0-9+]+", "-", settings["benchmark"].lower()).strip("-")
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    return Path("out/eval") / f"{name}-{digest[:8]}"
-
-
-def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
-    """Note in a folder of results what settings they are of.
-
-    Raises:
-        EvaluationError: if it holds results of other settings.
-    """
-    for name, (earlier, now) in claim(folder / SETTINGS, settings).items():
-        raise EvaluationError(
-            f"{folder} holds results of other settings ({name}: {earlier!r}, now {now!r}); give another folder"
-        )
+    return RUNS / f"{name}-{digest[:8]}"
 
 
 def _run(
-    model: Perceptio, benchmark: Benchmark, folder: Path, constrained: bool, batch_size: int, progress: bool
-) -> list[Judged]:
-    chunks, seconds = _resume(folder / _PROGRESS)
-    samples = [sample for chunk in chunks for sample in chunk]
-    units, done = len(benchmark), min(len(chunks) * _CHUNK, len(benchmark))
-    bar = tqdm(total=units, initial=done, desc=benchmark.name, unit="unit", disable=None if progress else True)
-    with (folder / _PROGRESS).open("a") as log, bar:
-        for start in range(done, units, _CHUNK):
+    model: Perceptio, benchmark: Benchmark, log: Path, decoding: _Decoding, progress: bool
+) -> tuple[list[Judged], float]:
+    """All samples, and the seconds that they took."""
+    parts = [range(start, min(start + _CHUNK, len(benchmark))) for start in range(0, len(benchmark), _CHUNK)]
+    chunks = _take_up(model, benchmark, log, parts, progress)
+    samples = [sample for chunk in chunks for sample in chunk.samples]
+    seconds = chunks[-1].seconds if chunks else 0.0
+    done = sum(map(len, parts[: len(chunks)]))
+    with tqdm(
+        total=len(benchmark), initial=done, desc=benchmark.name, unit="unit", disable=not progress or None
+    ) as bar:
+        for part in parts[len(chunks) :]:
             began = time.perf_counter()
-            part = range(start, min(start + _CHUNK, units))
-            items = [item for unit in part for item in benchmark.items(unit)]
-            fresh = [
-                benchmark.score(item, answers)
-                for item, answers in zip(items, _answers(model, items, constrained, batch_size), strict=True)
-            ]
+            fresh = _judge(model, benchmark, [item for unit in part for item in benchmark.items(unit)], decoding)
             samples += fresh
             seconds += time.perf_counter() - began
-            log.write(json.dumps({"samples": [sample.to_json() for sample in fresh], "seconds": seconds}) + "\n")
-            log.flush()
+            append_chunk(log, Chunk(fresh, seconds))
             bar.update(len(part))
-    keys = {sample.key for sample in samples}
-    assert len(keys) == len(samples), f"{benchmark.name}: keys of samples repeat"
-    with replacing(folder / TIMING) as beside:
-        beside.write_text(json.dumps({"seconds": round(seconds, 3), "samples": len(samples)}) + "\n")
-    return samples
+    return samples, seconds
 
 
-def _resume(path: Path) -> tuple[list[list[Judged]], float]:
-    """Finished chunks and the seconds they took; a line that was cut off is dropped from the file."""
-    if not path.is_file():
-        return [], 0.0
-    whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    with replacing(path) as beside:
-        beside.write_text("".join(whole))
-    lines = [json.loads(line) for line in whole]
-    seconds = lines[-1]["seconds"] if lines else 0.0
-    return [[Judged.from_json(text) for text in line["samples"]] for line in lines], seconds
+def _take_up(model: Perceptio, benchmark: Benchmark, log: Path, parts: Sequence[range], progress: bool) -> list[Chunk]:
+    """Check all questions; the chunks of an earlier run that are theirs, to which its log is cut back."""
+    check = QuestionCheck(model)
+    earlier, sound = read_chunks(log)[: len(parts)], 0
+    bar = tqdm(parts, desc="check", leave=False, disable=None if progress else True)
+    for number, part in enumerate(bar):
+        items = [item for unit in part for item in benchmark.items(unit)]
+        for item in items:
+            check(item)
+        if number == sound < len(earlier) and are_of(earlier[number].samples, items):
+            sound += 1
+    keep_chunks(log, sound)
+    return earlier[:sound]
 
 
-def _answers(
-    model: Perceptio, items: Sequence[Item], constrained: bool, batch_size: int
-) -> Iterator[tuple[Answer, ...]]:
-    """Answers by item; rows of about one length are decoded together."""
-    asks = [ask for item in items for ask in item.asks]
-    order = sorted(range(len(asks)), key=lambda place: asks[place].long)
-    ordered = [asks[place] for place in order]
-    codes = [ask.codes for ask in ordered]
-    assert all(row is None for row in codes) or all(row is not None for row in codes)
-    forced = (
-        None if not codes or codes[0] is None else torch.from_numpy(np.stack([row for row in codes if row is not None]))
-    )
+def _judge(model: Perceptio, benchmark: Benchmark, items: Sequence[Item], decoding: _Decoding) -> list[Judged]:
+    """Ask and score; answers are let go as soon as their item is scored: masks of large pictures are large."""
+    waiting: list[dict[int, Answer]] = [{} for _ in items]
+    judged: dict[int, Judged] = {}
+    for batch in _batches(items, decoding.batch_size):
+        _ask(model, items, batch, decoding, waiting)
+        for number in dict.fromkeys(number for number, _ in batch):
+            if len(waiting[number]) == len(items[number].asks):
+                judged[number] = _score(benchmark, items[number], waiting[number])
+                waiting[number].clear()
+    return [judged[number] for number in range(len(items))]
+
+
+def _score(benchmark: Benchmark, item: Item, answers: Mapping[int, Answer]) -> Judged:
+    found = benchmark.score(item, [answers[ask] for ask in range(len(item.asks))])
+    pictures = pictures_hash(item)
+    return replace(found, record={**found.record, PICTURES: pictures}) if pictures else found
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[list[tuple[int, int]]]:
+    """Places (item, ask) of questions that are decoded together: rows of about one length, not too many pixels."""
+    places = [(number, ask) for number, item in enumerate(items) for ask in range(len(item.asks))]
+    places.sort(key=lambda place: items[place[0]].asks[place[1]].long)
+    batch: list[tuple[int, int]] = []
+    pixels = 0
+    for number, ask in places:
+        width, height = picture_size(items[number].asks[ask].image)
+        if batch and (len(batch) == size or pixels + width * height > _BATCH_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append((number, ask))
+        pixels += width * height
+    if batch:
+        yield batch
+
+
+def _ask(
+    model: Perceptio,
+    items: Sequence[Item],
+    batch: Sequence[tuple[int, int]],
+    decoding: _Decoding,
+    waiting: Sequence[dict[int, Answer]],
+) -> None:
+    """Put the answers to a batch where they wait for the others of their items."""
+    asks = [items[number].asks[ask] for number, ask in batch]
+    codes = [ask.codes for ask in asks if ask.codes is not None]
+    assert len(codes) in (0, len(asks)), "codes are given for all questions or for none"
     answers = model.ask_batch(
-        [ask.image for ask in ordered],
-        [ask.prompt for ask in ordered],
-        seg=[ask.seg for ask in ordered],
-        depth=[ask.depth for ask in ordered],
-        constrained=constrained,
-        forced_depth=forced,
-        batch_size=batch_size,
+        [ask.image for ask in asks],
+        [ask.prompt for ask in asks],
+        seg=[ask.seg for ask in asks],
+        depth=[ask.depth for ask in asks],
+        constrained=decoding.constrained,
+        forced_depth=torch.from_numpy(np.stack(codes)) if codes else None,
+        batch_size=len(asks),
     )
-    back: list[Answer | None] = [None] * len(asks)
-    for place, answer in zip(order, answers, strict=True):
-        back[place] = answer
-    given = iter([answer for answer in back if answer is not None])
-    for item in items:
-        yield tuple(next(given) for _ in item.asks)
-
-
-def answer_record(ask: Ask, answer: Answer) -> dict[str, Any]:
-    """What is kept of an answer for people: the words, the raw tokens and what was malformed."""
-    return {
-        "prompt": ask.prompt,
-        "answer": answer.text,
-        "raw": answer.trace.raw,
-        "malformed": list(answer.trace.malformed),
-        "no_target": answer.trace.no_target,
-    }
+    for (number, ask), answer in zip(batch, answers, strict=True):
+        waiting[number][ask] = replace(answer, image=None)  # no score looks at it

@@ -13,9 +13,10 @@ from perceptio.data.marks import MARKED_SIZE, choose_points
 from perceptio.data.schema import Turn
 from perceptio.depth.metrics import depth_errors, nearest_point
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Judged, Outcome, Overlap, figures
+from perceptio.evaluation.questions import Ask, Item, answer_record
 from perceptio.evaluation.report import Figure
-from perceptio.evaluation.runner import Ask, Item, answer_record
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 from perceptio.scenes.language.scoring import is_correct
@@ -50,6 +51,9 @@ class ScenesBenchmark:
         depth_tokens: which depth tokens the answers can read.
         seg: whether answers may hold [SEG]; `Switch.OFF` for a model that never learnt to write it.
         seed: of the questions: the same seed asks the same.
+
+    Raises:
+        EvaluationError: if the limit is none.
     """
 
     protocol = "2"
@@ -65,6 +69,8 @@ class ScenesBenchmark:
         seed: int = 0,
     ) -> None:
         self.model, self.store, self.depth_tokens, self.seg, self.seed = model, store, depth_tokens, seg, seed
+        if limit is not None and limit < 1:
+            raise EvaluationError(f"limit must be at least 1, not {limit}")
         self.count = len(store) if limit is None else min(limit, len(store))
         self.name = f"scenes {store.meta.split}, depth tokens {depth_tokens.value}"
 
@@ -94,6 +100,7 @@ class ScenesBenchmark:
                 f"{stored.scene.seed}/{number}",
                 (Ask(image, turn.question, self.seg, depth, codes, long=turn.depth),),
                 (turn, stored),
+                f"scene {stored.scene.seed} of {self.store.folder}",
             )
             for number, (image, turn) in enumerate(turns)
         ]

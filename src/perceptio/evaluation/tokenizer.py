@@ -12,6 +12,7 @@ from perceptio.data.marks import MARKED_SIZE, choose_points
 from perceptio.depth.metrics import depth_errors, nearest_point, perplexity, usage
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.metrics import Mean, Share
 from perceptio.evaluation.report import Report
 from perceptio.scenes.layout import FARTHEST
@@ -32,7 +33,12 @@ def report_tokenizer(
         limit: use the first scenes only.
         seed: of the points.
         progress: show a progress bar.
+
+    Raises:
+        EvaluationError: if the limit is none.
     """
+    if limit is not None and limit < 1:
+        raise EvaluationError(f"limit must be at least 1, not {limit}")
     config = tokenizer.config
     counts = np.zeros(config.codes, np.int64)
     errors: dict[str, Mean] = defaultdict(Mean)

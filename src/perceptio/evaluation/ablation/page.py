@@ -17,8 +17,8 @@ from perceptio.evaluation.ablation.tables import (
     reports_of,
     tables,
 )
-from perceptio.evaluation.runner import SETTINGS
-from perceptio.files import replacing, write_files
+from perceptio.evaluation.folder import SETTINGS
+from perceptio.files import check_writable_folder, read_text, replacing, write_files
 
 PAGE, REPORTS = "ablation.md", "ablation"  # the page of the documentation, and the folder of its reports
 _KEPT = (".json", ".png")
@@ -39,6 +39,17 @@ def summarize(plan: AblationPlan, folder: Path) -> str:
         drawn = [reports[name] for name in names if name in reports]
         draw_differences(drawn, comparable(drawn[0]), summary / picture, title)
     return text
+
+
+def check_page(docs: Path) -> None:
+    """Refuse a documentation that could not be published in, before the work whose reports it is for.
+
+    Raises:
+        ValueError: if its page is missing, or lacks the marks between which results stand.
+        OutputError: if it cannot be written.
+    """
+    rendered(read_text(docs / PAGE), docs / REPORTS)
+    check_writable_folder(docs)
 
 
 def publish(folder: Path, docs: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from typing import Annotated
 
 from perceptio.data.supervision import Supervision, TokenWeights
 from perceptio.nano.recipe import JointStage, ScenePlan
 from perceptio.tokens import Order
+from perceptio.training.limits import Batch, Name, Range
 from perceptio.training.recipe import RecipeError
 
 FULL = "full"  # the variant that all others are compared with
+Number = Annotated[int, Range(0, 1000)]  # of runs
 
 
 @dataclass(frozen=True)
@@ -47,24 +50,24 @@ VARIANTS = {
 class Seeds:
     """Number of runs of each variant, with the seeds 0, 1, ...; 0 leaves a variant out."""
 
-    full: int = 2
-    no_depth: int = 2
-    neither: int = 2
-    no_segmentation: int = 1
-    answer_first: int = 1
-    no_weighting: int = 1
-    no_marker: int = 1
-    no_count: int = 1
-    no_reconstruction: int = 1
+    full: Number = 2
+    no_depth: Number = 2
+    neither: Number = 2
+    no_segmentation: Number = 1
+    answer_first: Number = 1
+    no_weighting: Number = 1
+    no_marker: Number = 1
+    no_count: Number = 1
+    no_reconstruction: Number = 1
 
 
 @dataclass(frozen=True)
 class Judging:
     """What each trained model is asked."""
 
-    scenes: int = 200  # of the test split
-    free: int = 50  # of them, asked once more without the grammar
-    batch: int = 32  # questions decoded together
+    scenes: Annotated[int, Range(1, 100_000)] = 200  # of the test split
+    free: Annotated[int, Range(0, 100_000)] = 50  # of them, asked once more without the grammar
+    batch: Batch = 32  # questions decoded together
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class AblationPlan:
         RecipeError: if runs could not be compared.
     """
 
-    name: str
+    name: Name
     start: str  # folder with the weights that all runs begin with
     scenes: ScenePlan = field(default_factory=ScenePlan)
     stage: JointStage = field(default_factory=JointStage)

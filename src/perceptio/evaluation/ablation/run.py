@@ -10,10 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import multiprocessing
-import os
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -27,12 +24,14 @@ from transformers import AutoTokenizer
 from perceptio.evaluation.ablation.plan import FULL, VARIANTS, AblationPlan, Job
 from perceptio.evaluation.runner import claim_folder, run_benchmark
 from perceptio.evaluation.scenes import DepthTokens, ScenesBenchmark
+from perceptio.files import locked
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.vocabulary import TURN_END, extend_tokenizer
 from perceptio.nano.build import Sizes, build_processor
 from perceptio.nano.questions import train_on_questions
 from perceptio.pipeline import Perceptio
+from perceptio.processes import end_with_parent
 from perceptio.scenes.render_job import render_split
 from perceptio.scenes.storage import SceneStore, SceneStoreError
 from perceptio.tokens import Switch
@@ -47,16 +46,9 @@ logger = logging.getLogger(__name__)
 
 def _alone() -> None:
     """In a process of its own: one thread, and data from forked workers, as in a run that is started by itself."""
+    end_with_parent()
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this process once its parent is gone: the same command again must find nobody in its folders."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def tokens_folder(kind: DepthTokens) -> str:
@@ -80,7 +72,12 @@ class Ablation:
 
         Raises:
             ValueError: if the start is missing or unusable, or the folder holds another ablation.
+            OutputError: if the folder cannot be written, or another run holds it.
         """
+        with locked(self.folder):
+            self._run(jobs)
+
+    def _run(self, jobs: int) -> None:
         start = _weights_hash(Path(self.plan.start))  # before minutes of rendering
         train = self._store("train", self.plan.scenes.train)
         for split, count in (("val", self.plan.scenes.val), (_SPLIT, self.plan.judging.scenes)):

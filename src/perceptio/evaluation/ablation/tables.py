@@ -8,7 +8,6 @@ questions, asked of the models of all seeds, are drawn together. The test counts
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Collection, Sequence
@@ -19,9 +18,9 @@ from typing import Any
 from perceptio.evaluation.ablation.plan import FULL, VARIANTS, AblationPlan, Variant
 from perceptio.evaluation.ablation.run import FREE, REPLACED, TEST, tokens_folder
 from perceptio.evaluation.compare import Difference, compare
+from perceptio.evaluation.folder import load_report, load_samples
 from perceptio.evaluation.judged import Judged
 from perceptio.evaluation.report import table
-from perceptio.evaluation.runner import REPORT, TIMING, load_samples
 from perceptio.evaluation.scenes import DepthTokens
 
 VARIANT_REPORTS = tuple(VARIANTS)  # names of reports, those of one table together, the standard of comparison first
@@ -36,6 +35,8 @@ _TITLES = {
 _VALIDITY = ("valid depth spans where due", "malformed answers")
 _OF_DEPTH = ("depth ", "valid depth")  # how figures begin that say nothing of answers without depth spans
 _OF_MASKS = ("referring", "plural", "no-target", "present object")  # likewise without [SEG]
+
+_NO_SETTINGS = ("title", "figures", "model", "weights", "seconds_per_answer")
 
 Report = dict[str, Any]
 
@@ -95,7 +96,7 @@ def _pooled(by_seed: Sequence[Sequence[Judged]]) -> list[Judged]:
 
 
 def _report(title: str, tests: Sequence[Path], differences: Sequence[Difference]) -> Report:
-    report = json.loads((tests[0] / REPORT).read_text())
+    report = load_report(tests[0])
     places = {name: place for place, name in enumerate(report["figures"])}
     figures = {
         item.name: {
@@ -108,7 +109,7 @@ def _report(title: str, tests: Sequence[Path], differences: Sequence[Difference]
         }
         for item in sorted(differences, key=lambda item: places.get(item.name, len(places)))
     }
-    settings = {key: value for key, value in report.items() if key not in ("title", "figures", "model", "weights")}
+    settings = {key: value for key, value in report.items() if key not in _NO_SETTINGS}
     return {
         "title": title,
         "settings": settings,  # the same for all seeds
@@ -118,11 +119,11 @@ def _report(title: str, tests: Sequence[Path], differences: Sequence[Difference]
 
 
 def _run(test: Path, named: Collection[str]) -> dict[str, Any]:
-    report, timing = (json.loads((test / file).read_text()) for file in (REPORT, TIMING))
+    report = load_report(test)
     return {
         "model": report["model"],
         "weights": report["weights"],
-        "seconds_per_answer": round(timing["seconds"] / timing["samples"], 4),
+        "seconds_per_answer": report["seconds_per_answer"],
         "figures": {name: figure for name, figure in report["figures"].items() if name in named},
     }
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from perceptio.evaluation.runner import EvaluationError
+from perceptio.evaluation.errors import EvaluationError
+from perceptio.files import json_line, parse_json
 from perceptio.results import Answer
 
 
@@ -33,7 +33,7 @@ def to_json(answer: Answer, text: str) -> str:
         text: its words, as they are to be written.
     """
     masks = [mask.to_dict() for mask in answer.masks]
-    return json.dumps({"text": text, "masks": masks, "malformed": list(answer.trace.malformed)}, ensure_ascii=False)
+    return json_line({"text": text, "masks": masks, "malformed": list(answer.trace.malformed)})
 
 
 def from_json(response: str) -> MaskedAnswer:
@@ -42,11 +42,19 @@ def from_json(response: str) -> MaskedAnswer:
     Raises:
         EvaluationError: if it is something else; a model that gives no masks must not pass for one that finds none.
     """
+    hint = "run tasks that score masks with --model perceptio"
+    if not isinstance(response, str):
+        raise EvaluationError(f"an answer is a text, not {type(response).__name__}: {hint}")
+    what = f"the answer {response[:80]!r}"
     try:
-        data = json.loads(response)
-        masks = tuple(mask["rle"] for mask in data["masks"])
-        return MaskedAnswer(str(data["text"]), masks, tuple(data["malformed"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(
-            f"the answer {response[:80]!r} carries no masks in JSON: run tasks that score masks with --model perceptio"
-        ) from error
+        data = parse_json(response, what)
+    except ValueError as error:
+        raise EvaluationError(f"{what} carries no masks in JSON: {hint}") from error
+    fields = data if isinstance(data, dict) else {}
+    for name, kind in (("text", str), ("masks", list), ("malformed", list)):
+        if not isinstance(fields.get(name), kind):
+            raise EvaluationError(f"{what} carries no masks in JSON, {name} is {fields.get(name)!r:.80}: {hint}")
+    for number, mask in enumerate(fields["masks"]):
+        if not isinstance(mask, dict) or not isinstance(mask.get("rle"), dict):
+            raise EvaluationError(f"{what} carries no masks in JSON, masks[{number}] has no rle: {hint}")
+    return MaskedAnswer(fields["text"], tuple(mask["rle"] for mask in fields["masks"]), tuple(fields["malformed"]))

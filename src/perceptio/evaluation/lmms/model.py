@@ -13,8 +13,8 @@ from lmms_eval.api.model import lmms
 from tqdm import tqdm
 
 from perceptio.decoding.engine import MAX_SEGMENTS, TEXT_BUDGET
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.lmms.answers import cut, to_json
-from perceptio.evaluation.runner import EvaluationError
 from perceptio.images import ImageLike
 from perceptio.pipeline import Perceptio
 from perceptio.tokens import Switch
@@ -66,14 +66,14 @@ class PerceptioLmms(lmms):
         device: str | None = None,
     ) -> None:
         super().__init__()
-        if not str(batch_size).isdigit() or not int(batch_size):
-            raise EvaluationError(f"batch_size is a number of questions, at least 1, not {batch_size!r}")
+        if not isinstance(constrained, bool):
+            raise EvaluationError(f"constrained is True or False, not {constrained!r}")
         if device is None and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
             device = f"cuda:{os.environ['LOCAL_RANK']}"
-        self.seg, self.depth = Switch(seg), Switch(depth)
+        self.seg, self.depth = _switch("seg", seg), _switch("depth", depth)
         self.constrained = constrained
-        self.batch_size = int(batch_size)
-        self.max_text_tokens = max_text_tokens
+        self.batch_size = _count("batch_size", batch_size)
+        self.max_text_tokens = _count("max_text_tokens", max_text_tokens)
         self.perceptio = Perceptio.from_pretrained(pretrained, device=device)
 
     @property
@@ -113,16 +113,18 @@ class PerceptioLmms(lmms):
         raise EvaluationError("perceptio answers one question at a time: choose a task of generate_until")
 
     def _options(self, given: dict[str, Any]) -> _Options:
-        until = given.get("until") or ()
-        words = given.get("max_new_tokens")
+        words, until = given.get("max_new_tokens"), given.get("until") or ()
+        stops = (until,) if isinstance(until, str) else until
+        if not isinstance(stops, (list, tuple)) or not all(isinstance(stop, str) for stop in stops):
+            raise EvaluationError(f"until is a text or a list of texts, not {until!r:.80}")
         response = given.get("response", FORMATS[0])
         if response not in FORMATS:
-            raise EvaluationError(f"response is {' or '.join(FORMATS)}, not {response!r}")
+            raise EvaluationError(f"response is {' or '.join(FORMATS)}, not {response!r:.80}")
         return _Options(
-            seg=Switch(given.get("seg", self.seg)),
-            depth=Switch(given.get("depth", self.depth)),
-            words=None if words is None else min(int(words), self.max_text_tokens),
-            until=(until,) if isinstance(until, str) else tuple(until),
+            seg=_switch("seg", given.get("seg", self.seg)),
+            depth=_switch("depth", given.get("depth", self.depth)),
+            words=None if words is None else min(_count("max_new_tokens", words), self.max_text_tokens),
+            until=tuple(stops),
             response=response,
         )
 
@@ -162,3 +164,17 @@ class PerceptioLmms(lmms):
         if words is None or len(ids) <= words:
             return text
         return str(tokenizer.decode(ids[:words], skip_special_tokens=False)).rstrip("�")
+
+
+def _switch(name: str, value: Any) -> Switch:
+    if not isinstance(value, str) or value not in set(Switch):
+        raise EvaluationError(f"{name} is off, auto or on, not {value!r:.80}")
+    return Switch(value)
+
+
+def _count(name: str, value: Any) -> int:
+    """A whole number, which a command line passes as text."""
+    text = str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdecimal()) or len(text) > 18 or not int(text):
+        raise EvaluationError(f"{name} is a whole number, at least 1, not {value!r:.80}")
+    return int(text)

@@ -13,7 +13,8 @@ from typing import Any
 
 from PIL import Image
 
-from perceptio.data.rle import json_rle, union_rle
+from perceptio.data.rle import json_rle, segmentation_rles, union_rle
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Overlap
 from perceptio.evaluation.lmms.answers import from_json
 from perceptio.evaluation.metrics import MaskScore
@@ -62,15 +63,15 @@ def process_results(doc: Document, results: Sequence[str]) -> dict[str, bool | l
         results: one answer in JSON, see `answers.to_json`.
 
     Raises:
-        EvaluationError: if the answer is no such JSON.
-        ValueError: if a mask has another size than the picture.
+        EvaluationError: if the answer is no such JSON, or a mask is damaged or of another size than the picture.
     """
     answer = from_json(results[0])
     height, width = doc["target"]["size"]
-    for rle in answer.masks:
-        if rle["size"] != [height, width]:
-            raise ValueError(f"{doc['key']}: the mask is {rle['size']} but the picture is {[height, width]}")
-    predicted = union_rle(answer.masks, height, width)
+    try:
+        masks = [part for rle in answer.masks for part in segmentation_rles(rle, height, width)]
+    except ValueError as error:
+        raise EvaluationError(f"{doc['key']}: {error}") from error
+    predicted = union_rle(masks, height, width)
     outcomes = mask_outcomes(predicted, doc["target"], exists=doc["exists"], generalized=doc["generalized"])
     scored: dict[str, bool | list[int]] = {"malformed answers": bool(answer.malformed)}
     for name, outcome in outcomes.items():

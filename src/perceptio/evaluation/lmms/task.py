@@ -8,9 +8,9 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 from lmms_eval.api.task import ConfigurableTask
 
+from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.lmms.refer import documents
 from perceptio.evaluation.refseg import open_refer
-from perceptio.evaluation.runner import EvaluationError
 
 ROOT, IMAGES = "PERCEPTIO_REFER_ROOT", "PERCEPTIO_REFER_IMAGES"
 
