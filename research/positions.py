@@ -17,6 +17,7 @@ import torch
 from _common import recipe_parser, show_head, show_row
 
 from perceptio.cli.errors import reporting
+from perceptio.files import parse_json, read_lines
 from perceptio.model.design import DepthPositions
 from perceptio.nano.recipe import Recipe
 from perceptio.nano.stages import Run
@@ -71,7 +72,8 @@ def main() -> None:
             raise SystemExit(f"a run failed with exit code {process.exitcode}")
 
     for kind in kinds:
-        lines = [json.loads(line) for line in (options.out / kind / "joint" / "log.jsonl").read_text().splitlines()]
+        log = options.out / kind / "joint" / "log.jsonl"
+        lines = [parse_json(text, f"{log}:{number}") for number, text in read_lines(log)]
         losses = {line["step"]: line["loss/token"] for line in lines if "loss/token" in line}
         if kind == kinds[0]:
             show_head("step", *map(str, losses))

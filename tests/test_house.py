@@ -14,6 +14,7 @@ FLOORS = (  # from the ground up; files and folders directly below `perceptio`
     "files",
     "tokens",
     "processes",
+    "pretrained",
     "visualize",
     "images",
     "results",

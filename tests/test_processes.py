@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,8 +10,10 @@ import sys
 import time
 
 import pytest
+import torch
 
 from perceptio.files.parts import is_alive
+from perceptio.processes import survive_forks
 
 PARENT = """
 import multiprocessing, os, sys, time
@@ -43,3 +46,23 @@ def test_workers_end_when_their_parent_is_killed(tmp_path_factory: pytest.TempPa
             break
         time.sleep(0.1)
     assert not any(map(is_alive, workers))
+
+
+def multiply() -> None:
+    torch.ones(800, 800) @ torch.ones(800, 800)
+
+
+def test_a_fork_computes_though_its_parent_has_used_threads() -> None:
+    survive_forks()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        multiply()
+        child = multiprocessing.get_context("fork").Process(target=multiply)
+        child.start()
+        child.join(20)
+        child.kill()
+        child.join()
+    finally:
+        torch.set_num_threads(threads)
+    assert child.exitcode == 0

@@ -60,6 +60,29 @@ def test_mask_of_another_kind_is_refused(array: np.ndarray) -> None:
         Mask(array, 1.0)
 
 
+@pytest.mark.parametrize("value", [None, [[True]], "x"])
+def test_what_is_no_array_is_named(value: Any) -> None:
+    array = np.zeros((2, 2), np.float32)
+    with pytest.raises(TypeError, match="array must be a numpy array"):
+        Mask(value, 1.0)
+    with pytest.raises(TypeError, match="array must be a numpy array"):
+        DepthMap(value, array)
+    with pytest.raises(TypeError, match="codes must be a numpy array"):
+        DepthMap(array, value)
+
+
+def test_very_large_original_is_drawn_on_the_reduced_picture(tmp_path: Path) -> None:
+    """The picture is held reduced; masks and depth keep the original's size."""
+    mask = np.zeros((31, 22), bool)
+    mask[10:20, 5:15] = True
+    depth = DepthMap(np.linspace(-1, 1, 31 * 22, dtype=np.float32).reshape(31, 22), np.zeros((2, 2), np.int64))
+    found = Answer("", [Mask(mask, 1.0)], depth, Trace(""), Image.new("RGB", (8, 11)))
+    found.save(tmp_path)
+    assert json.loads((tmp_path / "answer.json").read_text())["masks"][0]["rle"]["size"] == [31, 22]
+    with Image.open(tmp_path / "overlay.png") as overlay:
+        assert len(overlay.getcolors(maxcolors=10_000_000) or []) > 1
+
+
 def test_depth_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match=r"got \(1, 2, 2\) and \(4, 4\)"):
         DepthMap(np.zeros((1, 2, 2), np.float32), np.zeros((4, 4), np.int64))

@@ -1,10 +1,12 @@
-"""Worker processes end with the one that started them."""
+"""Worker processes end with the one that started them, and compute with threads of their own."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
+from functools import cache
 from multiprocessing.connection import wait
 
 
@@ -17,6 +19,20 @@ def end_with_parent(worker: int = 0) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()
+
+
+@cache
+def survive_forks() -> None:
+    """Let processes that are forked from this one, by whomever, use torch too: each computes on one thread.
+
+    A fork has none of its parent's threads. torch would hand them work, and wait for it for ever.
+    """
+    os.register_at_fork(after_in_child=_compute_alone)
+
+
+def _compute_alone() -> None:
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def _watch(sentinel: int) -> None:

@@ -36,6 +36,8 @@ class Mask:
     phrase: str | None = None  # the words of the answer it belongs to, if they are known
 
     def __post_init__(self) -> None:
+        if not isinstance(self.array, np.ndarray):
+            raise TypeError(f"array must be a numpy array, not {type(self.array).__name__}")
         if self.array.ndim != 2 or self.array.dtype != np.bool_:
             raise ValueError(f"a mask is an (H, W) array of bool, got {self.array.shape} of {self.array.dtype}")
 
@@ -60,6 +62,9 @@ class DepthMap:
     codes: np.ndarray  # (g, g) int64, the generated codebook entries in raster order
 
     def __post_init__(self) -> None:
+        for name in ("array", "codes"):
+            if not isinstance(getattr(self, name), np.ndarray):
+                raise TypeError(f"{name} must be a numpy array, not {type(getattr(self, name)).__name__}")
         if self.array.ndim != 2 or self.codes.ndim != 2:
             raise ValueError(
                 f"depth is an (H, W) array with a (g, g) grid of codes, got {self.array.shape} and {self.codes.shape}"

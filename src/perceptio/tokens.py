@@ -13,8 +13,7 @@ raster order (AURORA, 2412.03548). Everything here works on token ids, never on 
 from __future__ import annotations
 
 import operator
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -29,7 +28,6 @@ PHRASE_START = "<p>"
 PHRASE_END = "</p>"
 
 _Part = TypeVar("_Part")
-_PHRASE = re.compile(re.escape(PHRASE_START) + r"(.*?)" + re.escape(PHRASE_END), re.DOTALL)
 
 
 def depth_code(index: int) -> str:
@@ -295,7 +293,7 @@ def extract_phrases(text: str) -> tuple[str, tuple[str, ...]]:
     `"<p>the red cube</p> is left."` -> `("the red cube is left.", ("the red cube",))`. An unpaired mark is dropped
     from the text and marks no phrase.
     """
-    phrases = tuple(phrase for match in _PHRASE.findall(text) if (phrase := _unmark(match).strip()))
+    phrases = tuple(phrase for marked in _marked(text) if (phrase := _unmark(marked).strip()))
     return _unmark(text), phrases
 
 
@@ -306,6 +304,14 @@ def label_segments(phrases: Sequence[str], segments: int) -> tuple[str | None, .
     if len(phrases) == 1:
         return (phrases[0],) * segments
     return (None,) * segments
+
+
+def _marked(text: str) -> Iterator[str]:
+    """What stands between each start and the end after it; an expression would look for a missing end ever again."""
+    start = text.find(PHRASE_START)
+    while start >= 0 and (end := text.find(PHRASE_END, start)) >= 0:
+        yield text[start + len(PHRASE_START) : end]
+        start = text.find(PHRASE_START, end)
 
 
 def _unmark(text: str) -> str:

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-# Loading a picture stops the run until it is interrupted or told to go on by the end of stdin.
+# Looking at a picture stops the run until it is interrupted or told to go on by the end of stdin.
 WAITING = """
 import sys
 import perceptio.images as images
-load = images.load_image
+size = images.upright_size
 def wait(source):
     print("loading", file=sys.stderr, flush=True)
     sys.stdin.read()
-    return load(source)
-images.load_image = wait
+    return size(source)
+images.upright_size = wait
 """
 RUN = "from perceptio.cli import main; main()"
 
@@ -45,13 +45,18 @@ def start(arguments: Sequence[object], before: str = "", **variables: str) -> su
     )
 
 
-def test_interruption_says_so_and_leaves_no_output(image: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "said"), [(signal.SIGINT, 130, b"interrupted\n"), (signal.SIGTERM, 143, b"terminated\n")]
+)
+def test_interruption_says_so_and_leaves_no_output(
+    image: Path, tmp_path: Path, sent: signal.Signals, code: int, said: bytes
+) -> None:
     process = start(["ask", image, "hello", "--out", tmp_path / "out"], WAITING)
     assert process.stderr is not None
     assert process.stderr.readline() == b"loading\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     out, error = process.communicate(timeout=60)
-    assert (process.returncode, out, error) == (130, b"", b"interrupted\n")
+    assert (process.returncode, out, error) == (code, b"", said)
     assert not (tmp_path / "out").exists()
 
 

@@ -249,9 +249,9 @@ def test_marks_inside_a_cell_are_part_of_it(tmp_path: Path, mark: str) -> None:
     ids=["byte order mark", "CRLF", "blanks in the head"],
 )
 def test_a_file_that_an_editor_has_saved_is_read_alike(tsv: Path, edited: Callable[[bytes], bytes]) -> None:
-    before = open_mmbench(tsv)
-    tsv.write_bytes(edited(tsv.read_bytes()))
-    after = open_mmbench(tsv)
+    saved = tsv.with_name("saved.tsv")
+    saved.write_bytes(edited(tsv.read_bytes()))
+    before, after = open_mmbench(tsv), open_mmbench(saved)
     assert [question.prompt(0).split() for question in after.questions] == [
         question.prompt(0).split() for question in before.questions
     ]
@@ -273,7 +273,7 @@ def test_base64_may_be_broken_into_lines(tmp_path: Path) -> None:
         (lambda content: content.decode().encode("utf-16"), r"a\.tsv line 1 .*UTF-8"),
         (lambda content: content.replace(b"\t", b","), r"a\.tsv has no column .* tabs"),
         (lambda content: content.replace(b"\thint\t", b"\tquestion\t", 1), r"a\.tsv has the column 'question' twice"),
-        (lambda content: content.replace(b"252\tIs", b'252\t"Is', 1), r"a\.tsv line 4 has 2 columns instead of 12"),
+        (lambda content: content + b'8\t"Is it so', r"a\.tsv line \d+ has 2 columns instead of 12"),
         (lambda content: content.replace(b"Is it so", b"Is it\rso", 1), r"a\.tsv line 4 .*new-line"),
     ],
 )

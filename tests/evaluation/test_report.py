@@ -70,8 +70,8 @@ def test_reports_do_not_share_their_figures():
 def test_names_cannot_break_a_table() -> None:
     rows = table([("figure", "value"), ("a|b\nc\u2028d\x85e\x0bf", "1"), ("", "")]).split("\n")
     assert rows == [
-        "| figure      | value |",
-        "|-------------|------:|",
+        "| figure       | value |",
+        "|--------------|------:|",
         "| a\\|b c d e f |     1 |",
-        "|             |       |",
+        "|              |       |",
     ]

@@ -28,7 +28,7 @@ from perceptio.model.loading import check_fit
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.vlm_configuration import read_vlm_config
-from perceptio.model.vocabulary import IMAGE_TOKENS, TURN_END, extend_embeddings, extend_tokenizer
+from perceptio.model.vocabulary import IMAGE_TOKENS, TILE_TOKENS, TURN_END, extend_embeddings, extend_tokenizer
 from perceptio.pretrained.fields import SECTION, check
 from perceptio.pretrained.folder import naming, read_object
 from perceptio.pretrained.misfits import refuse_misfits
@@ -40,7 +40,6 @@ from perceptio.segmentation.projector import SegmentationProjector
 from perceptio.tokens import depth_code
 
 MAX_TILES = 12  # InternVL's own limit
-_TILE_TOKENS = ("start_image_token", "end_image_token", "context_image_token")
 
 
 @dataclass(frozen=True)
@@ -219,8 +218,8 @@ def load_text_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         ValueError: if a file is missing or damaged, or it lacks one of the tokens.
     """
     tokenizer = read_text_tokenizer(folder)
-    if any(getattr(tokenizer, name, None) is None for name in _TILE_TOKENS):
-        named = {name: IMAGE_TOKENS[name] for name in _TILE_TOKENS}
+    if any(getattr(tokenizer, name, None) is None for name in TILE_TOKENS):
+        named = {name: IMAGE_TOKENS[name] for name in TILE_TOKENS}
         missing = [token for token in named.values() if token not in tokenizer.get_vocab()]
         if missing:
             raise ValueError(f"the tokenizer in {folder} has no token {', '.join(missing)}: it is not InternVL's")
@@ -269,6 +268,6 @@ def _check_vlm(
     size = image_processor.size
     if (size["height"], size["width"]) != (height, width):
         raise ValueError(
-            f"the image processor makes tiles of {size['height']} x {size['width']} px, but the vision tower reads "
-            f"{height} x {width}"
+            f"the image processor (preprocessor_config.json or processor_config.json) makes tiles of "
+            f"{size['height']} x {size['width']} px, but the vision tower reads {height} x {width}"
         )

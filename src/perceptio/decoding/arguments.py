@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from perceptio.pretrained.fields import shown
 from perceptio.tokens import SpatialVocabulary, Switch
 
 
@@ -33,7 +34,7 @@ def check_whole(name: str, value: Any, least: int | None = 1) -> None:
         TypeError, ValueError: with the argument's name.
     """
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
+        raise TypeError(f"{name} must be a whole number, not {shown(value)}")
     if least is not None and value < least:
         raise ValueError(f"{name} must be at least {least}, not {value}")
 
@@ -45,7 +46,7 @@ def check_flag(name: str, value: Any) -> None:
         TypeError: with the argument's name.
     """
     if type(value) is not bool:
-        raise TypeError(f"{name} must be True or False, not {value!r}")
+        raise TypeError(f"{name} must be True or False, not {shown(value)}")
 
 
 def check_sequence(name: str, value: Any) -> None:
@@ -67,9 +68,9 @@ def check_model(name: Any, device: Any, dtype: Any) -> None:
     if not isinstance(name, (str, os.PathLike)):
         raise TypeError(f"name must be a model's name or folder, not {type(name).__name__}")
     if device is not None and not isinstance(device, str):
-        raise TypeError(f"device must be a text such as 'cpu' or 'cuda:0', not {device!r}")
+        raise TypeError(f"device must be a text such as 'cpu' or 'cuda:0', not {shown(device)}")
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise TypeError(f"dtype must be a floating-point type of torch such as torch.bfloat16, not {dtype!r}")
+        raise TypeError(f"dtype must be a floating-point type of torch such as torch.bfloat16, not {shown(dtype)}")
 
 
 def check_forced_depth(codes: Any, rows: int, vocabulary: SpatialVocabulary) -> None:
@@ -98,10 +99,10 @@ def switches(name: str, value: Any, count: int) -> tuple[Switch, ...]:
     """
     values = [value] * count if isinstance(value, str) else value
     if not isinstance(values, Sequence) or not all(isinstance(each, str) for each in values):
-        raise TypeError(f"{name} must be off, auto or on, or a list of these, not {value!r}")
+        raise TypeError(f"{name} must be off, auto or on, or a list of these, not {shown(value)}")
     if len(values) != count:
         raise ValueError(f"{name}: {len(values)} switches for {count} prompts; give one, or one for each")
     unknown = next((each for each in values if each not in set(Switch)), None)
     if unknown is not None:
-        raise ValueError(f"{name} must be off, auto or on, not {unknown!r}")
+        raise ValueError(f"{name} must be off, auto or on, not {shown(unknown)}")
     return tuple(Switch(each) for each in values)

@@ -31,7 +31,15 @@ def is_alive(process: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    return not _is_zombie(process)
+
+
+def _is_zombie(process: int) -> bool:
+    """Whether a process has ended and nobody has asked how: in containers that may take seconds, or for ever."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, ValueError, IndexError):  # gone meanwhile, or a system without /proc
+        return False
 
 
 def new_part(target: Path, *, inside: bool = False) -> Path:

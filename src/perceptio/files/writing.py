@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -143,6 +144,11 @@ def _writing(path: str | os.PathLike[str]) -> Iterator[Path]:
         if "\0" not in os.fspath(path):
             raise
         raise OutputError(f"cannot write {os.fspath(path)!r}: a name cannot hold the character NUL") from error
+    except Exception as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        raise _explained(Path(path), refusal) from error
 
 
 def _folder_beside(target: Path) -> Path:
@@ -214,6 +220,15 @@ def _try_to_write(folder: Path) -> None:
         trial.touch()
     finally:
         _discard(trial)
+
+
+def _refusal(error: Exception) -> OSError | None:
+    """The system's refusal that a library of weights wraps in an error of its own; None for any other error."""
+    if found := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    if isinstance(error, RuntimeError) and "inline_container.cc" in str(error):  # torch, which does not say why
+        return OSError("the disk is full, or does not let us write")
+    return None
 
 
 def _explained(target: Path, error: OSError) -> OutputError:

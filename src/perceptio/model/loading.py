@@ -12,7 +12,6 @@ from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.model.vocabulary import IMAGE_TOKENS
 from perceptio.pretrained.folder import ModelError, locate, naming, read_object
 from perceptio.pretrained.misfits import check_weights
 from perceptio.pretrained.weights import INDEX, WHOLE, read_weights
@@ -91,11 +90,6 @@ def check_fit(model: PerceptioForConditionalGeneration, processor: PerceptioProc
     for token, expected in zip(names, [*ids, model.config.vlm.image_token_id], strict=True):
         if tokenizer.convert_tokens_to_ids(token) != expected:
             raise ValueError(f"its tokenizer and config.json disagree about the token {token}")
-    for name in ("start_image_token", "end_image_token"):
-        if getattr(tokenizer, name) != IMAGE_TOKENS[name]:
-            raise ValueError(
-                f"tokenizer_config.json has {name} {getattr(tokenizer, name)!r}, not {IMAGE_TOKENS[name]!r}"
-            )
     known = max(tokenizer.get_vocab().values())
     if max(*ids, vocabulary.end_of_text, known) >= model.vlm.get_input_embeddings().num_embeddings:
         raise ValueError("its tokenizer.json or tokenizer_config.json has more tokens than the model has embeddings")

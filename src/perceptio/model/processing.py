@@ -15,7 +15,8 @@ from transformers import BatchFeature, InternVLProcessor
 from transformers.processing_utils import ProcessorMixin
 
 from perceptio.model.image_processor import read_image_processor
-from perceptio.pretrained.fields import SECTION, Fields, read_fields, required, whole
+from perceptio.model.vocabulary import IMAGE_TOKENS, TILE_TOKENS
+from perceptio.pretrained.fields import SECTION, Fields, read_fields, required, shown, whole
 from perceptio.pretrained.folder import naming, read_object
 from perceptio.pretrained.text_files import read_text_tokenizer
 from perceptio.segmentation.preprocess import preprocess
@@ -45,6 +46,9 @@ class PerceptioProcessor(InternVLProcessor):
         image_seq_length: visual tokens a tile.
         sam_image_size: side of SAM2's input, px.
         context_length: longest sequence that the language model was built for, tokens.
+
+    Raises:
+        ValueError: if the tokenizer does not name InternVL's image tokens.
     """
 
     def __init__(
@@ -57,6 +61,10 @@ class PerceptioProcessor(InternVLProcessor):
         chat_template: str | None = None,
         **kwargs: Any,
     ) -> None:
+        for name in TILE_TOKENS:
+            if getattr(tokenizer, name, None) != IMAGE_TOKENS[name]:
+                found = shown(getattr(tokenizer, name, None))
+                raise ValueError(f"tokenizer_config.json must have the {name} {IMAGE_TOKENS[name]!r}, not {found}")
         # InternVLProcessor.__init__ insists on a video processor, which needs torchvision
         ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template, **kwargs)
         self.image_seq_length = image_seq_length
@@ -87,7 +95,9 @@ class PerceptioProcessor(InternVLProcessor):
         with naming(path):
             fields = read_fields(stored, _FIELDS)
             image_processor = read_image_processor(fields.pop("image_processor"), "image_processor")
-        return cls(image_processor=image_processor, tokenizer=read_text_tokenizer(Path(folder)), **fields)
+        tokenizer = read_text_tokenizer(Path(folder))
+        with naming(folder):
+            return cls(image_processor=image_processor, tokenizer=tokenizer, **fields)
 
     @staticmethod
     def switch_suffix(seg: Switch, depth: Switch) -> str:

@@ -23,6 +23,7 @@ IMAGE_TOKENS = {
     "context_image_token": "<IMG_CONTEXT>",
     "video_token": "<video>",
 }
+TILE_TOKENS = ("start_image_token", "end_image_token", "context_image_token")  # those that a picture needs
 TURN_START, TURN_END, PADDING = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 
 

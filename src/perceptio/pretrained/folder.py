@@ -20,14 +20,13 @@ _JSON = (
     "config.json",
     "processor_config.json",
     "preprocessor_config.json",
-    "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
     "model.safetensors.index.json",
 )
-_TEXTS = ("merges.txt", "chat_template.jinja")
+_TEXTS = ("merges.txt", "chat_template.jinja", "tokenizer.json")  # the last is large, and its library strict
 
 
 class ModelError(ValueError):

@@ -59,6 +59,10 @@ _FIELDS: Fields = {
     "clean_up_tokenization_spaces": optional(FLAG),
     "split_special_tokens": FLAG,
     "errors": choice("replace", "strict", "ignore"),
+    "added_tokens_decoder": Field(
+        "a section of numbered tokens",
+        lambda value: _NAMED.holds(value) and all(map(str.isdecimal, value)),
+    ),
     "auto_map": choice(None),
 }
 

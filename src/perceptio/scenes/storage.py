@@ -166,7 +166,7 @@ class SceneStore(Sequence[StoredScene]):
         kind, rest = ARRAYS[name]
         shape = (length, self.meta.size, self.meta.size, *rest)
         try:
-            array: np.ndarray = np.load(path, mmap_mode="r")
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise SceneStoreError(f"{path} is damaged: {error}") from error
         if (array.shape, array.dtype) != (shape, kind):

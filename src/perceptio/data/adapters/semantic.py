@@ -18,16 +18,19 @@ have the terms of their sources.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from perceptio.data import templates
 from perceptio.data.adapters.source import Source, check_size, read_labels
 from perceptio.data.errors import DataError
+from perceptio.data.fields import shown
 from perceptio.data.rle import json_rle, mask_rle
 from perceptio.data.schema import Sample, Turn
 from perceptio.files import read_lines
@@ -88,31 +91,33 @@ def semantic(collection: Collection, source: Source) -> Iterator[Sample]:
             key=f"{collection.title}/{source.split}/{stem}",
             image=source.relative(path),
             turns=tuple(turns),
-            masks=tuple(json_rle(mask_rle(region)) for region in regions.values()),
+            masks=tuple(regions.values()),
             source=collection.title,
             licence=collection.licence,
         )
 
 
-def _regions(labels: np.ndarray, names: Mapping[int, str], nothing: int, source: Source) -> dict[str, np.ndarray]:
-    """(H, W) bool of each class that is asked for, by its name."""
-    regions: dict[str, np.ndarray] = {}
-    for value in np.unique(labels):
-        name = names.get(int(value))
-        if name is not None:
-            mask = labels == value
-            regions[name] = regions[name] | mask if name in regions else mask
+def _regions(labels: np.ndarray, names: Mapping[int, str], nothing: int, source: Source) -> dict[str, dict[str, Any]]:
+    """RLE of each class that is asked for, by its name."""
+    values: dict[str, list[int]] = {}
+    for value in np.unique(labels).tolist():
+        if value in names:
+            values.setdefault(names[value], []).append(value)
         elif value != nothing:
             source.leave_out("regions of classes that are things, or only a part of what they name")
-    large = {name: mask for name, mask in regions.items() if mask.mean() >= LEAST_SHARE}
-    source.leave_out(f"regions below {LEAST_SHARE:.1%} of their picture", len(regions) - len(large))
+    large = {}
+    for name, of in values.items():
+        mask = np.isin(labels, of)
+        if mask.mean() >= LEAST_SHARE:
+            large[name] = json_rle(mask_rle(mask))
+    source.leave_out(f"regions below {LEAST_SHARE:.1%} of their picture", len(values) - len(large))
     return large
 
 
 def _ade20k_classes(source: Source) -> dict[int, str]:
     """Idx and Name of objectInfo150.txt, of which the first of several names is taken."""
     path = source.folder / "objectInfo150.txt"
-    lines = _lines(path)
+    lines = [line for _, line in _lines(path)]
     header = lines[0].split("\t") if lines else []
     try:
         number, name = header.index("Idx"), header.index("Name")
@@ -127,23 +132,24 @@ def _coco_classes(source: Source) -> dict[int, str]:
     """Lines of labels.txt, such as "92: banner"; a pixel's value is one less."""
     path = source.folder / "labels.txt"
     classes = {}
-    try:
-        for line in _lines(path):
-            number, name = line.split(": ")
-            kind, part, _ = name.strip().partition("-")
-            if name.strip() in SKY:
-                kind, part = "sky", ""
-            if int(number) >= FIRST_STUFF and (not part or kind in WHOLE):
-                classes[int(number) - 1] = kind
-    except ValueError as error:
-        raise DataError(f"{path} is not COCO-Stuff's list of classes ({error}): fetch the original file") from error
+    for line, text in _lines(path):
+        number, colon, name = text.partition(": ")
+        if not colon or not re.fullmatch(r"\s*[0-9]{1,4}", number):
+            reason = f'line {line} is {shown(text)}, not as "92: banner"'
+            raise DataError(f"{path} is not COCO-Stuff's list of classes, {reason}: fetch the original file")
+        kind, part, _ = name.strip().partition("-")
+        if name.strip() in SKY:
+            kind, part = "sky", ""
+        if int(number) >= FIRST_STUFF and (not part or kind in WHOLE):
+            classes[int(number) - 1] = kind
     return classes
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Numbers and texts of a file's lines."""
     if not path.exists():
         raise DataError(f"{path} is missing: it names the classes and comes with the data set")
-    return [line for _, line in read_lines(path)]
+    return list(read_lines(path))
 
 
 COLLECTIONS = {
