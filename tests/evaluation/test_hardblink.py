@@ -165,7 +165,8 @@ def test_missing_pictures_are_counted(hardblink: Path) -> None:
     with pytest.raises(EvaluationError) as error:
         open_hardblink(hardblink)
     assert str(error.value) == (
-        f"1 of 6 images of HardBLINK are missing, the first is {missing}; --allow-missing runs on the rest"
+        f"1 of 6 images of HardBLINK are missing, the first is {missing} of "
+        f"{hardblink / 'questions' / 'blink_4pointscenter_questions_long.jsonl'} line 2; --allow-missing runs on the rest"
     )
     benchmark = open_hardblink(hardblink, allow_missing=True)
     assert len(benchmark) == 5
@@ -176,7 +177,10 @@ def test_missing_pictures_are_counted(hardblink: Path) -> None:
 def test_no_pictures_at_all_are_refused_in_any_case(blink: Path) -> None:
     for picture in (blink / "images").iterdir():
         picture.unlink()
-    with pytest.raises(EvaluationError, match=r"2 of 2 images of BLINK relative depth are missing, .*1\.png$"):
+    with pytest.raises(
+        EvaluationError,
+        match=r"2 of 2 images of BLINK relative depth are missing, .*1\.png of .*relative_depth\.jsonl line 1$",
+    ):
         open_blink_depth(blink, allow_missing=True)
 
 

@@ -102,7 +102,7 @@ def test_a_damaged_part_names_its_field(
 
 
 def test_odd_switches_and_pictures_are_named(adapter: ModuleType, tiny_folder: Path, picture: str) -> None:
-    with pytest.raises(ValueError, match="seg .*'perhaps'"):
+    with pytest.raises(ValueError, match=r"seg .*'perhaps'"):
         adapter.PerceptioVLM(str(tiny_folder), seg="perhaps", device="cpu").generate([picture, "What?"])
     model = adapter.PerceptioVLM(str(tiny_folder), device="cpu")
     with pytest.raises(ValueError, match=r"none\.png"):

@@ -281,7 +281,7 @@ def converted(name: str, folder: Path) -> None:
 class Conversations:
     """LLaVA's file."""
 
-    names = ("llava_v1_5_mix665k.json", "coco", "llava-665k", "samples.jsonl")
+    names = ("llava_v1_5_mix665k.json", "pictures are missing, the first is", "llava-665k", "samples.jsonl")
 
     def prepare(self, folder: Path) -> None:
         picture(folder / "coco" / "train2017" / "1.jpg", kind="JPEG")

@@ -188,7 +188,7 @@ def _plain(value: Any) -> Any:
 class Calls:
     """Arguments of other types and ranges."""
 
-    names = ("image", "prompt", "seg", "depth", "max_new_tokens", "constrained", "batch_size", "array", "odd")
+    names = ("image", "prompt", "seg", "depth", "max_new_tokens", "constrained", "batch_size", "path", "web address", "odd")
 
     def __init__(self, model: Path) -> None:
         self.model = model
@@ -207,7 +207,7 @@ class Calls:
             "seg": "auto",
             "depth": "off",
             "constrained": True,
-            "max_new_tokens": 5,
+            "max_new_tokens": 40,
         }
         several = rng.random() < 0.4
         if several:

@@ -19,7 +19,7 @@ import perceptio
 
 SECONDS = 20  # that one input may take
 MEMORY = 2_000  # MB that the process may take, libraries and model included
-LONGEST = 7000  # characters of a refusal, which may repeat an odd value, never a whole file
+LONGEST = 12_000  # characters of a refusal, which may repeat an odd value twice, never a whole file
 _PACKAGE = str(Path(perceptio.__file__).parent)
 _REFUSED = "refused"
 

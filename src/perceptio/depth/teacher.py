@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ class DepthAnything:
         path = folder / "preprocessor_config.json"
         with naming(path):
             self.processor = read_teacher_processor(read_object(path))
-        weights = read_weights(folder)
+        weights = read_weights(folder, most=math.inf)  # maps that overflow are refused picture by picture
         with naming(f"the depth teacher {name}"):
             model, report = build_network(DepthAnythingForDepthEstimation, config, weights, torch.float32)
             # they would be random numbers, and so would every depth map

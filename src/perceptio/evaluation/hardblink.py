@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,12 +163,13 @@ def _benchmark(
     files: Sequence[Path],
     allow_missing: bool,
 ) -> PointsBenchmark:
-    there = [question for question in questions if question.image.is_file()]
-    missing = [question.image for question in questions if not question.image.is_file()]
+    there = [question for question in questions if os.path.isfile(question.image)]  # whatever its name
+    missing = [question for question in questions if not os.path.isfile(question.image)]
     if missing and not (allow_missing and there):
         hint = "; --allow-missing runs on the rest" if there else ""
         raise EvaluationError(
-            f"{len(missing)} of {len(questions)} images of {name} are missing, the first is {missing[0]}{hint}"
+            f"{len(missing)} of {len(questions)} images of {name} are missing, the first is {missing[0].image} "
+            f"of {missing[0].where}{hint}"
         )
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     source = {"missing_images": len(missing), "annotations_sha256": digest[:16]}

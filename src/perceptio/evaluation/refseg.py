@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +157,7 @@ def open_refer(
     folders = (Path(images), Path(images) / "train2014")
     files: dict[str, Path] = {}
     for image in annotations.images:
-        there = [folder / image.file_name for folder in folders if (folder / image.file_name).is_file()]
+        there = [folder / image.file_name for folder in folders if os.path.isfile(folder / image.file_name)]
         if there:
             _check_size(there[0], image)
             files[image.file_name] = there[0]

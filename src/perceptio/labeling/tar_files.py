@@ -42,7 +42,7 @@ def tar_members(path: Path) -> list[Member]:
                     members.append(_member(entry))
                 if entry.islnk() or entry.issym():
                     links[members[-1].name] = _target(entry)
-                archive.members = []  # they are kept otherwise, and may be millions
+                archive.members = []  # type: ignore[attr-defined]  # they are kept otherwise, and may be millions
             _check_end(archive)
     except (OSError, ValueError, tarfile.TarError, MemoryError, OverflowError) as error:
         raise DataError(f"{path} cannot be read as an uncompressed tar file: {error}") from error

@@ -133,7 +133,8 @@ class Worker:
 
     def _read(self, pictures: Sequence[PictureFile], bad: list[BadPicture]) -> Iterator[_Read]:
         """The pictures that can be read, together; but many large ones apart, for the sake of memory."""
-        batch, pixels = [], 0
+        batch: _Read = []
+        pixels = 0
         for picture in pictures:
             try:
                 image = self.work.read(picture)

@@ -96,7 +96,7 @@ class PerceptioProcessor(InternVLProcessor):
             fields = read_fields(stored, _FIELDS)
             image_processor = read_image_processor(fields.pop("image_processor"), "image_processor")
         tokenizer = read_text_tokenizer(Path(folder))
-        with naming(folder):
+        with naming(Path(folder)):
             return cls(image_processor=image_processor, tokenizer=tokenizer, **fields)
 
     @staticmethod

@@ -22,6 +22,7 @@ from perceptio.pretrained.fields import (
     read_fields,
     required,
     several,
+    shown,
 )
 from perceptio.pretrained.folder import ModelError, check_files, naming, read_object
 
@@ -81,7 +82,9 @@ def read_text_tokenizer(folder: Path, named: dict[str, str] | None = None) -> Pr
     path = folder / "tokenizer_config.json"
     with naming(path):
         read_fields(read_object(path), _FIELDS)
-    if not (folder / "tokenizer.json").is_file():
+    if (folder / "tokenizer.json").is_file():
+        _check_ids(folder / "tokenizer.json")
+    else:
         _check_merges(folder / "merges.txt", _read_vocabulary(folder / "vocab.json"))
     options: dict[str, Any] = {"extra_special_tokens": named} if named else {}
     try:
@@ -105,6 +108,18 @@ def _suspects(folder: Path) -> str:
     except Exception:  # it raises no other
         return str(path)
     return str(folder / "tokenizer_config.json")
+
+
+def _check_ids(path: Path) -> None:
+    """The library makes a list as long as the largest number of a token."""
+    stored = read_object(path)
+    model, added = stored.get("model"), stored.get("added_tokens") or []
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    numbers = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+    numbers += [token.get("id") for token in added if isinstance(token, dict)] if isinstance(added, list) else []
+    odd = [found for found in numbers if type(found) is not int or not 0 <= found < _MOST_TOKENS]
+    if odd:
+        raise ModelError(f"{path} is damaged: it gives a token the number {shown(odd[0])}")
 
 
 def _read_vocabulary(path: Path) -> dict[str, int]:

@@ -45,8 +45,13 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def read_weights(folder: Path, prefix: str = "") -> dict[str, Tensor]:
+def read_weights(folder: Path, prefix: str = "", most: float = _MOST) -> dict[str, Tensor]:
     """The weights whose names begin so, under the rest of their names; they stay on disk until they are used.
+
+    Args:
+        folder: of the network.
+        prefix: of the names.
+        most: the largest size that a weight may have.
 
     Raises:
         ModelError: if a file is missing, damaged, or holds a number that no network can have.
@@ -59,12 +64,12 @@ def read_weights(folder: Path, prefix: str = "") -> dict[str, Tensor]:
                     if name.removeprefix(prefix) in found:
                         raise ModelError(f"{path}: the weight {name} stands in another file too")
                     found[name.removeprefix(prefix)] = weights.get_tensor(name)
-                    check_numbers(found[name.removeprefix(prefix)], f"{path}: the weight {name}")
+                    check_numbers(found[name.removeprefix(prefix)], f"{path}: the weight {name}", most)
     return found
 
 
-def check_numbers(values: Tensor, name: str) -> None:
-    """Complain of a weight that is no floating-point tensor of finite numbers; a mark of yes or no passes.
+def check_numbers(values: Tensor, name: str, most: float = _MOST) -> None:
+    """Complain of a weight that is no floating-point tensor of numbers up to `most`; a mark of yes or no passes.
 
     Raises:
         ModelError: with the name.
@@ -75,11 +80,11 @@ def check_numbers(values: Tensor, name: str) -> None:
         kind = str(values.dtype).removeprefix("torch.")
         raise ModelError(f"{name} is of {kind}, but only floating-point weights are read, not quantised ones")
     if values.numel():
-        least, most = (float(end) for end in torch.aminmax(values))
-        if not (math.isfinite(least) and math.isfinite(most)):
+        largest = max(abs(float(end)) for end in torch.aminmax(values))
+        if not math.isfinite(largest):
             raise ModelError(f"{name} holds NaN or infinity: the file is damaged, or training failed")
-        if max(-least, most) > _MOST:
-            raise ModelError(f"{name} holds {max(-least, most):.3g}, which no network has: the file is damaged")
+        if largest > most:
+            raise ModelError(f"{name} holds {largest:.3g}, which no network has: the file is damaged")
 
 
 def build_network(

@@ -73,5 +73,5 @@ def test_runs_that_could_not_be_compared_are_refused(changes: dict[str, object],
 def test_recipes_are_read_strictly(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("name: x\nstart: y\nseeds:\n  no_dpeth: 1\n")
-    with pytest.raises(RecipeError, match="no setting 'seeds.no_dpeth': did you mean 'no_depth'"):
+    with pytest.raises(RecipeError, match=r"no setting 'seeds.no_dpeth': did you mean 'no_depth'"):
         read_recipe(path, AblationPlan)
