@@ -38,6 +38,7 @@ BLINK_PROMPT = (
 UNREADABLE = "unreadable answers"
 _POINTS = (3, 4, 5)
 _LETTERS = "ABCDE"
+_LONGEST_NAME = 1000  # characters
 _ANSWER_FIELDS = ("answer", "label", "text")  # AURORA's questions are known from its code, its answers are not
 
 
@@ -222,7 +223,7 @@ def _key(record: dict[str, Any], place: str) -> str:
 
 def _image(record: dict[str, Any], place: str) -> str:
     name = _field(record, place, "image")
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
         raise EvaluationError(f"{place}: image is {name!r:.80}, not the name of a file")
     return name
 

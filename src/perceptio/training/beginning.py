@@ -13,6 +13,7 @@ from typing import Any
 
 from perceptio import __version__
 from perceptio.files import claim
+from perceptio.files.writing import making_folder
 
 RECIPE_FILE = "recipe.json"
 READS_FILE = "reads.json"
@@ -33,8 +34,8 @@ def begin(folder: Path, settings: Mapping[str, Any], *, under_way: bool) -> None
         ValueError: if one differs; with its name. So does another version of Perceptio.
         OutputError: if they cannot be noted.
     """
-    if not under_way:
-        for name in (RECIPE_FILE, READS_FILE):
+    with making_folder(folder):
+        for name in (RECIPE_FILE, READS_FILE) if not under_way else ():
             (folder / name).unlink(missing_ok=True)
     for name, (earlier, now) in claim(folder / RECIPE_FILE, {**settings, "perceptio": __version__}).items():
         name, earlier, now = _innermost(name, earlier, now)

@@ -7,20 +7,20 @@ is full, torch's worker loses the batch without a word, and the run waits for it
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import reduce_tensor
-from torch.utils.data import get_worker_info
 
 from perceptio.processes import end_with_parent
 
-_Rebuilt = tuple[Callable[..., Tensor], tuple[Any, ...]]
-_told = False  # in this worker
+_SHARED = Path("/dev/shm")
 
 logger = logging.getLogger(__name__)
 
@@ -32,27 +32,38 @@ def start_worker(number: int = 0) -> None:
         number: of the worker.
     """
     end_with_parent(number)
-    ForkingPickler.register(torch.Tensor, _reduce)
+    ForkingPickler.register(torch.Tensor, _Sender(number))
 
 
-def _reduce(tensor: Tensor) -> _Rebuilt:
-    """How a tensor is sent: in shared memory if there is room."""
-    try:
-        tensor.share_memory_()
-    except RuntimeError:  # no room
-        _tell()
+class _Sender:
+    """How a worker's tensors are sent: in shared memory, until that has been full once.
+
+    Args:
+        number: of the worker; the first tells what all will find.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number, self.shares = number, True
+
+    def __call__(self, tensor: Tensor) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
+        """What makes the tensor anew, as pickle asks for it."""
+        if self.shares:
+            try:
+                tensor.share_memory_()
+            except RuntimeError:  # no room
+                self._stop_sharing()
+        if self.shares:
+            reduced: tuple[Callable[..., Tensor], tuple[Any, ...]] = reduce_tensor(tensor)
+            return reduced
         return _rebuild, (tensor.contiguous().reshape(-1).view(torch.uint8).numpy(), tensor.dtype, tensor.shape)
-    reduced: _Rebuilt = reduce_tensor(tensor)
-    return reduced
+
+    def _stop_sharing(self) -> None:
+        self.shares = False
+        for path in _SHARED.glob(f"torch_{os.getpid()}_*"):  # what torch could not finish, and leaves there
+            path.unlink(missing_ok=True)
+        if self.number == 0:
+            logger.warning("shared memory (%s) is full: batches are copied, which is slower: see --shm-size", _SHARED)
 
 
 def _rebuild(content: np.ndarray, dtype: torch.dtype, shape: torch.Size) -> Tensor:
     return torch.from_numpy(content).view(dtype).reshape(shape)
-
-
-def _tell() -> None:
-    global _told
-    worker = get_worker_info()
-    if not _told and worker is not None and worker.id == 0:  # the others have the same to say
-        logger.warning("shared memory (/dev/shm) is full: batches are copied, which is slower; Docker has --shm-size")
-    _told = True
