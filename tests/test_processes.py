@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from perceptio.files.parts import is_alive
-from perceptio.processes import survive_forks
+from perceptio.processes import check_workers, survive_forks
 
 PARENT = """
 import multiprocessing, os, sys, time
@@ -66,3 +66,14 @@ def test_a_fork_computes_though_its_parent_has_used_threads() -> None:
     finally:
         torch.set_num_threads(threads)
     assert child.exitcode == 0
+
+
+def test_workers_that_cannot_share_locks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError(38, "Function not implemented")
+
+    check_workers(2)
+    monkeypatch.setattr(multiprocessing, "Lock", refuse)
+    check_workers(0)
+    with pytest.raises(OSError, match=r"2 workers .* Function not implemented"):
+        check_workers(2)

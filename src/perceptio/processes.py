@@ -21,6 +21,21 @@ def end_with_parent(worker: int = 0) -> None:
         threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()
 
 
+def check_workers(workers: int) -> None:
+    """Refuse worker processes where the system lets them share no locks: where /dev/shm is closed or missing.
+
+    Args:
+        workers: wanted; none are never refused.
+
+    Raises:
+        OSError: if they could not be started.
+    """
+    try:
+        _ = multiprocessing.Lock() if workers else None
+    except OSError as error:
+        raise OSError(f"{workers} workers cannot share locks here (/dev/shm: {error.strerror}): ask for 0") from error
+
+
 @cache
 def survive_forks() -> None:
     """Let processes that are forked from this one, by whomever, use torch too: each computes on one thread.

@@ -67,8 +67,9 @@ def test_our_own_mistakes_keep_their_traceback(image: Path, monkeypatch: pytest.
 
 
 def test_a_missing_extra_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "recipe.yaml").write_text("name: a")
+    (tmp_path / "recipe.yaml").write_text("seed: 1")
     monkeypatch.setitem(sys.modules, "yaml", None)
+    monkeypatch.delitem(sys.modules, "perceptio.training.yaml_text", raising=False)  # of an earlier test
     message = failed(run("train", tmp_path / "recipe.yaml"))
     assert message == "this command needs yaml, which is not installed: pip install 'perceptio[train]'"
 

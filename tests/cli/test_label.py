@@ -65,6 +65,17 @@ def test_bad_pictures_fail_the_command_unless_they_are_allowed(
     assert len(samples.read_text().splitlines()) == 1
 
 
+def test_odd_names_and_links_are_told_in_a_line_each(
+    options: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in" / "new\nline\u2028\udce9.png").touch()
+    (tmp_path / "in" / "self").symlink_to(".")
+    assert run(monkeypatch, *options, "--allow-bad") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("not labelled: ../in/new\\nline\\u2028\\udce9.png: ")]
+    assert [line for line in lines if line.startswith("link to a folder, left out: ") and "in/self (" in line]
+
+
 def test_samples_wait_for_all_parts(
     options: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

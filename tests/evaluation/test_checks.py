@@ -180,6 +180,7 @@ def test_one_run_at_a_time(folder: Path, quick: Quick) -> None:
 def test_a_finished_run_is_read_where_nothing_can_be_written(folder: Path, quick: Quick) -> None:
     first = run_benchmark(quick, Pictures(folder), folder / "out", progress=False).report
     before = files(folder / "out")
+    (folder / "out" / "progress.jsonl").touch()  # left by a kill after the report was written
     with locked(folder / "out"):
         assert run_benchmark(quick, Pictures(folder), folder / "out", progress=False).report == first
     assert files(folder / "out") == before

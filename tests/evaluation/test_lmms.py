@@ -189,6 +189,43 @@ def test_what_it_cannot_do_is_refused_in_one_sentence(model: PerceptioLmms, tiny
             PerceptioLmms(str(tiny_folder), batch_size=size)
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"until": 5}, "until .* 5"),
+        ({"until": ["a", None]}, "until .*None"),
+        ({"max_new_tokens": "many"}, "max_new_tokens .*'many'"),
+        ({"max_new_tokens": 0}, "max_new_tokens .*0"),
+        ({"max_new_tokens": True}, "max_new_tokens .*True"),
+        ({"max_new_tokens": 1.5}, r"max_new_tokens .*1\.5"),
+        ({"seg": "perhaps"}, "seg .*'perhaps'"),
+        ({"depth": None}, "depth .*None"),
+        ({"response": ["json"]}, r"response .*\['json'\]"),
+    ],
+)
+def test_odd_options_of_a_task_are_named(
+    model: PerceptioLmms, pictures: list[Path], options: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(EvaluationError, match=named):
+        model.generate_until(requests(model, [[pictures[0]]], [options]))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"seg": "perhaps"}, "seg .*'perhaps'"),
+        ({"depth": True}, "depth .*True"),
+        ({"constrained": "no"}, "constrained .*'no'"),
+        ({"batch_size": "\u00b2"}, "batch_size .*\u00b2"),
+        ({"batch_size": -1}, "batch_size .*-1"),
+        ({"max_text_tokens": "x"}, "max_text_tokens .*'x'"),
+    ],
+)
+def test_odd_arguments_of_the_model_are_named(tiny_folder: Path, options: dict[str, Any], named: str) -> None:
+    with pytest.raises(EvaluationError, match=named):
+        PerceptioLmms(str(tiny_folder), device="cpu", **options)
+
+
 @pytest.fixture
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for tasks; whatever `datasets` writes stays beside it."""

@@ -136,9 +136,7 @@ def test_the_weights_hash_changes_with_one_value(tiny: Perceptio) -> None:
     assert weights_hash(tiny) == before
 
 
-def test_the_configuration_hash_is_of_what_answers_depend_on(
-    tiny: Perceptio, tiny_folder: Path, tmp_path: Path
-) -> None:
+def test_the_configuration_hash_is_of_what_answers_need(tiny: Perceptio, tiny_folder: Path, tmp_path: Path) -> None:
     """Settings and the tokenizer; not the folder that the model lies in."""
     moved = tmp_path / "elsewhere"
     shutil.copytree(tiny_folder, moved)

@@ -188,7 +188,18 @@ def _plain(value: Any) -> Any:
 class Calls:
     """Arguments of other types and ranges."""
 
-    names = ("image", "prompt", "seg", "depth", "max_new_tokens", "constrained", "batch_size", "path", "web address", "odd")
+    names = (
+        "image",
+        "prompt",
+        "seg",
+        "depth",
+        "max_new_tokens",
+        "constrained",
+        "batch_size",
+        "path",
+        "web address",
+        "odd",
+    )
 
     def __init__(self, model: Path) -> None:
         self.model = model

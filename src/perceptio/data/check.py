@@ -18,7 +18,7 @@ from perceptio.data.reading import inspect_sample
 from perceptio.data.sample_files import SampleFile
 from perceptio.data.schema import Sample
 from perceptio.images import upright_size
-from perceptio.processes import end_with_parent
+from perceptio.processes import check_workers, end_with_parent
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ def check_files(
     files = [SampleFile(path) for path in paths]
     report = Report({str(file.path): len(file) for file in files})
     findings = _Findings(files, learner)
+    check_workers(workers)
     loader = DataLoader(
         findings, batch_size=None, num_workers=workers, collate_fn=_alone, worker_init_fn=end_with_parent
     )

@@ -69,7 +69,7 @@ class DepthPairs:
     """
 
     name = "depth"
-    protocol = "1"
+    protocol = "2"
 
     def __init__(self, pairs: Sequence[Pair], scale: float, farthest: float, source: dict[str, Any]) -> None:
         self.pairs, self.scale, self.farthest, self.source = pairs, scale, farthest, source

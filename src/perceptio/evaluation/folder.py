@@ -10,6 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,13 @@ def write_results(folder: Path, report: Report, samples: Sequence[Judged], secon
     }
     write_files(folder, {name: text.encode("utf-8", "backslashreplace") for name, text in files.items()})
     write_files(folder, {REPORT: (report.to_json(indent=1) + "\n").encode()})
-    (folder / PROGRESS).unlink(missing_ok=True)
+    drop_log(folder)
+
+
+def drop_log(folder: Path) -> None:
+    """Remove the log of a finished run, which one that was killed at its very end has left."""
+    with suppress(OSError):  # the folder may be closed to us, and the log harms nobody
+        (folder / PROGRESS).unlink(missing_ok=True)
 
 
 def load_samples(folder: str | Path) -> list[Judged]:

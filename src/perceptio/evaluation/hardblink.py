@@ -64,7 +64,7 @@ class PointsBenchmark:
         source: what the settings say of the files.
     """
 
-    protocol = "1"
+    protocol = "2"
 
     def __init__(
         self, name: str, prompt: str, questions: Sequence[PointQuestion], points: Sequence[int], source: dict[str, Any]

@@ -86,7 +86,7 @@ class MMBench:
     """
 
     name = "MMBench"
-    protocol = "1"
+    protocol = "2"
 
     def __init__(self, tsv: Path, questions: Sequence[Question], source: dict[str, Any]) -> None:
         self.tsv, self.questions, self.source = tsv, questions, source

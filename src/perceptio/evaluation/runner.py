@@ -28,6 +28,7 @@ from perceptio.evaluation.folder import (
     append_chunk,
     check_report,
     claim_folder,
+    drop_log,
     is_finished,
     keep_chunks,
     load_samples,
@@ -100,6 +101,7 @@ def run_benchmark(
         claim_folder(folder, settings)
         report = Report(benchmark.name, settings, benchmark.figures(load_samples(folder)))
         check_report(folder, report)
+        drop_log(folder)
         return Results(report, folder)
     with locked(folder):
         claim_folder(folder, settings)

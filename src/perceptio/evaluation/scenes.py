@@ -56,7 +56,7 @@ class ScenesBenchmark:
         EvaluationError: if the limit is none.
     """
 
-    protocol = "2"
+    protocol = "3"
 
     def __init__(
         self,

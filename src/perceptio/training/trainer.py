@@ -16,6 +16,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 
 from perceptio.files import read_json
+from perceptio.processes import check_workers
 from perceptio.training.checkpoint import MarkComplete, last_checkpoint, resuming, saving
 from perceptio.training.curves import DrawCurves
 from perceptio.training.events import WriteEvents, writing_events
@@ -186,6 +187,7 @@ def train_stage(
         scales: factors on the rates of submodules, by name.
         trainer: what saves and loads the module.
     """
+    check_workers(stage.workers)
     arguments = training_arguments(stage, folder, seed, None if validation is None else evaluate_every)
     running = trainer(
         model=module,
