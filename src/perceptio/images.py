@@ -22,6 +22,9 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+# Memory in large blocks goes back to the system once a picture is let go; Pillow's usual 16 MB stay with the process.
+Image.core.set_block_size(1 << 26)
+
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "PPM", "ICO", "TGA")
 """The formats that are opened, by Pillow's names: none of them calls another program, as EPS does."""
 
