@@ -15,7 +15,6 @@ import torch
 
 from perceptio.depth.normalization import resize_nearest
 from perceptio.depth.teacher import DepthAnything, Picture
-from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.images import WorkingImage
 from perceptio.labeling.errors import UnusableError, is_want_of_memory
 from perceptio.labeling.mask_teacher import MaskPrompts, SamTeacher
@@ -57,13 +56,12 @@ class Labeler:
 
     def __init__(self, files: LabelerFiles, name: str) -> None:
         from perceptio.checkpoints.assemble import load_sam
-        from perceptio.model.loading import find_device
+        from perceptio.model.loading import find_device, load_depth_tokenizer
 
         find_device(files.device)
         self.name = name
         self.depth = DepthAnything(files.teacher, files.device)
-        self.tokenizer = DepthTokenizer.from_pretrained(files.tokenizer, use_safetensors=True)
-        self.tokenizer.float().to(files.device).eval()
+        self.tokenizer = load_depth_tokenizer(files.tokenizer).to(files.device)
         self.segmenter = SamTeacher(load_sam(files.segmenter), files.device) if files.segmenter else None
 
     def label(self, pictures: Sequence[WorkingImage], prompts: Sequence[MaskPrompts]) -> list[Labels]:

@@ -24,7 +24,7 @@ class ScenePlan:
 
     train: Annotated[int, Range(1, 1_000_000)] = 20_000  # scenes
     val: Annotated[int, Range(1, 100_000)] = 256  # scenes
-    size: Annotated[int, Range(16, 4096)] = 224  # side of the pictures, px
+    size: Annotated[int, Range(16, 2048)] = 224  # side of the pictures, px
 
 
 @dataclass(frozen=True)

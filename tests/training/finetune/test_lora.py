@@ -137,6 +137,8 @@ def test_a_folder_without_an_adapter_is_named(tiny_folder: Path, tmp_path: Path)
         ("parts.safetensors", lambda name, value: value[None], "of another shape: "),
         ("adapter_model.safetensors", lambda name, value: None if "layers.0" in name else value, "missing: "),
         ("adapter_model.safetensors", lambda name, value: value[:1].contiguous(), "do not fit"),
+        ("parts.safetensors", lambda name, value: value * float("nan"), r"parts\.safetensors: the weight .* NaN"),
+        ("adapter_model.safetensors", lambda name, value: value.to(torch.int8), r"adapter_model.* the weight .* int8"),
     ],
 )
 def test_an_adapter_that_does_not_fit_is_refused(

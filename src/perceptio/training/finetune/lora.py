@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerBase
 from perceptio.files import reading_weights, replacing_folder
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.pretrained.misfits import refuse_misfits
+from perceptio.pretrained.weights import check_numbers
 from perceptio.tokens import PHRASE_END, PHRASE_START, SpatialVocabulary
 from perceptio.training.limits import Range, ShareBelowAll
 from perceptio.training.sharding import spread
@@ -153,6 +154,9 @@ def load_adapter(model: PerceptioForConditionalGeneration, folder: Path) -> Perc
     what = f"the model that the adapter in {folder} is for"
     with reading_weights(folder):
         parts, stored = load_file(folder / _PARTS_FILE), load_file(folder / _ADAPTER_FILE)
+        for file, weights in ((_PARTS_FILE, parts), (_ADAPTER_FILE, stored)):
+            for name, values in weights.items():
+                check_numbers(values, f"{folder / file}: the weight {name}")
         _refuse_misfits(_parts_of(model), parts, what)
         try:
             adapted = PeftModel.from_pretrained(model, str(folder))
