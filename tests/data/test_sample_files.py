@@ -288,10 +288,23 @@ def test_rows_and_columns_beyond_measure_are_refused(tmp_path: Path, monkeypatch
     from pyarrow import parquet
 
     path = tmp_path / "x.parquet"
-    parquet.write_table(arrow.table({"image": arrow.nulls(3_000_000, arrow.int8())}), path)
+    parquet.write_table(arrow.table({"image": arrow.nulls(3_000_000, arrow.string())}), path)
     with pytest.raises(DataError, match=r"x\.parquet is damaged: it claims 3000000 rows"):
         SampleFile(path)
     parquet.write_table(arrow.table({"image": ["a.png" * 1000], "turns": ["[]"]}), path)
     monkeypatch.setattr("perceptio.data.parquet_rows.LARGEST_COLUMN", 1000)
     with pytest.raises(DataError, match=r"x\.parquet has a row group .*smaller row groups"):
+        SampleFile(path)
+
+
+def test_a_column_of_another_type_is_named_and_one_of_nulls_is_empty(tmp_path: Path) -> None:
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    path = tmp_path / "x.parquet"
+    row = {"image": "a.png", "turns": '[{"question": "a", "answer": "b"}]', "depth": None}
+    parquet.write_table(arrow.Table.from_pylist([row]), path)
+    assert SampleFile(path)[0].depth is None
+    parquet.write_table(arrow.Table.from_pylist([row | {"depth": 3}]), path)
+    with pytest.raises(DataError, match="the column depth holds INT64, not text"):
         SampleFile(path)

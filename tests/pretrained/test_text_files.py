@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,3 +100,15 @@ def test_wrong_setting_is_named(folder: Path, field: str, value: object) -> None
 def test_vocabulary_of_other_content_is_named(folder: Path, vocabulary: dict[str, object]) -> None:
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     assert refused(folder).startswith(f"{folder / 'vocab.json'} is damaged")
+
+
+@pytest.mark.parametrize("change", [{"continuing_subword_prefix": "../../etc/passwd"}, {"vocab": {"a": 10**9}}])
+def test_a_tokenizer_at_which_the_library_panics_or_fills_the_memory_is_named(
+    tiny_folder: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "tiny"))
+    path = folder / "tokenizer.json"
+    stored = json.loads(path.read_text())
+    stored["model"] |= change
+    path.write_text(json.dumps(stored))
+    assert refused(folder).startswith(str(path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from perceptio.data.errors import DataError
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
+    from pyarrow.parquet import ParquetSchema
 
 BATCH = 64  # rows that are turned into Python's objects together
 LARGEST_COLUMN = 2**30  # bytes of one column of a row group, without compression: it may be read as a whole
@@ -24,18 +25,21 @@ class ParquetRows:
 
     Args:
         path: of the file.
+        texts: columns that hold text, where the file has them.
 
     Raises:
         DataError: if it is no parquet file, damaged, or its row groups are too large to be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, texts: Collection[str] = ()) -> None:
         from pyarrow import parquet
 
         self.path = path
         try:
             with path.open("rb") as file:
                 metadata = parquet.read_metadata(file)
+            # before their statistics are read: on those of another type than its column pyarrow aborts the process
+            _check_texts(metadata.schema, texts)
             groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
             columns = [group.column(number) for group in groups for number in range(group.num_columns)]
             largest = max((column.total_uncompressed_size for column in columns), default=0)
@@ -98,6 +102,13 @@ class ParquetRows:
 
         with self.path.open("rb") as file:
             yield from parquet.ParquetFile(file).iter_batches(BATCH, row_groups=[group])
+
+
+def _check_texts(schema: ParquetSchema, texts: Collection[str]) -> None:
+    for column in (schema.column(number) for number in range(len(schema))):
+        is_empty = column.logical_type.type == "UNKNOWN"  # parquet's word for a column of nulls
+        if column.path in texts and column.physical_type != "BYTE_ARRAY" and not is_empty:
+            raise ValueError(f"the column {column.path} holds {column.physical_type}, not text")
 
 
 def _reason(error: Exception) -> str:

@@ -22,6 +22,7 @@ from perceptio.data.schema import Sample
 from perceptio.files import json_line, parse_json, replacing
 
 NESTED = ("turns", "masks", "marks")  # columns of parquet that are JSON text: a mask is of one type or another
+TEXTS = ("image", "key", "depth", "depth_kind", "source", "licence", *NESTED)  # columns of text, if not nested
 ROWS = 64  # of a row group: one sample is read with its whole group
 
 
@@ -45,7 +46,7 @@ class SampleFile:
             raise DataError(f"{self.path} is neither .jsonl nor .parquet: see docs/data.md for the format")
         self._rows: ParquetRows | None = None
         if self.path.suffix == ".parquet":
-            self._rows = ParquetRows(self.path)
+            self._rows = ParquetRows(self.path, TEXTS)
             self._count = len(self._rows)
         else:
             self._starts, self._lines = self._line_places()

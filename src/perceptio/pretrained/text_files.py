@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +90,28 @@ def read_text_tokenizer(folder: Path, named: dict[str, str] | None = None) -> Pr
         _check_merges(folder / "merges.txt", _read_vocabulary(folder / "vocab.json"))
     options: dict[str, Any] = {"extra_special_tokens": named} if named else {}
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True, **options
-        )
+        with _catching_panics():
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True, **options
+            )
     except ImportError:
         raise
     except Exception as error:  # of the library that reads tokenizer.json, which raises no other
         raise ModelError(f"{_suspects(folder)} cannot be used: {' '.join(str(error).split())}") from error
     return tokenizer
+
+
+@contextmanager
+def _catching_panics() -> Iterator[None]:
+    """What its authors took for impossible ends the library in a panic, which is no `Exception`."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"the tokenizer is damaged: {error}") from error
 
 
 def _suspects(folder: Path) -> str:
@@ -104,7 +120,8 @@ def _suspects(folder: Path) -> str:
     if not path.is_file():
         return f"{folder / 'vocab.json'}, merges.txt or tokenizer_config.json"
     try:
-        Tokenizer.from_file(str(path))
+        with _catching_panics():
+            Tokenizer.from_file(str(path))
     except Exception:  # it raises no other
         return str(path)
     return str(folder / "tokenizer_config.json")
