@@ -198,6 +198,7 @@ class Calls:
         "batch_size",
         "path",
         "web address",
+        "name is too long",
         "odd",
     )
 
