@@ -15,9 +15,9 @@ from torch.optim import Muon
 
 from perceptio import Perceptio
 from perceptio.cli.errors import reporting
+from perceptio.pretrained.precision import computes_bfloat16
 from perceptio.training.muon import StackedMuon
 from perceptio.training.optimizer import sort_parameters
-from perceptio.training.precision import computes_bfloat16
 
 
 def seconds(action: Callable[[], object], times: int) -> float:

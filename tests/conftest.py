@@ -46,7 +46,7 @@ SIZES = Sizes(
     text_heads=2,
     text_mlp=96,
     context=1024,
-    design=Design(depth_positions="image", pointing=True),
+    design=Design(depth_positions="image", pointing=True, mask_gate=True),
 )
 DEPTH = DepthTokenizerConfig(image_size=32, downsample=8, codes=16, code_dim=8, width=16, blocks=1)
 TEXTS = [

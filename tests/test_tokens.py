@@ -24,6 +24,8 @@ VOCABULARY = SpatialVocabulary(
     seg=SEG, depth_start=START, depth_end=END, codes=CODES, tokens_per_map=4, end_of_text=STOP
 )
 ANSWER_FIRST = replace(VOCABULARY, order="answer_first")
+INTERLEAVED = replace(VOCABULARY, order="interleaved")
+ORDERS = [VOCABULARY, ANSWER_FIRST, INTERLEAVED]
 SPAN = [START, 20, 22, 21, 20, END]
 TEXT = [5, 6]
 
@@ -47,15 +49,37 @@ def test_where_the_answer_comes_first_its_text_leads():
     assert build_target(ANSWER_FIRST, 0, None, TEXT) == [5, 6, STOP]
 
 
-@pytest.mark.parametrize("vocabulary", [VOCABULARY, ANSWER_FIRST], ids=lambda vocabulary: vocabulary.order)
+def test_interleaved_segments_stand_in_the_text():
+    ids = build_target(INTERLEAVED, 3, [0, 1, 2, 0], [5, 6, 7], places=[0, 2])
+    assert ids == [*SPAN, SEG, 5, 6, SEG, 7, SEG, STOP]
+    parsed = parse(INTERLEAVED, ids)
+    assert parsed.malformed == ()
+    assert (parsed.segments, parsed.words_before, parsed.text_ids) == ((6, 9, 11), (0, 2, 3), (5, 6, 7))
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        ([SEG, *SPAN, STOP], MalformationKind.SPAN_AFTER_SEGMENT),
+        ([5, *SPAN, STOP], MalformationKind.SPAN_AFTER_TEXT),
+        ([*SPAN, 5, *SPAN, STOP], MalformationKind.SECOND_SPAN),
+    ],
+)
+def test_an_interleaved_answer_begins_with_its_span(ids, kind):
+    assert [item.kind for item in parse(INTERLEAVED, ids).malformed] == [kind]
+
+
+@pytest.mark.parametrize("vocabulary", ORDERS, ids=lambda vocabulary: vocabulary.order)
 @pytest.mark.parametrize("segments", [0, 1, 3])
 @pytest.mark.parametrize("codes", [None, (0, 1, 2, 0)])
 @pytest.mark.parametrize("text", [(), (5, 6, 7)])
 def test_parse_inverts_build(vocabulary, segments, codes, text):
     ids = build_target(vocabulary, segments, codes, text)
     parsed = parse(vocabulary, [*ids, 0, 0, SEG])  # whatever follows the end of text is padding
-    first = len(text) if vocabulary is ANSWER_FIRST else 0
+    span = 0 if codes is None else len(SPAN)
+    first = {"spans_first": 0, "answer_first": len(text), "interleaved": span + len(text)}[vocabulary.order]
     assert parsed.segments == tuple(range(first, first + segments))
+    assert parsed.words_before == (0 if vocabulary is VOCABULARY else len(text),) * segments
     assert parsed.codes == codes
     assert parsed.text_ids == text
     assert parsed.malformed == ()
@@ -147,7 +171,7 @@ def test_lenient_reading_keeps_what_was_meant():
     ]
 
 
-@pytest.mark.parametrize("vocabulary", [VOCABULARY, ANSWER_FIRST], ids=lambda vocabulary: vocabulary.order)
+@pytest.mark.parametrize("vocabulary", ORDERS, ids=lambda vocabulary: vocabulary.order)
 def test_parse_never_raises_and_only_grammatical_sequences_are_clean(vocabulary):
     alphabet = [STOP, SEG, START, END, *CODES, 5, -7]
     generator = random.Random(0)
@@ -156,7 +180,9 @@ def test_parse_never_raises_and_only_grammatical_sequences_are_clean(vocabulary)
         parsed = parse(vocabulary, ids)
         if not parsed.malformed:
             end = ids.index(STOP)
-            assert ids[: end + 1] == build_target(vocabulary, len(parsed.segments), parsed.codes, parsed.text_ids)
+            places = parsed.words_before if vocabulary is INTERLEAVED else ()
+            parts = len(parsed.segments), parsed.codes, parsed.text_ids, places
+            assert ids[: end + 1] == build_target(vocabulary, *parts)
 
 
 def test_parse_reads_arrays_and_tensors():

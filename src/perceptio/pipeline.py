@@ -24,6 +24,7 @@ from perceptio.decoding.arguments import (
 )
 from perceptio.decoding.engine import DecodingOptions, Prefill, Step, check_context, decode, decode_steps, prefill
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, Event, SegmentFound, TextDelta
+from perceptio.decoding.words import read_words
 from perceptio.images import ImageLike, WorkingImage, load_working_image
 from perceptio.model.loading import load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
@@ -33,7 +34,7 @@ from perceptio.results import Answer, DepthMap, Mask, Trace
 from perceptio.segmentation.bridge import ImageFeatures, MaskPrediction
 from perceptio.segmentation.pointing.pointer import Pointed
 from perceptio.segmentation.upsampling import upsampled_parts
-from perceptio.tokens import PHRASE_END, PHRASE_START, ParsedAnswer, Switch, extract_phrases, label_segments, parse
+from perceptio.tokens import PHRASE_END, PHRASE_START, Switch, parse
 
 _REPLACEMENT = "�"  # what half a character decodes to
 
@@ -214,7 +215,7 @@ class Perceptio:
             if parsed.codes is not None and token == vocabulary.depth_end and not depth_told:
                 depth_told = True
                 yield DepthReady(self._depth_map(parsed.codes, batch.images[0].size, batch))
-            text = extract_phrases(self._decode(parsed))[0].strip()
+            text = read_words(parsed, vocabulary.order, self._decode)[0]
             if not text.endswith(_REPLACEMENT) and len(text) > len(said):
                 yield TextDelta(text[len(said) :])
                 said = text
@@ -272,11 +273,11 @@ class Perceptio:
         answers = []
         for row, (ids, masks) in enumerate(zip(written, drawn, strict=True)):
             parsed = parse(vocabulary, ids)
-            text, phrases = extract_phrases(self._decode(parsed))
+            text, phrases = read_words(parsed, vocabulary.order, self._decode)
             image = batch.images[batch.image_index[row]]
             found = [
                 mask
-                for prediction, label in zip(masks, label_segments(phrases, len(masks)), strict=True)
+                for prediction, label in zip(masks, phrases, strict=True)
                 if (mask := self._mask(batch, row, prediction, label)) is not None
             ]
             depth = None if parsed.codes is None else self._depth_map(parsed.codes, image.size, batch)
@@ -288,7 +289,7 @@ class Perceptio:
                 tokens=len(ids),
                 no_target=wanted and not found,
             )
-            answers.append(Answer(text.strip(), found, depth, trace, image.image))
+            answers.append(Answer(text, found, depth, trace, image.image))
         return answers
 
     @torch.no_grad()
@@ -301,15 +302,17 @@ class Perceptio:
             return self.model.segment(states, index, batch.features, pointed)
 
     def _mask(self, batch: _Batch, row: int, prediction: MaskPrediction, label: str | None = None) -> Mask | None:
-        """A mask at the size of its row's image; None where SAM2 sees no object."""
-        if prediction.object_logit <= 0:
+        """A mask at the size of its row's image; None where it is empty, or SAM2 sees no object and the gate is on."""
+        gate = self.model.config.mask_gate
+        if gate and prediction.object_logit <= 0:
             return None
         with batch.timed("masks"):
             width, height = batch.images[batch.image_index[row]].size
             array = np.empty((height, width), bool)
             for place, logits in upsampled_parts(prediction.logits[0].cpu(), height, width):
                 array[place] = (logits > 0).numpy()
-            score = float(prediction.object_logit.sigmoid() * prediction.iou.clamp(0, 1))
+            there = prediction.object_logit.sigmoid() if gate else 1.0  # an untrained score says nothing
+            score = float(there * prediction.iou.clamp(0, 1))
         return Mask(array, score, label) if array.any() else None
 
     @torch.no_grad()
@@ -324,7 +327,6 @@ class Perceptio:
                 array[place] = values.clamp(-1, 1).numpy()
         return DepthMap(array, np.array(codes, dtype=np.int64).reshape(grid, grid))
 
-    def _decode(self, parsed: ParsedAnswer) -> str:
+    def _decode(self, text_ids: Sequence[int]) -> str:
         """The words of an answer, phrase marks included, other control tokens dropped."""
-        ids = [token for token in parsed.text_ids if token not in self._silent]
-        return self.processor.text(ids)
+        return self.processor.text([token for token in text_ids if token not in self._silent])

@@ -4,7 +4,11 @@ An answer is one token sequence, in this order (segmentation, depth, text is the
 
     [SEG]*  ( <DEPTH_START> <DEPTH_c1> ... <DEPTH_cN> <DEPTH_END> )?  text  <end of text>
 
-A vocabulary of the order "answer_first" moves the text to the front: the control of what thinking first is worth.
+A vocabulary of the order "answer_first" moves the text to the front: the control of what thinking first is worth. One
+of the order "interleaved" lets each `[SEG]` stand where the text speaks of its object, as Sa2VA writes:
+
+    ( <DEPTH_START> <DEPTH_c1> ... <DEPTH_cN> <DEPTH_END> )?  ( text | [SEG] )*  <end of text>
+
 One `[SEG]` per referred object (LISA, 2308.00692; Sa2VA, 2501.04001), at most one depth span of exactly N codes in
 raster order (AURORA, 2412.03548). Everything here works on token ids, never on text, so that a user who types
 "[SEG]" only ever writes text. Pure Python: no model, no tensors.
@@ -19,7 +23,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Literal, TypeVar
 
-Order = Literal["spans_first", "answer_first"]  # whether an answer's text follows [SEG] and the depth span, or leads
+# whether an answer's text follows [SEG] and the depth span, leads, or holds the [SEG]
+Order = Literal["spans_first", "answer_first", "interleaved"]
 
 SEG = "[SEG]"
 DEPTH_START = "<DEPTH_START>"
@@ -98,6 +103,7 @@ class MalformationKind(StrEnum):
     END_OUTSIDE = "end marker outside a span"
     SECOND_SPAN = "second depth span"
     SPAN_AFTER_TEXT = "depth span after text"
+    SPAN_AFTER_SEGMENT = "depth span after segment"  # where [SEG] stands in the text
     SEGMENT_AFTER_DEPTH = "segment after depth span"
     SEGMENT_AFTER_TEXT = "segment after text"
     LATE_TEXT = "text after segment or depth span"  # where the answer comes first
@@ -135,6 +141,7 @@ class ParsedAnswer:
     """The parts of one generated sequence."""
 
     segments: tuple[int, ...]  # index in the parsed ids of every [SEG], misplaced ones included
+    words_before: tuple[int, ...]  # how many of `text_ids` stand before each [SEG]
     codes: tuple[int, ...] | None  # codebook entries of the first span if it has exactly N, else None
     text_ids: tuple[int, ...]  # ordinary tokens before the end of text
     malformed: tuple[Malformation, ...]  # in order of position; empty means the sequence obeys the grammar
@@ -142,7 +149,11 @@ class ParsedAnswer:
 
 
 def build_target(
-    vocabulary: SpatialVocabulary, segments: int, codes: Sequence[int] | None, text_ids: Iterable[int]
+    vocabulary: SpatialVocabulary,
+    segments: int,
+    codes: Sequence[int] | None,
+    text_ids: Iterable[int],
+    places: Sequence[int] = (),
 ) -> list[int]:
     """Token ids of a well-formed answer, end of text included.
 
@@ -150,6 +161,8 @@ def build_target(
         segments: how many `[SEG]` to write, one per referred object.
         codes: the N codebook entries of the depth map in raster order, or None for no depth span.
         text_ids: ids of the answer text; must not contain spatial ids or the end of text.
+        places: where `[SEG]` stands inside the text: how many of its ids are before each, in order; those left over
+            stand at its end. Only for the order "interleaved".
 
     Raises:
         ValueError: if the parts do not make a sequence of the grammar.
@@ -160,7 +173,7 @@ def build_target(
     forbidden = sorted({token for token in text if token in vocabulary.spatial or token == vocabulary.end_of_text})
     if forbidden:
         raise ValueError(f"answer text contains control tokens, ids {forbidden}: tokenize it as plain text")
-    spatial = [vocabulary.seg] * segments
+    span = []
     if codes is not None:
         if len(codes) != vocabulary.tokens_per_map:
             raise ValueError(f"a depth span needs exactly {vocabulary.tokens_per_map} codes, got {len(codes)}")
@@ -168,15 +181,20 @@ def build_target(
         beyond = [entry for entry in entries if not 0 <= entry < len(vocabulary.codes)]
         if beyond:
             raise ValueError(f"depth codes must lie in 0..{len(vocabulary.codes) - 1}, got {beyond[0]}")
-        spatial.append(vocabulary.depth_start)
-        spatial.extend(vocabulary.codes[entry] for entry in entries)
-        spatial.append(vocabulary.depth_end)
-    return [*arrange(vocabulary.order, spatial, text), vocabulary.end_of_text]
+        span = [vocabulary.depth_start, *(vocabulary.codes[entry] for entry in entries), vocabulary.depth_end]
+    assert vocabulary.order == "interleaved" or not places
+    if vocabulary.order == "interleaved":
+        assert len(places) <= segments
+        assert list(places) == sorted(places)
+        for place in [*[len(text)] * (segments - len(places)), *reversed(places)]:
+            text.insert(place, vocabulary.seg)
+        segments = 0
+    return [*arrange(vocabulary.order, [vocabulary.seg] * segments + span, text), vocabulary.end_of_text]
 
 
 def arrange(order: Order, spatial: list[_Part], text: list[_Part]) -> list[_Part]:
-    """The two parts of an answer, or what belongs to their tokens, in order."""
-    return spatial + text if order == "spans_first" else text + spatial
+    """The two parts of an answer, or what belongs to their tokens, in order; interleaved `[SEG]` are in the text."""
+    return text + spatial if order == "answer_first" else spatial + text
 
 
 def parse(vocabulary: SpatialVocabulary, ids: Sequence[int]) -> ParsedAnswer:
@@ -201,7 +219,9 @@ class _Reader:
     def __init__(self, vocabulary: SpatialVocabulary) -> None:
         self.vocabulary = vocabulary
         self.text_leads = vocabulary.order == "answer_first"
+        self.interleaved = vocabulary.order == "interleaved"
         self.segments: list[int] = []
+        self.words_before: list[int] = []
         self.text: list[int] = []
         self.spans: list[DepthSpan] = []
         self.malformed: list[Malformation] = []
@@ -222,14 +242,17 @@ class _Reader:
         if code is not None:
             self._report_run(MalformationKind.CODE_OUTSIDE, position)
         elif token == self.vocabulary.seg:
-            if self.text and not self.text_leads:
+            if self.text and not self.text_leads and not self.interleaved:
                 self._report_run(MalformationKind.SEGMENT_AFTER_TEXT, position)
-            elif self.spans:
+            elif self.spans and not self.interleaved:
                 self._report_run(MalformationKind.SEGMENT_AFTER_DEPTH, position)
             self.segments.append(position)
+            self.words_before.append(len(self.text))
         elif token == self.vocabulary.depth_start:
             if self.spans:
                 self._report(MalformationKind.SECOND_SPAN, position)
+            elif self.interleaved and self.segments:
+                self._report(MalformationKind.SPAN_AFTER_SEGMENT, position)
             elif self.text and not self.text_leads:
                 self._report(MalformationKind.SPAN_AFTER_TEXT, position)
             self.open_at, self.open_codes = position, []
@@ -255,6 +278,7 @@ class _Reader:
         first = self.spans[0].codes if self.spans else ()
         return ParsedAnswer(
             segments=tuple(self.segments),
+            words_before=tuple(self.words_before),
             codes=first if len(first) == self.vocabulary.tokens_per_map else None,
             text_ids=tuple(self.text),
             malformed=tuple(sorted(self.malformed, key=lambda item: item.position)),

@@ -29,7 +29,13 @@ from perceptio.nano.build import Sizes
 from perceptio.pipeline import Perceptio
 
 LOSSES = {"text", "bce", "dice", "score", "object", "marker", "token", "count", "reconstruction"}
-CHOICES = {"depth_positions": "sequence", "pointing": False, "sam_prompts": "alone", "order": "spans_first"}
+CHOICES = {
+    "depth_positions": "sequence",
+    "pointing": False,
+    "sam_prompts": "alone",
+    "order": "spans_first",
+    "mask_gate": False,
+}
 TURNS = (
     Turn("Segment both.", "Here are <p>both cubes</p>.", "plural", masks=(2, 1)),
     Turn("How far?", "The cube is at 3.", "nearer", masks=(1,), depth=True, target="3"),

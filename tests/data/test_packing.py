@@ -91,7 +91,12 @@ def test_each_branch_is_the_question_and_the_target_that_the_grammar_builds(
         codes = [0] * vocabulary.tokens_per_map if turn.depth else None
         # a line's end carries the region feature of the last [SEG], where no depth span stands before the words
         line = "\n" if pointing and turn.masks and not turn.depth and order == "spans_first" else ""
-        answer = build_target(vocabulary, len(turn.masks), codes, tiny.processor.answer_ids(line + turn.answer))
+        inside = turn.masks and order == "interleaved"
+        # "Here are <p>all cubes</p> [SEG] [SEG].": both after the one phrase
+        said = turn.answer.replace("</p>", "</p>  ") if inside else turn.answer
+        words = tiny.processor.answer_ids(line + said)
+        places = [words.index(tiny.processor.answer_ids("</p>")[0]) + 1 + k for k in (1, 2)] if inside else ()
+        answer = build_target(vocabulary, len(turn.masks), codes, words, places)
         question = tiny.processor.question_ids(turn.question)
         here = np.flatnonzero(branches == number + 1)
         assert [row.input_ids[k] for k in here] == question + answer[:-1]

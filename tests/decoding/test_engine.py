@@ -289,6 +289,30 @@ def answer_first(tiny: Perceptio) -> Iterator[Perceptio]:
     tiny.model.config.order = "spans_first"
 
 
+@pytest.fixture
+def interleaved(tiny: Perceptio) -> Iterator[Perceptio]:
+    """The same model, told to write [SEG] in its text."""
+    pointer, tiny.model.pointer = tiny.model.pointer, None
+    tiny.model.config.order = "interleaved"
+    yield tiny
+    tiny.model.config.order, tiny.model.pointer = "spans_first", pointer
+
+
+@pytest.mark.parametrize("budget", [None, 40])
+def test_constrained_interleaved_answers_are_well_formed_and_have_what_is_due(
+    interleaved: Perceptio, budget: int | None
+) -> None:
+    switches = [(seg, depth) for seg in (OFF, AUTO, ON) for depth in (OFF, AUTO, ON)]
+    segs, depths = zip(*switches, strict=True)
+    options = DecodingOptions(segs, depths, max_segments=3, max_new_tokens=budget)
+    found = run(interleaved, [PROMPTS[2]] * len(switches), options)
+    for (seg, depth), generation in zip(switches, found, strict=True):
+        parsed = parse(interleaved.model.config.vocabulary, generation.ids)
+        assert parsed.malformed == ()
+        assert (seg is ON) <= len(parsed.segments) <= 3 * (seg is not OFF)
+        assert (depth is ON) <= (parsed.codes is not None) <= (depth is not OFF)
+
+
 @pytest.mark.parametrize("seg", [OFF, ON])
 @pytest.mark.parametrize("depth", [OFF, ON])
 def test_decoding_with_the_answer_first_equals_a_full_forward_for_each_token(

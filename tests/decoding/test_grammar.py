@@ -18,6 +18,7 @@ VOCABULARY = SpatialVocabulary(
     seg=SEG, depth_start=START, depth_end=END, codes=(CODE_A, CODE_B), tokens_per_map=N, end_of_text=STOP
 )
 ANSWER_FIRST = replace(VOCABULARY, order="answer_first")
+INTERLEAVED = replace(VOCABULARY, order="interleaved")
 MODES = list(itertools.product(Switch, Switch))
 
 
@@ -89,6 +90,33 @@ def reference_answer_first(
     raise AssertionError
 
 
+def reference_interleaved(
+    prefix: tuple[int, ...], seg: Switch, depth: Switch, max_segments: int, max_text: int
+) -> set[int] | None:
+    """As `reference_next`, for a span, then text and segments in any order."""
+    state, segments, codes, words = "begin", 0, 0, 0
+    for step in range(len(prefix) + 1):
+        due = {START} if state == "begin" and depth != Switch.OFF else set()
+        if state == "text" or (state == "begin" and depth != Switch.ON):
+            due |= {TEXT, PAD} if words < max_text else set()
+            due |= {SEG} if seg != Switch.OFF and segments < max_segments else set()
+            due |= {STOP} if seg != Switch.ON or segments else set()
+        elif state == "span":
+            due = {CODE_A, CODE_B} if codes < N else {END}
+        elif state == "done":
+            due = set(range(SIZE))
+        if step == len(prefix):
+            return due
+        token = prefix[step]
+        if token not in due:
+            return None
+        words += token in (TEXT, PAD)
+        segments += token == SEG
+        codes += token in (CODE_A, CODE_B)
+        state = {START: "span", STOP: "done"}.get(token, state if state == "span" and token != END else "text")
+    raise AssertionError
+
+
 def allowed_ids(grammar: SpatialGrammar, ids: torch.Tensor) -> list[set[int]]:
     scores = grammar(ids, torch.zeros(ids.shape[0], SIZE))
     return [set(torch.nonzero(row == 0).flatten().tolist()) for row in scores]
@@ -113,20 +141,25 @@ def test_every_short_sequence_agrees_with_the_automaton(seg, depth):
     assert seen > 6
 
 
+@pytest.mark.parametrize(
+    ("vocabulary", "reference"),
+    [(ANSWER_FIRST, reference_answer_first), (INTERLEAVED, reference_interleaved)],
+    ids=["answer_first", "interleaved"],
+)
 @pytest.mark.parametrize(("seg", "depth"), MODES)
-def test_every_short_sequence_with_its_answer_first_agrees_with_the_automaton(seg, depth):
+def test_every_short_sequence_of_another_order_agrees_with_its_automaton(seg, depth, vocabulary, reference):
     seen = 0
     for length in range(7):
         following = {
             prefix: due
             for prefix in itertools.product(range(PAD), repeat=length)
-            if STOP not in prefix and (due := reference_answer_first(prefix, seg, depth, 2, 2)) is not None
+            if STOP not in prefix and (due := reference(prefix, seg, depth, 2, 2)) is not None
         }
         if not following:
             continue
         ids = torch.tensor(list(following), dtype=torch.long).reshape(len(following), length)
         modes = [seg] * len(ids), [depth] * len(ids)
-        grammar = SpatialGrammar(ANSWER_FIRST, 0, *modes, max_segments=2, max_text=2)
+        grammar = SpatialGrammar(vocabulary, 0, *modes, max_segments=2, max_text=2)
         assert allowed_ids(grammar, ids) == list(following.values())
         seen += len(following)
     assert seen > 2
@@ -166,7 +199,7 @@ def test_modes_are_repeated_for_beams():
         grammar(empty[:3], torch.zeros(3, SIZE))
 
 
-@pytest.mark.parametrize("vocabulary", [VOCABULARY, ANSWER_FIRST], ids=lambda vocabulary: vocabulary.order)
+@pytest.mark.parametrize("vocabulary", [VOCABULARY, ANSWER_FIRST, INTERLEAVED], ids=lambda vocabulary: vocabulary.order)
 @pytest.mark.parametrize(("seg", "depth"), MODES)
 def test_random_sampling_under_the_grammar_parses_clean(vocabulary, seg, depth):
     rows, prompt = 32, 2

@@ -25,7 +25,7 @@ def write(folder: Path, text: str) -> Path:
 def test_the_recipe_of_the_repository_loads() -> None:
     recipe = read_recipe(NANO, Recipe)
     assert recipe.name == NANO.stem
-    assert recipe.model.design == Design(depth_positions="image", pointing=True)
+    assert recipe.model.design == Design(depth_positions="image", pointing=True, mask_gate=True)
     depth, parent = recipe.depth_tokenizer.configuration, DepthTokenizerConfig()
     assert (depth.codes, depth.grid, depth.tokens_per_map) == (parent.codes, parent.grid, parent.tokens_per_map)
     assert recipe.words.supervision == recipe.joint.supervision == recipe.finish.supervision

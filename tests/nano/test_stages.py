@@ -29,7 +29,7 @@ RECIPE = Recipe(
     scenes=ScenePlan(train=6, val=2, size=128),
     model=Sizes(
         image=128, patch=8, vision_width=32, vision_layers=1, vision_heads=2, text_width=64, text_layers=1,
-        text_heads=2, text_mlp=64, design=Design(depth_positions="image", pointing=True),
+        text_heads=2, text_mlp=64, design=Design(depth_positions="image", pointing=True, mask_gate=True),
     ),
     depth_tokenizer=DepthSizes(image_size=64, downsample=16, codes=16, code_dim=8, width=16, blocks=1),
     vision=STAGE,

@@ -26,20 +26,21 @@ class Learner:
 
     processor: PerceptioProcessor
     config: PerceptioConfig
+    length: int = 0  # tokens of a packed sequence, see `pack_sample`; 0: no limit but the model's context
 
 
-def unfit(sample: Sample, processor: PerceptioProcessor, config: PerceptioConfig, where: str) -> list[SampleError]:
+def unfit(sample: Sample, learner: Learner, where: str) -> list[SampleError]:
     """Everything for which a model cannot learn from a sample of the right form.
 
-    A turn must fit the model's context in every way that it may be asked, its depth codes must be the model's, and its
-    answer must hold no control token.
+    A turn must fit the model's context, and beside the picture alone a packed sequence, in every way that it may be
+    asked; its depth codes must be the model's, and its answer must hold no control token.
 
     Args:
         sample: of a file, or read.
-        processor: of the model.
-        config: of the model.
+        learner: the model, and how sequences are packed.
         where: file and line; a picture's path is relative to that file.
     """
+    processor, config = learner.processor, learner.config
     problems = []
     fault = None if sample.codes is None else codes_fault(sample.codes, config.vocabulary)
     if fault:
@@ -49,9 +50,11 @@ def unfit(sample: Sample, processor: PerceptioProcessor, config: PerceptioConfig
     except ImageError as error:
         return [*problems, SampleError(where, "image", str(error))]
     tiles = int(processor.image_processor.get_number_of_image_patches(height, width))
-    room = processor.context_length - len(processor.prefix_ids(0)) - tiles * processor.image_seq_length
+    before = len(processor.prefix_ids(0)) + tiles * processor.image_seq_length
+    room = processor.context_length - before
+    packed = min(learner.length - before, room) if learner.length else room
     for number, turn in enumerate(sample.turns):
-        faults = _turn_faults(turn, processor, config, room)
+        faults = _turn_faults(turn, processor, config, room, packed)
         problems += [SampleError(where, f"turns[{number}].{field}", reason) for field, reason in faults]
     return problems
 
@@ -64,17 +67,23 @@ def _size(sample: Sample, where: str) -> tuple[int, int]:
 
 
 def _turn_faults(
-    turn: Turn, processor: PerceptioProcessor, config: PerceptioConfig, room: int
+    turn: Turn, processor: PerceptioProcessor, config: PerceptioConfig, room: int, packed: int
 ) -> Iterator[tuple[str, str]]:
-    """Fields of a turn with what is wrong with them."""
+    """Fields of a turn with what is wrong with them; `room` tokens fit the context, `packed` a sequence."""
+    longest = 0
     try:
         for spans in possible_spans(turn):
             written = write_turn(turn, spans, processor, config, room, TokenWeights())
-            if len(written) + _SWITCHES <= room:
+            longest = max(longest, len(written))
+            if len(written) + _SWITCHES <= packed:
                 break
     except TurnTooLongError as error:
         yield error.field, str(error)
         return
+    if longest > packed:
+        field = "question" if len(written.question) > packed else "answer"
+        left = f"{max(packed, 0)} of packing.length are left beside the picture"
+        yield field, f"the turn has up to {longest} tokens, but {left}: shorten it, or make packing.length larger"
     control = _control_token(written, processor)
     if control:
         yield "answer", f"holds {control}, which is a control token of this model: take it out"
@@ -83,7 +92,8 @@ def _turn_faults(
 def _control_token(written: WrittenTurn, processor: PerceptioProcessor) -> str | None:
     """The first of the answer's words that is no plain text, beside the marks of phrases."""
     tokens = processor.tokenizer.added_tokens_decoder
-    for token in written.answer[written.words : written.words + len(written.offsets)]:
-        if token in tokens and str(tokens[token]) not in (PHRASE_START, PHRASE_END):
+    for place in range(written.words, written.words + len(written.offsets)):
+        token = written.answer[place]
+        if token in tokens and place not in written.segments and str(tokens[token]) not in (PHRASE_START, PHRASE_END):
             return str(tokens[token])
     return None

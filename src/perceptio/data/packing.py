@@ -16,13 +16,14 @@ from PIL import Image
 from torch import Tensor
 
 from perceptio.data.interchangeable import interchangeable, left_to_right, shuffled, under_one_phrase
+from perceptio.data.interleaved import InterleavedText, interleave
 from perceptio.data.schema import SPANS, Sample, Turn, target_place
 from perceptio.data.supervision import Spans, Supervision, TokenWeights, choose_spans
 from perceptio.depth.normalization import resize_nearest
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.packed_objective import IGNORED
 from perceptio.model.processing import PerceptioProcessor
-from perceptio.tokens import SpatialVocabulary, arrange
+from perceptio.tokens import SEG, SpatialVocabulary, arrange
 
 _DIGIT = re.compile(r"\d")
 
@@ -38,7 +39,7 @@ class Branch:
     words: int  # position of the first token of the answer's words
     asked: Offsets  # of the question's tokens in `turn.question`
     offsets: Offsets  # of the words' tokens in `turn.answer`
-    segments: range  # positions of its [SEG] tokens
+    segments: Sequence[int]  # positions of its [SEG] tokens
     span: int | None  # position of its <DEPTH_START>
 
 
@@ -189,7 +190,8 @@ class WrittenTurn:
     answer: list[int]  # with its spans and the end token
     weights: list[float]  # of the answer's tokens
     taught: list[bool]  # whether each is a target, or only read
-    spatial: int  # where the answer's [SEG] tokens and depth span begin
+    segments: list[int]  # where the answer's [SEG] tokens are
+    span: int  # where its depth span begins, if it has one
     words: int  # where its words begin
     offsets: list[tuple[int, int]]  # of each word's token in the text
     asked: list[tuple[int, int]]  # of each of the question's tokens in its text
@@ -211,7 +213,8 @@ def write_turn(
         question, asked = processor.question_tokens(turn.question, spans.seg, spans.depth)
     except ValueError as error:
         raise TurnTooLongError("question", str(error)) from error
-    words, word_weights, offsets = text_weights(turn, processor, weights)
+    inside = len(spans.masks) if vocabulary.order == "interleaved" else 0  # [SEG] in the text
+    words, word_weights, offsets = text_weights(turn, processor, weights, inside)
     if config.pointing and spans.masks and not spans.has_depth and vocabulary.order == "spans_first":
         # the region feature of a [SEG] comes with the input after it: a line's end lets the first word read the last
         line = processor.answer_ids("\n")
@@ -222,19 +225,30 @@ def write_turn(
         # any code stands in for the ones that the objective writes
         codes = [vocabulary.codes[0]] * vocabulary.tokens_per_map
         span = [vocabulary.depth_start, *codes, vocabulary.depth_end]
-    spatial = [vocabulary.seg] * len(spans.masks) + span
+    before = len(spans.masks) - inside  # [SEG] that stand before the depth span
+    spatial = [vocabulary.seg] * before + span
     seg, depth, text = (part in turn.supervise for part in SPANS)
-    taught = arrange(vocabulary.order, [seg] * len(spans.masks) + [depth] * len(span), [text] * len(words))
+    in_text = [inside > 0 and token == vocabulary.seg for token in words]
+    taught = arrange(
+        vocabulary.order, [seg] * before + [depth] * len(span), [seg if is_seg else text for is_seg in in_text]
+    )
+    first_spatial, first_word = (len(words), 0) if vocabulary.order == "answer_first" else (0, len(spatial))
     written = WrittenTurn(
         turn,
         question,
         [*arrange(vocabulary.order, spatial, words), vocabulary.end_of_text],
         [*arrange(vocabulary.order, [weights.segment] * len(spatial), word_weights), weights.end],
         [*taught, text],
-        *((0, len(spatial)) if vocabulary.order == "spans_first" else (len(words), 0)),
+        [
+            *range(first_spatial, first_spatial + before),
+            *(first_word + k for k, is_seg in enumerate(in_text) if is_seg),
+        ],
+        first_spatial + before,
+        first_word,
         offsets,
         asked,
     )
+    assert len(written.segments) == len(spans.masks)
     if len(written) > room:
         field = "question" if len(question) > room else "answer"
         count = f"{len(written)} tokens, {len(question)} of the question and {len(words)} of the answer's words"
@@ -253,12 +267,11 @@ def _add_turn(row: PackedRow, written: WrittenTurn, spans: Spans, start: int) ->
             row.targets[place] = token
             row.weights[place] = weight
             row.answer_ids[place] = number
-    spatial = first + written.spatial
-    segments = range(spatial, spatial + len(spans.masks))
+    segments, span = [first + place for place in written.segments], first + written.span
     row.segments.extend(segments)
     if spans.has_depth:
-        row.spans.append(segments.stop)
-    row.answer_has_span.append(spans.has_depth and row.targets[segments.stop] != IGNORED)
+        row.spans.append(span)
+    row.answer_has_span.append(spans.has_depth and row.targets[span] != IGNORED)
     return Branch(
         written.turn,
         question,
@@ -266,23 +279,27 @@ def _add_turn(row: PackedRow, written: WrittenTurn, spans: Spans, start: int) ->
         written.asked,
         written.offsets,
         segments,
-        segments.stop if spans.has_depth else None,
+        span if spans.has_depth else None,
     )
 
 
 def text_weights(
-    turn: Turn, processor: PerceptioProcessor, weights: TokenWeights
+    turn: Turn, processor: PerceptioProcessor, weights: TokenWeights, segments: int = 0
 ) -> tuple[list[int], list[float], list[tuple[int, int]]]:
-    """Token ids of a turn's answer, the weight of each and its place in the text."""
-    encoded = processor.tokenizer(turn.answer, add_special_tokens=False, return_offsets_mapping=True)
+    """Token ids of a turn's answer with so many `[SEG]` in it, the weight of each and its place in the answer."""
+    interleaved = interleave(turn.answer, segments) if segments else InterleavedText(turn.answer, ())
+    encoded = processor.tokenizer(interleaved.text, add_special_tokens=False, return_offsets_mapping=True)
+    offsets = [(interleaved.place(begin), interleaved.place(end)) for begin, end in encoded["offset_mapping"]]
     first, last = target_place(turn.answer, turn.target) or (0, 0)
     found_weights = []
-    for begin, end in encoded["offset_mapping"]:
-        if begin < last and end > first:
+    for token, (begin, end) in zip(encoded["input_ids"], offsets, strict=True):
+        if segments and token == processor.tokenizer.convert_tokens_to_ids(SEG):
+            found_weights.append(weights.segment)
+        elif begin < last and end > first:
             found_weights.append(weights.target)
         else:
             found_weights.append(weights.digit if _DIGIT.search(turn.answer, begin, end) else weights.word)
-    return list(encoded["input_ids"]), found_weights, list(encoded["offset_mapping"])
+    return list(encoded["input_ids"]), found_weights, offsets
 
 
 def _extend(row: PackedRow, ids: Sequence[int], *, branch: int, start: int) -> None:

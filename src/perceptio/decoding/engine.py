@@ -58,7 +58,7 @@ class DecodingOptions:
         return span, 0 if all(switch == Switch.OFF for switch in self.seg) else self.max_segments
 
     def text_budget(self, vocabulary: SpatialVocabulary) -> int | None:
-        """The most tokens of text; None where text comes last and may use up what is left."""
+        """The most tokens of text; None where nothing is due after it, and it may use up what is left."""
         if vocabulary.order == "spans_first":
             return None
         return self.budget(vocabulary) - sum(self.spatial_budget(vocabulary)) - 1

@@ -2,7 +2,11 @@
 
     [SEG]*  ( <DEPTH_START> N codes <DEPTH_END> )?  text  <end of text>
 
-or, where the vocabulary puts the answer first, with the text in front. The state of every row is derived from its ids
+or, where the vocabulary puts the answer first, with the text in front; or, where it is interleaved,
+
+    ( <DEPTH_START> N codes <DEPTH_END> )?  ( text | [SEG] )*  <end of text>
+
+The state of every row is derived from its ids
 in each call, so reordered beams, rolled-back drafts and cached decoding need no bookkeeping. All rows are handled in a
 handful of tensor operations, whatever state they are in.
 
@@ -93,19 +97,30 @@ class SpatialGrammar(LogitsProcessor):
         codes = (opened.cumsum(1) > 0).sum(1) - 1  # ids since the start marker, where there is one
         full = codes >= self.vocabulary.tokens_per_map
 
-        leads = self.vocabulary.order == "answer_first"  # the text
-        fresh = ~span if leads else ~span & (words == 0)  # [SEG] and a span may still come
+        order = self.vocabulary.order
+        more_seg = may_seg & (segments < self.max_segments)
         owes_seg = must_seg & (segments == 0)
+        owes_depth = must_depth & ~span
+        if order == "spans_first":
+            fresh = ~span & (words == 0)  # [SEG] and a span may still come
+            seg, start = fresh & more_seg, fresh & ~owes_seg
+            stop = ~inside & ~(fresh & (owes_seg | owes_depth))
+            text = stop
+        elif order == "answer_first":
+            seg, start = ~span & more_seg, ~span & ~owes_seg
+            stop = ~inside & ~(~span & (owes_seg | owes_depth))
+            text = ~span & (segments == 0)
+        else:
+            text = ~inside & ~(owes_depth & (words + segments == 0))
+            seg, start = text & more_seg, ~span & (words + segments == 0)
+            stop = text & ~owes_seg
         allowed = torch.zeros(generated.shape[0], CLASSES, dtype=torch.bool, device=generated.device)
-        allowed[:, SEG] = fresh & may_seg & (segments < self.max_segments)
-        allowed[:, START] = fresh & may_depth & ~owes_seg
+        allowed[:, SEG] = seg
+        allowed[:, START] = start & may_depth
         allowed[:, CODE] = inside & ~full
         allowed[:, END] = inside & full
-        complete = ~inside & ~(fresh & (owes_seg | must_depth))
-        allowed[:, TEXT] = fresh & (segments == 0) if leads else complete
-        if self.max_text is not None:
-            allowed[:, TEXT] &= words < self.max_text
-        allowed[:, STOP] = complete
+        allowed[:, TEXT] = text if self.max_text is None else text & (words < self.max_text)
+        allowed[:, STOP] = stop
         return allowed | stopped[:, None]
 
     def _row_modes(self, generated: Tensor) -> Tensor:

@@ -44,6 +44,7 @@ _FIELDS: Fields = {
     "pointing": FLAG,
     "sam_prompts": choice(*get_args(SamPrompts)),
     "order": choice(*get_args(Order)),
+    "mask_gate": FLAG,
 }
 
 
@@ -59,7 +60,7 @@ class PerceptioConfig(PretrainedConfig):
         depth_end_token_id: id of `<DEPTH_END>`.
         depth_code_token_ids: ids of `<DEPTH_0>` ... `<DEPTH_{K-1}>`, in order of the code.
         end_token_id: id of the token that ends an answer.
-        depth_positions, pointing, sam_prompts, order: as of `Design`, which has the defaults.
+        depth_positions, pointing, sam_prompts, order, mask_gate: as of `Design`, which has the defaults.
 
     Raises:
         ValueError: if a field holds what it may not, or the number of code ids is not the size of the codebook.
@@ -82,6 +83,7 @@ class PerceptioConfig(PretrainedConfig):
         pointing: bool = _DEFAULT.pointing,
         sam_prompts: SamPrompts = _DEFAULT.sam_prompts,
         order: Order = _DEFAULT.order,
+        mask_gate: bool = _DEFAULT.mask_gate,
         **kwargs: Any,
     ) -> None:
         self.vlm = read_vlm_config(vlm, "vlm") if isinstance(vlm, dict) else vlm or InternVLConfig()
@@ -98,11 +100,16 @@ class PerceptioConfig(PretrainedConfig):
         self.pointing = pointing
         self.sam_prompts = sam_prompts
         self.order = order
+        self.mask_gate = mask_gate
         for name, field in _FIELDS.items():
             if field is not _PART:
                 check(name, getattr(self, name), field)
         if sam_prompts == "padded" and self.sam.mask_decoder_config.num_multimask_outputs < 1:
             raise ValueError('sam_prompts "padded" chooses among several masks, but this SAM 2 makes only one')
+        if pointing and order == "interleaved":
+            raise ValueError(
+                'order "interleaved" has no pointer, whose [SEG] tokens stand together: switch pointing off'
+            )
         if self.depth_code_token_ids and len(self.depth_code_token_ids) != self.depth.codes:
             raise ValueError(
                 f"{len(self.depth_code_token_ids)} depth code token ids were given for a codebook of "

@@ -28,5 +28,9 @@ class Design:
     # whether a projected state is SAM 2's whole prompt, as in LISA, or stands as Sa2VA's does ("padded", see
     # `segmentation.bridge`)
     sam_prompts: SamPrompts = "alone"
-    # whether the answer's words follow the spatial tokens (the paper's order), or lead ("answer_first", a control)
+    # whether the answer's words follow the spatial tokens (the paper's order), lead ("answer_first", a control), or
+    # hold each [SEG] where they speak of its object ("interleaved", Sa2VA's)
     order: Order = "spans_first"
+    # whether a mask is dropped where SAM 2's object score rules its object out; only for a model whose score has learnt
+    # from [SEG] states, with absent objects among them
+    mask_gate: bool = False

@@ -14,12 +14,14 @@ from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.pretrained.folder import ModelError, locate, naming, read_object
 from perceptio.pretrained.misfits import check_weights
+from perceptio.pretrained.precision import computes_bfloat16
 from perceptio.pretrained.weights import INDEX, WHOLE, read_weights
 from perceptio.tokens import spatial_tokens
 
 _NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json", "processor_config.json")
 _WORDS = 50  # tokens of the shortest question and answer
 _DEPTH_PART = "depth_tokenizer."
+_DEPTH_RUNS = ("final", "depth/final")  # where `perceptio tokenizer train` leaves a tokenizer, by the kind of its recipe
 
 
 def load(
@@ -30,14 +32,16 @@ def load(
     Args:
         name: "nano", a folder, or a hub id.
         device: "cuda" where there is one, otherwise "cpu", by default.
-        dtype: of the weights; by default float32 on the CPU, bfloat16 elsewhere. SAM2 stays in float32.
+        dtype: of the vision-language model, whatever its files hold; by default bfloat16 on a GPU that computes in it,
+            float32 elsewhere. All other parts are in float32.
 
     Raises:
         ModelError: if there is no such model, or its files are missing, damaged or do not fit.
     """
     folder = find(name)
     place = find_device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device)
-    dtype = dtype or (torch.float32 if place.type == "cpu" else torch.bfloat16)
+    half = place.type == "cuda" and computes_bfloat16()
+    dtype = dtype or (torch.bfloat16 if half else torch.float32)
     processor = PerceptioProcessor.from_pretrained(folder)
     model = PerceptioForConditionalGeneration.from_pretrained(folder, dtype=dtype)
     with naming(folder):
@@ -112,12 +116,12 @@ def check_fit(model: PerceptioForConditionalGeneration, processor: PerceptioProc
 
 
 def load_depth_tokenizer(name: str | Path) -> DepthTokenizer:
-    """The depth tokenizer of a model, or of a folder that holds a tokenizer alone, in float32.
+    """The depth tokenizer of a model, of a folder that holds a tokenizer alone, or of a run that made one; in float32.
 
     Raises:
         ModelError: as `load`.
     """
-    folder = locate(name)
+    folder = _of_run(locate(name))
     path = folder / "config.json"
     if path.exists() and read_object(path).get("model_type") == DepthTokenizerConfig.model_type:
         with naming(path):
@@ -133,3 +137,13 @@ def load_depth_tokenizer(name: str | Path) -> DepthTokenizer:
         tokenizer = DepthTokenizer(config)
         tokenizer.load_state_dict(weights)
     return tokenizer.eval()
+
+
+def _of_run(folder: Path) -> Path:
+    """Where the run in a folder left its depth tokenizer; the folder itself where it is no such run."""
+    if (folder / "config.json").exists() or not (folder / "recipe.json").exists():
+        return folder
+    found = next((folder / place for place in _DEPTH_RUNS if (folder / place / "config.json").exists()), None)
+    if found is None and not (folder / "model").is_dir():
+        raise ModelError(f"{folder} is a run that has not made its depth tokenizer yet: run it to its end")
+    return found or folder / "model"

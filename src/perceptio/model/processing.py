@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import torch
 from PIL import Image
@@ -16,10 +16,10 @@ from transformers.processing_utils import ProcessorMixin
 
 from perceptio.model.image_processor import read_image_processor
 from perceptio.model.vocabulary import IMAGE_TOKENS, TILE_TOKENS
-from perceptio.pretrained.fields import SECTION, Fields, read_fields, required, shown, whole
+from perceptio.pretrained.fields import SECTION, Fields, choice, read_fields, required, shown, whole
 from perceptio.pretrained.folder import naming, read_object
 from perceptio.pretrained.text_files import read_text_tokenizer
-from perceptio.segmentation.preprocess import preprocess
+from perceptio.segmentation.preprocess import Resampling, preprocess
 from perceptio.tokens import Switch
 
 _LONGEST_TOKEN = 256  # letters
@@ -28,6 +28,7 @@ _FIELDS: Fields = {
     "image_seq_length": required(whole(1, 100_000)),
     "sam_image_size": required(whole(1, 8192)),
     "context_length": required(whole(1, 100_000_000)),
+    "sam_resampling": choice(*get_args(Resampling)),
 }
 
 
@@ -46,6 +47,7 @@ class PerceptioProcessor(InternVLProcessor):
         image_seq_length: visual tokens a tile.
         sam_image_size: side of SAM2's input, px.
         context_length: longest sequence that the language model was built for, tokens.
+        sam_resampling: by which a picture is resized for SAM2.
 
     Raises:
         ValueError: if the tokenizer does not name InternVL's image tokens.
@@ -58,6 +60,7 @@ class PerceptioProcessor(InternVLProcessor):
         image_seq_length: int = 256,
         sam_image_size: int = 1024,
         context_length: int = 32768,
+        sam_resampling: Resampling = "bilinear",
         chat_template: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -70,12 +73,14 @@ class PerceptioProcessor(InternVLProcessor):
         self.image_seq_length = image_seq_length
         self.sam_image_size = sam_image_size
         self.context_length = context_length
+        self.sam_resampling: Resampling = sam_resampling
         self.start_image_token = tokenizer.start_image_token
         self.end_image_token = tokenizer.end_image_token
         self.image_token = tokenizer.context_image_token
         self.image_token_id = tokenizer.context_image_token_id
         self._control_tokenizer = _fixed(tokenizer, plain=False)
         self._plain_tokenizer = _fixed(tokenizer, plain=True)
+        self._begin = _begin(self._control_tokenizer)
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], **options: Any) -> Self:
@@ -114,7 +119,7 @@ class PerceptioProcessor(InternVLProcessor):
     def prefix_ids(self, tiles: int = 1) -> list[int]:
         """Ids of the turn's start and an image of some tiles: what all questions about one image share."""
         image = f"{self.start_image_token}{self.image_token * self.image_seq_length * tiles}{self.end_image_token}"
-        return self._control_ids(f"<|im_start|>user\n{image}")
+        return [*self._begin, *self._control_ids(f"<|im_start|>user\n{image}")]
 
     def question_ids(
         self, question: str, seg: Switch = Switch.AUTO, depth: Switch = Switch.AUTO, tiles: int = 1
@@ -159,7 +164,7 @@ class PerceptioProcessor(InternVLProcessor):
     def pixels(self, images: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
         """(tiles, 3, side, side) of all images in order for the vision tower, and (B, 3, side', side') for SAM2."""
         values = self.image_processor(images=list(images), return_tensors="pt")["pixel_values"]
-        return values, torch.stack([preprocess(image, self.sam_image_size) for image in images])
+        return values, torch.stack([preprocess(image, self.sam_image_size, self.sam_resampling) for image in images])
 
     def prepare(
         self,
@@ -225,3 +230,10 @@ def _fixed(tokenizer: Any, *, plain: bool) -> Tokenizer:
     fixed.no_padding()
     fixed.encode_special_tokens = plain
     return fixed
+
+
+def _begin(tokenizer: Tokenizer) -> list[int]:
+    """Ids that a tokenizer puts before every text: InternLM's is `<s>`, Qwen's has none."""
+    encoded = tokenizer.encode("a")
+    text = encoded.sequence_ids.index(0)
+    return list(encoded.ids[:text])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Muon
 
-from perceptio.training.precision import computes_bfloat16
+from perceptio.pretrained.precision import computes_bfloat16
 
 
 class StackedMuon(Muon):
