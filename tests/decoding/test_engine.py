@@ -308,7 +308,7 @@ def test_constrained_interleaved_answers_are_well_formed_and_have_what_is_due(
     found = run(interleaved, [PROMPTS[2]] * len(switches), options)
     for (seg, depth), generation in zip(switches, found, strict=True):
         parsed = parse(interleaved.model.config.vocabulary, generation.ids)
-        assert parsed.malformed == ()
+        assert [str(item) for item in parsed.malformed if "end of text" not in str(item)] == []
         assert (seg is ON) <= len(parsed.segments) <= 3 * (seg is not OFF)
         assert (depth is ON) <= (parsed.codes is not None) <= (depth is not OFF)
 

@@ -6,13 +6,13 @@ have to be trained before the model says anything about space; the report counts
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     GotOcr2ImageProcessorPil,
     InternVLForConditionalGeneration,
@@ -36,10 +36,12 @@ from perceptio.pretrained.text_files import read_text_tokenizer
 from perceptio.pretrained.weights import Network, build_network, read_weights
 from perceptio.segmentation.configuration import read_sam_config
 from perceptio.segmentation.pointing.pointer import Pointer
+from perceptio.segmentation.preprocess import Resampling
 from perceptio.segmentation.projector import SegmentationProjector
-from perceptio.tokens import depth_code
+from perceptio.tokens import DEPTH_END, DEPTH_START, PHRASE_END, PHRASE_START, SEG, depth_code
 
 MAX_TILES = 12  # InternVL's own limit
+_FOURIER = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,19 @@ class Report:
     pointer: int  # 0 for a model without one
     new_tokens: int  # tokens that were added
     new_rows: int  # parameters of their rows
+    kept: tuple[str, ...] = ()  # tokens of ours that the model came with, whose rows stay as they are
     trained_projector: bool = False  # the projector comes from a checkpoint that has one
 
     def __str__(self) -> str:
         total = self.vlm + self.sam + self.depth_tokenizer + self.projector + self.pointer
         projector = "" if self.trained_projector else f"the [SEG] projector ({self.projector:,} parameters), "
         pointer = f"the pointer ({self.pointer:,} parameters), " if self.pointer else ""
+        kept = f"\nkept, with the rows they came with: {', '.join(self.kept)}" if self.kept else ""
         return (
             f"{total:,} parameters: vision-language model {self.vlm:,}, SAM 2 {self.sam:,}, "
             f"depth tokenizer {self.depth_tokenizer:,}, [SEG] projector {self.projector:,}\n"
             f"new and untrained: {projector}{pointer}the rows of "
-            f"{self.new_tokens} new tokens ({self.new_rows:,} parameters, each the mean of the trained rows)"
+            f"{self.new_tokens} new tokens ({self.new_rows:,} parameters, each the mean of the trained rows){kept}"
         )
 
 
@@ -105,21 +109,23 @@ def join(
     tokenizer: PreTrainedTokenizerBase,
     image_processor: GotOcr2ImageProcessorPil,
     design: Design,
+    sam_resampling: Resampling = "bilinear",
 ) -> tuple[PerceptioForConditionalGeneration, PerceptioProcessor, Report]:
     """As `assemble`, with parts that are loaded; the vocabularies of `vlm` and `tokenizer` are extended in place."""
     _check_vlm(vlm, tokenizer, image_processor)
-    known, rows = len(tokenizer), vlm.get_input_embeddings().num_embeddings
+    before: dict[str, int] = tokenizer.get_vocab()
+    known, rows = max(before.values()) + 1, vlm.get_input_embeddings().num_embeddings
     if known > rows:
         raise ValueError(f"the tokenizer has {known} tokens but the model embeddings for {rows}: use its own tokenizer")
     depth = depth_tokenizer.config
-    present = len({depth_code(number) for number in range(known)} & tokenizer.get_vocab().keys())
+    present = len({depth_code(number) for number in range(known)} & before.keys())
     if present not in (0, depth.codes):
         raise ValueError(
             f"the text tokenizer has {present} depth tokens already, but the depth tokenizer {depth.codes} codes: they "
             "belong to different codebooks"
         )
     vocabulary = extend_tokenizer(tokenizer, depth.codes, depth.tokens_per_map, TURN_END)
-    new_ids = list(range(known, len(tokenizer)))
+    new_ids = sorted(number for token, number in tokenizer.get_vocab().items() if token not in before)
     extend_embeddings(vlm, new_ids, known)
     config = PerceptioConfig(
         vlm=vlm.config,
@@ -141,6 +147,8 @@ def join(
         image_seq_length=vlm.config.image_seq_length,
         sam_image_size=sam.config.prompt_encoder_config.image_size,
         context_length=vlm.config.text_config.max_position_embeddings,
+        sam_resampling=sam_resampling,
+        switch_words=False,  # a fine-tune teaches them
     )
     check_fit(model, processor)
     report = Report(
@@ -151,8 +159,15 @@ def join(
         pointer=0 if model.pointer is None else count_parameters(model.pointer.parameters()),
         new_tokens=len(new_ids),
         new_rows=len(new_ids) * sizes[0] * (1 if vlm.config.tie_word_embeddings else 2),
+        kept=_kept(before, present),
     )
     return model.eval(), processor, report
+
+
+def _kept(before: Mapping[str, int], codes: int) -> tuple[str, ...]:
+    """Tokens of ours among those of a tokenizer, with their ids; depth codes by their number."""
+    named = [token for token in (SEG, DEPTH_START, DEPTH_END, PHRASE_START, PHRASE_END) if token in before]
+    return (*(f"{token} (id {before[token]})" for token in named), *([f"{codes} depth codes"] if codes else []))
 
 
 def count_parameters(parameters: Iterable[nn.Parameter]) -> int:
@@ -177,7 +192,7 @@ def load_vlm(folder: Path) -> InternVLForConditionalGeneration:
     path = folder / "config.json"
     with naming(path):
         config = read_vlm_config(read_object(path))
-    model = _fill(InternVLForConditionalGeneration, config, folder, "InternVL")
+    model = _fill(InternVLForConditionalGeneration, config, read_weights(folder), folder, "InternVL")
     # A published configuration may leave the setting out, and the library's default has changed since: the weights
     # decide, or the head would be tied, and lost, when the vocabulary grows.
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
@@ -199,12 +214,22 @@ def load_sam(folder: Path) -> Sam2Model:
     path = folder / "config.json"
     with naming(path):
         config = read_sam_config(read_object(path))
-    return _fill(Sam2Model, config, folder, "SAM 2", torch.float32)
-
-
-def _fill(kind: type[Network], config: Any, folder: Path, name: str, dtype: torch.dtype | None = None) -> Network:
-    """A network with the weights of a folder, all of them and no others."""
     weights = read_weights(folder)
+    for one, other in (_FOURIER, _FOURIER[::-1]):  # equal in every SAM 2: transformers 4 wrote one of them
+        if one in weights:
+            weights.setdefault(other, weights[one].clone())
+    return _fill(Sam2Model, config, weights, folder, "SAM 2", torch.float32)
+
+
+def _fill(
+    kind: type[Network],
+    config: Any,
+    weights: Mapping[str, Tensor],
+    folder: Path,
+    name: str,
+    dtype: torch.dtype | None = None,
+) -> Network:
+    """A network with the weights of a folder, all of them and no others."""
     with naming(folder):
         model, report = build_network(kind, config, weights, dtype)
         refuse_misfits(report, f"the {name} of its config.json")

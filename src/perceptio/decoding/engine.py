@@ -61,7 +61,12 @@ class DecodingOptions:
         """The most tokens of text; None where nothing is due after it, and it may use up what is left."""
         if vocabulary.order == "spans_first":
             return None
-        return self.budget(vocabulary) - sum(self.spatial_budget(vocabulary)) - 1
+        span, segments = self.spatial_budget(vocabulary)
+        if vocabulary.order == "interleaved":  # one [SEG] may be due, wherever it stands
+            if Switch.ON not in self.seg:
+                return None
+            segments = 1
+        return self.budget(vocabulary) - span - segments - 1
 
     def budget(self, vocabulary: SpatialVocabulary) -> int:
         """The most tokens that one row may generate.

@@ -144,6 +144,6 @@ def _of_run(folder: Path) -> Path:
     if (folder / "config.json").exists() or not (folder / "recipe.json").exists():
         return folder
     found = next((folder / place for place in _DEPTH_RUNS if (folder / place / "config.json").exists()), None)
-    if found is None and not (folder / "model").is_dir():
+    if found is None:
         raise ModelError(f"{folder} is a run that has not made its depth tokenizer yet: run it to its end")
-    return found or folder / "model"
+    return found

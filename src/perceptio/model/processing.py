@@ -16,7 +16,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from perceptio.model.image_processor import read_image_processor
 from perceptio.model.vocabulary import IMAGE_TOKENS, TILE_TOKENS
-from perceptio.pretrained.fields import SECTION, Fields, choice, read_fields, required, shown, whole
+from perceptio.pretrained.fields import FLAG, SECTION, Fields, choice, read_fields, required, shown, whole
 from perceptio.pretrained.folder import naming, read_object
 from perceptio.pretrained.text_files import read_text_tokenizer
 from perceptio.segmentation.preprocess import Resampling, preprocess
@@ -29,6 +29,7 @@ _FIELDS: Fields = {
     "sam_image_size": required(whole(1, 8192)),
     "context_length": required(whole(1, 100_000_000)),
     "sam_resampling": choice(*get_args(Resampling)),
+    "switch_words": FLAG,
 }
 
 
@@ -48,6 +49,8 @@ class PerceptioProcessor(InternVLProcessor):
         sam_image_size: side of SAM2's input, px.
         context_length: longest sequence that the language model was built for, tokens.
         sam_resampling: by which a picture is resized for SAM2.
+        switch_words: whether a question says in words which spans are wanted; a model that was never taught so reads it
+            as part of the question.
 
     Raises:
         ValueError: if the tokenizer does not name InternVL's image tokens.
@@ -61,6 +64,7 @@ class PerceptioProcessor(InternVLProcessor):
         sam_image_size: int = 1024,
         context_length: int = 32768,
         sam_resampling: Resampling = "bilinear",
+        switch_words: bool = True,
         chat_template: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -74,6 +78,7 @@ class PerceptioProcessor(InternVLProcessor):
         self.sam_image_size = sam_image_size
         self.context_length = context_length
         self.sam_resampling: Resampling = sam_resampling
+        self.switch_words = switch_words
         self.start_image_token = tokenizer.start_image_token
         self.end_image_token = tokenizer.end_image_token
         self.image_token = tokenizer.context_image_token
@@ -104,10 +109,9 @@ class PerceptioProcessor(InternVLProcessor):
         with naming(Path(folder)):
             return cls(image_processor=image_processor, tokenizer=tokenizer, **fields)
 
-    @staticmethod
-    def switch_suffix(seg: Switch, depth: Switch) -> str:
-        """The words that tell the model which spans are wanted; none where both are its own choice."""
-        if seg is Switch.AUTO and depth is Switch.AUTO:
+    def switch_suffix(self, seg: Switch, depth: Switch) -> str:
+        """The words that tell the model which spans are wanted; none where both are its own choice, or it knows none."""
+        if not self.switch_words or (seg is Switch.AUTO and depth is Switch.AUTO):
             return ""
         return f" [perception: seg={seg} depth={depth}]"
 

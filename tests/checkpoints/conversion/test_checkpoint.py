@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,77 +12,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from torch import Tensor
-from transformers import Sam2Model
 
 from perceptio.checkpoints.assemble import load_vlm
 from perceptio.checkpoints.conversion.checkpoint import convert_checkpoint, read_weights
-from perceptio.checkpoints.sizes import sam_config
 from perceptio.cli import main
 from perceptio.model.design import Design
 from perceptio.model.loading import load_depth_tokenizer
 from perceptio.pipeline import Perceptio
-
-VISION = {
-    "embeddings.cls_token": "embeddings.class_embedding",
-    "embeddings.position_embeddings": "embeddings.position_embedding",
-    "patch_embeddings.projection": "patch_embedding",
-    "encoder.layer.": "encoder.layers.",
-    "attention.projection_layer": "attn.proj",
-    "layernorm_before": "norm1",
-    "layernorm_after": "norm2",
-    "lambda_": "ls",
-}
-
-
-def to_original(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Transformers' names of the tiny InternVL back to the original ones."""
-    found: dict[str, Tensor] = {}
-    for name, value in weights.items():
-        if name.startswith("model.vision_tower."):
-            name = name.replace("model.vision_tower", "vision_model")
-            if ".attention.q_proj." in name:
-                parts = [weights[f"model.vision_tower{name[12:]}".replace("q_proj", f"{part}_proj")] for part in "qkv"]
-                name, value = name.replace("attention.q_proj", "attn.qkv"), torch.cat(parts)
-            elif ".attention.k_proj." in name or ".attention.v_proj." in name:
-                continue
-            for new, old in VISION.items():
-                name = name.replace(new, old)
-        for new, old in (("layer_norm", "0"), ("linear_1", "1"), ("linear_2", "3")):
-            name = name.replace(f"model.multi_modal_projector.{new}", f"mlp1.{old}")
-        name = name.replace("model.language_model", "language_model.model")
-        found[f"language_model.{name}" if name.startswith("lm_head") else name] = value.clone().contiguous()
-    return found
-
-
-@pytest.fixture
-def original(parts: Path, tmp_path: Path) -> Path:
-    """The tiny InternVL of `parts` in the original format."""
-    vlm = load_vlm(parts / "vlm")
-    text, vision = vlm.config.text_config, vlm.config.vision_config
-    folder = tmp_path / "original"
-    folder.mkdir()
-    for file in ("vocab.json", "merges.txt", "added_tokens.json"):
-        shutil.copy(parts / "vlm" / file, folder)
-    tokenizer = json.loads((parts / "vlm" / "tokenizer_config.json").read_text())
-    for key in ("extra_special_tokens", "start_image_token", "end_image_token", "context_image_token"):
-        del tokenizer[key]  # the original repositories do not name them
-    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
-    config = {
-        "model_type": "internvl_chat",
-        "force_image_size": 128,
-        "llm_config": {**text.to_dict(), "model_type": "qwen2", "rope_theta": text.rope_parameters["rope_theta"]},
-        "vision_config": {
-            **vision.to_dict(),
-            "image_size": 128,
-            "patch_size": 8,
-            "qkv_bias": True,
-            "qk_normalization": False,
-        },
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    save_file(to_original(vlm.state_dict()), folder / "model.safetensors")
-    return folder
 
 
 def edit(folder: Path, **change: Any) -> None:
@@ -121,60 +56,6 @@ def test_weights_that_were_cut_short_are_one_sentence(original: Path, tmp_path: 
         read_weights(tmp_path)
 
 
-def sa2va_sam() -> dict[str, Tensor]:
-    """A SAM 2 of the size tiny under Sa2VA's names."""
-    renamed: dict[str, Tensor] = {}
-    for name, value in Sam2Model(sam_config("tiny")).state_dict().items():
-        for new, old in (
-            ("no_memory_embedding", "no_mem_embed"),
-            ("vision_encoder.backbone", "image_encoder.trunk"),
-            ("vision_encoder.neck.convs", "image_encoder.neck.convs"),
-            ("patch_embed.projection", "patch_embed.proj"),
-            ("prompt_encoder.", "sam_prompt_encoder."),
-            ("mask_decoder.", "sam_mask_decoder."),
-            ("shared_embedding.positional_embedding", "pe_layer.positional_encoding_gaussian_matrix"),
-            ("mask_embed.conv1", "mask_downscaling.0"),
-            ("mask_embed.layer_norm1", "mask_downscaling.1"),
-            ("mask_embed.conv2", "mask_downscaling.3"),
-            ("mask_embed.layer_norm2", "mask_downscaling.4"),
-            ("mask_embed.conv3", "mask_downscaling.6"),
-            ("upscale_conv1", "output_upscaling.0"),
-            ("upscale_layer_norm", "output_upscaling.1"),
-            ("upscale_conv2", "output_upscaling.3"),
-            ("layer_norm", "norm"),
-            ("o_proj", "out_proj"),
-        ):
-            name = name.replace(new, old)
-        deep = any(head in name for head in ("iou_prediction_head", "pred_obj_score_head", "output_hypernetworks_mlps"))
-        name = name.replace("layers.0", "layers.1") if deep else name
-        name = name.replace("proj_in", "layers.0").replace("proj_out", "layers.2" if deep else "layers.1")
-        if name.startswith("image_encoder.neck"):
-            name = name.replace(".weight", ".conv.weight").replace(".bias", ".conv.bias")
-        if "point_embed.weight" in name and "not_a" not in name:
-            for number, row in enumerate(value):
-                renamed[f"sam_prompt_encoder.point_embeddings.{number}.weight"] = row[None].clone()
-        elif not name.startswith("shared_image_embedding"):
-            renamed[name] = value
-    renamed["memory_attention.norm.weight"] = torch.zeros(256)
-    return {f"grounding_encoder.sam2_model.{name}": value.contiguous() for name, value in renamed.items()}
-
-
-@pytest.fixture
-def sa2va(original: Path) -> Path:
-    """The checkpoint of `original` with Sa2VA's parts."""
-    torch.manual_seed(0)
-    projection = {
-        "text_hidden_fcs.0.weight": torch.randn(64, 64),
-        "text_hidden_fcs.0.bias": torch.randn(64),
-        "text_hidden_fcs.2.weight": torch.randn(256, 64),
-        "text_hidden_fcs.2.bias": torch.randn(256),
-    }
-    weights = read_weights(original) | projection | sa2va_sam()
-    save_file(weights, original / "model.safetensors")
-    edit(original, model_type="sa2va_chat")
-    return original
-
-
 def test_sa2va_comes_with_its_sam_and_its_projection(
     parts: Path, sa2va: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,9 +68,17 @@ def test_sa2va_comes_with_its_sam_and_its_projection(
     assert not stopped.value.code
     said = capsys.readouterr().out
     assert "SAM 2 31,440,721" in said
-    assert "new and untrained: the rows of 21 new tokens" in said
+    assert "new and untrained: the rows of 18 new tokens" in said
+    assert "kept, with the rows they came with: [SEG] (id 300), <p> (id 301), </p> (id 302)" in said
     model = Perceptio.from_pretrained(out, device="cpu")
-    assert (model.model.config.pointing, model.model.config.sam_prompts) == (False, "padded")
+    config = model.model.config
+    assert (config.pointing, config.sam_prompts, config.order, config.mask_gate) == (
+        False,
+        "padded",
+        "interleaved",
+        False,
+    )
+    assert model.processor.sam_resampling == "bicubic"
     projector, sam = model.model.projector.state_dict(), model.model.sam.state_dict()
     for number in (0, 2):
         for kind in ("weight", "bias"):

@@ -18,12 +18,12 @@ from perceptio.checkpoints.assemble import (
     Report,
     join,
     load_sam,
-    load_text_tokenizer,
     model_type,
 )
 from perceptio.checkpoints.conversion.internvl import internvl_config, internvl_rules
 from perceptio.checkpoints.conversion.rules import convert
 from perceptio.checkpoints.conversion.sam2 import convert_sam, sam_size
+from perceptio.checkpoints.conversion.text_tokenizer import load_checkpoint_tokenizer
 from perceptio.checkpoints.sizes import sam_config
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model.design import Design
@@ -33,6 +33,8 @@ from perceptio.model.processing import PerceptioProcessor
 from perceptio.pretrained.folder import naming, read_object
 from perceptio.pretrained.misfits import check_weights
 from perceptio.pretrained.weights import build_network, read_weights
+from perceptio.segmentation.preprocess import Resampling
+from perceptio.tokens import SEG
 
 _SAM = "grounding_encoder.sam2_model."
 _HEADS = ("language_model.lm_head.weight", "language_model.output.weight")
@@ -53,14 +55,16 @@ def convert_checkpoint(
     Args:
         folder: with config.json, safetensors and, unless `tokenizer_folder` says otherwise, tokenizer files.
         depth_tokenizer: trained; its codebook decides the depth tokens.
-        design: of what joins the parts; a Sa2VA checkpoint has no pointer, and its own way to prompt SAM 2.
+        design: of what joins the parts; a Sa2VA checkpoint has no pointer, and its own way to prompt SAM 2 and to write
+            `[SEG]`.
         tiles: as of `assemble`.
         sam_folder: a SAM 2 in transformers' format, for a checkpoint without one.
-        tokenizer_folder: of the tokenizer. InternLM2's and InternLM3's tokenizers are code of their
-            repositories, which is not run: name the folder of the `-hf` repository.
+        tokenizer_folder: of a tokenizer with the same words, for a checkpoint whose own is code (InternLM2, InternLM3);
+            see `load_checkpoint_tokenizer`.
 
     Raises:
-        ValueError: if the checkpoint is of another kind, or a weight is missing, unknown or of another shape.
+        ValueError: if the checkpoint is of another kind, a weight is missing, unknown or of another shape, or a token
+            would lose its trained row.
     """
     design = design or Design()
     kind = model_type(folder)
@@ -80,9 +84,10 @@ def convert_checkpoint(
     if kind == "sa2va_chat" and design.pointing:
         raise ValueError("a Sa2VA checkpoint has no weights for pointing: switch pointing off")
     if kind == "sa2va_chat":
-        design = replace(design, sam_prompts="padded")
-    tokenizer_folder = tokenizer_folder or folder
-    tokenizer = load_text_tokenizer(tokenizer_folder)
+        design = replace(design, sam_prompts="padded", order="interleaved", mask_gate=False)
+    tokenizer = load_checkpoint_tokenizer(folder, tokenizer_folder)
+    if kind == "sa2va_chat" and SEG not in tokenizer.get_vocab():
+        raise ValueError(f"{folder} is Sa2VA, but its tokenizer files know no {SEG}: fetch them again")
     path = folder / "config.json"
     with naming(path):
         config = internvl_config(read_object(path), tokenizer.context_image_token_id)
@@ -91,7 +96,8 @@ def convert_checkpoint(
     vlm = convert_internvl(weights, config)
     sam = convert_grounding(grounding) if grounding else load_sam(_named(sam_folder))
     image_processor = make_image_processor(config.vision_config.image_size[0], tiles)
-    model, processor, report = join(vlm, sam, depth_tokenizer, tokenizer, image_processor, design)
+    resampling: Resampling = "bicubic" if grounding else "bilinear"  # Sa2VA's, and SAM 2's own
+    model, processor, report = join(vlm, sam, depth_tokenizer, tokenizer, image_processor, design, resampling)
     if projection:
         check_weights(projection, model.projector.layers, "the [SEG] projector")
         model.projector.layers.load_state_dict(projection)
