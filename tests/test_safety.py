@@ -44,6 +44,9 @@ def wrong(tree: ast.AST, path: Path) -> Iterator[str]:
                 argument, value = MUST_SAY[name]
                 if not is_constant(said.get(argument), value):
                     yield f"{name}() without {argument}={value}"
+            automatic = name.startswith("Auto") and name.endswith(".from_pretrained")
+            if automatic and not is_constant(said.get("trust_remote_code"), False):
+                yield f"{name}() without trust_remote_code=False"
             if "shell" in said and not is_constant(said["shell"], False):
                 yield "shell="
             if "trust_remote_code" in said and not is_constant(said["trust_remote_code"], False):
@@ -82,6 +85,7 @@ def test_no_file_runs_what_it_reads(path: Path) -> None:
         "yaml.load(x)",
         "subprocess.run(x, shell=True)",
         "A.from_pretrained(x, trust_remote_code=True)",
+        "AutoTokenizer.from_pretrained(x)",
         "Image.open(x)",
         "import pickle",
         "from pickle import loads",

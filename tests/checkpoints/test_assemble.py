@@ -106,6 +106,15 @@ def test_a_joined_model_is_saved_loaded_and_asked(parts: Path, tmp_path: Path, p
     assert answer.depth is not None
 
 
+@pytest.mark.parametrize("absent", ["shared_image_embedding", "prompt_encoder.shared_embedding"])
+def test_a_sam_whose_file_holds_one_of_two_equal_weights_is_read(parts: Path, tmp_path: Path, absent: str) -> None:
+    shutil.copytree(parts / "sam", tmp_path, dirs_exist_ok=True)  # transformers 4 wrote tied weights once
+    weights = load_file(tmp_path / "model.safetensors")
+    own = weights.pop(f"{absent}.positional_embedding")
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    assert torch.equal(load_sam(tmp_path).state_dict()[f"{absent}.positional_embedding"], own)
+
+
 def test_one_tile_switches_tiling_off(parts: Path) -> None:
     assert join(parts, tiles=1)[1].tiles(picture(256, 128)) == 1
     with pytest.raises(ValueError, match="tiles must be a whole number from 1 to 100, not 0"):

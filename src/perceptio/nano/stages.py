@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import locked, replacing_folder
+from perceptio.files import locked, refuse_foreign, replacing_folder
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.vocabulary import TURN_END, extend_tokenizer
@@ -33,7 +33,7 @@ from perceptio.nano.sam_pretraining import SamPretraining, collate
 from perceptio.nano.sam_prompts import PromptedImage, draw_prompts
 from perceptio.nano.small_sam import build_sam, nano_sam_config
 from perceptio.nano.text_tokenizer import train_tokenizer
-from perceptio.scenes.render_job import render_split
+from perceptio.scenes.render_job import STORES, render_split
 from perceptio.scenes.samples import corpus
 from perceptio.scenes.storage import SceneStore
 from perceptio.training.beginning import HOW_IT_RUNS, begin, check_reads, file_hash
@@ -62,6 +62,7 @@ _STARTS = {  # the stages whose results it reads
     "export": ("finish", "tokenizer"),
 }
 STAGES = ("scenes", *_RESULTS)
+_OWN_FILES = (*(f"scenes/{pattern}" for pattern in STORES), *_RESULTS.values())  # in a run's folder
 _TRAINED = STAGES[2:-1]
 _ON_QUESTIONS = ("words", "joint", "finish")
 _CORPUS = 3000  # scenes whose questions and answers the text tokenizer is trained on
@@ -95,7 +96,8 @@ class Run:
         if unknown:
             raise ValueError(f"unknown stage {unknown[0]!r}: choose from {', '.join(STAGES)}")
         results = any((self.folder / result).exists() for result in _RESULTS.values())
-        begin(self.folder, self._shared(), under_way=results or any(self.folder.glob("*/checkpoint-*")))
+        under_way = results or any(self.folder.glob("*/checkpoint-*"))
+        begin(self.folder, self._shared(), under_way=under_way, ours=_OWN_FILES)
         for stage in stages:
             with locked(self.folder / stage if stage in _TRAINED else self.folder):
                 self._run_stage(stage)
@@ -142,6 +144,7 @@ class Run:
     def store(self, split: str) -> SceneStore:
         """The rendered scenes of a split, rendered now if they are not there."""
         plan = self.recipe.scenes
+        refuse_foreign(self.scenes, *STORES)
         return render_split(self.scenes / split, split, plan.val if split == "val" else plan.train, size=plan.size)
 
     def visits(self, make: Callable[[int, np.random.Generator], Made], items: int, stage: Stage) -> Visits[int, Made]:
@@ -260,7 +263,7 @@ class Run:
         path = self.folder / "tokenizer"
         if not path.is_dir():
             raise ValueError(f"{path} is missing: run the stage `tokenizer` first")
-        return AutoTokenizer.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
 
     def fresh_model(self) -> PerceptioForConditionalGeneration:
         """A model of the recipe's sizes with random weights; the stage `tokenizer` must be done."""

@@ -119,6 +119,10 @@ def build_network(
         output_loading_info=True,
         ignore_mismatched_sizes=True,
     )
+    for name, planned_value in plan.state_dict().items():  # the library makes a mark of yes or no a number
+        if not planned_value.is_floating_point():
+            owner, _, own = name.rpartition(".")
+            setattr(model.get_submodule(owner), own, model.get_buffer(name).to(planned_value.dtype))
     return model, {
         "missing": report["missing_keys"],
         "unexpected": report["unexpected_keys"],
