@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -39,6 +40,18 @@ def joined(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def test_a_plain_tokenizer_has_settings_that_transformers_4_reads(joined: Path, tmp_path: Path) -> None:
+    model, processor = load(joined, device="cpu")
+    export(model, processor, tmp_path / "out", "internvl", torch.float32)
+    stored = json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())
+    assert stored["extra_special_tokens"]["context_image_token"] == "<IMG_CONTEXT>"  # a list would be an error there
+    assert "<|im_end|>" in stored["additional_special_tokens"]
+    assert stored["tokenizer_class"] == "Qwen2Tokenizer"
+    again = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert again.context_image_token_id == processor.image_token_id
+    assert again.get_vocab() == processor.tokenizer.get_vocab()
 
 
 def picture() -> Image.Image:
@@ -122,7 +135,7 @@ def test_stock_transformers_writes_the_same_depth_tokens(
     seen = image_processor(picture(), return_tensors="pt")["pixel_values"]
     assert torch.equal(seen, pixels)
     image = "<img>" + "<IMG_CONTEXT>" * 64 * len(seen) + "</img>"
-    question = "Show the depth map. [perception: seg=off depth=on]"
+    question = "Show the depth map."
     text = f"<|im_start|>user\n{image}\n{question}<|im_end|>\n<|im_start|>assistant\n"
     ids = tokenizer(text, return_tensors="pt")["input_ids"]
     assert torch.equal(ids, tokens["input_ids"])

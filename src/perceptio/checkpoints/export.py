@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from transformers import GenerationConfig
 
-from perceptio.files import replacing_folder
+from perceptio.files import read_json, replacing_folder
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
@@ -63,11 +63,24 @@ def save_internvl(model: PerceptioForConditionalGeneration, processor: Perceptio
     )
     model.vlm.save_pretrained(folder)
     processor.tokenizer.save_pretrained(folder)
+    _use_older_names(folder / "tokenizer_config.json")
     processor.image_processor.save_pretrained(folder)
     content = {"image_seq_length": processor.image_seq_length, "processor_class": "InternVLProcessor"}
     (folder / "processor_config.json").write_text(json.dumps(content, indent=2))
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
     model.depth_tokenizer.save_pretrained(folder / DEPTH_FOLDER)
+
+
+def _use_older_names(path: Path) -> None:
+    """Write the settings of a saved tokenizer as transformers 4 reads them; 5 reads both."""
+    config = read_json(path)
+    for own in ("is_local", "local_files_only", "backend"):
+        config.pop(own, None)
+    config["additional_special_tokens"] = config.pop("extra_special_tokens", [])
+    config["extra_special_tokens"] = config.pop("model_specific_special_tokens", {})
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
 def lost(config: PerceptioConfig) -> list[str]:
