@@ -149,14 +149,13 @@ def damages(lines: list[bytes]) -> dict[str, list[bytes]]:
     other["samples"] = other["samples"][::-1]
     return {
         "two runs": [first, first, second, second],
-        "a gap": [second],
         "others": [first, json.dumps(other).encode()],
         "more than there is": [first, second, second, second, second],
         "torn": [first[:100] + second[50:], second],
     }
 
 
-@pytest.mark.parametrize("damage", ["two runs", "a gap", "others", "more than there is", "torn"])
+@pytest.mark.parametrize("damage", ["two runs", "others", "more than there is", "torn"])
 def test_a_log_that_two_runs_have_damaged_is_cut_back_to_its_sound_beginning(
     folder: Path, quick: Quick, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,6 +19,7 @@ from perceptio.evaluation.folder import (
     keep_chunks,
     load_report,
     load_samples,
+    log_of,
     read_chunks,
     write_results,
 )
@@ -59,10 +60,10 @@ def test_what_is_written_is_read_again(tmp_path: Path, seed: int) -> None:
     found = samples(12, seed)
     progress = tmp_path / "progress.jsonl"
     for begin in (0, 4, 8):
-        append_chunk(progress, Chunk(found[begin : begin + 4], 0.5 * begin))
-    chunks = read_chunks(progress)
-    assert [sample for chunk in chunks for sample in chunk.samples] == found
-    assert [chunk.seconds for chunk in chunks] == [0, 2, 4]
+        append_chunk(progress, Chunk(begin // 4, found[begin : begin + 4], 0.5 * begin))
+    chunks = read_chunks(tmp_path)
+    assert [sample for number in range(3) for sample in chunks[number].samples] == found
+    assert [chunks[number].seconds for number in range(3)] == [0, 2, 4]
     write_results(tmp_path, report_of(found), found, 1.5)
     assert load_samples(tmp_path) == found
     check_report(tmp_path, report_of(found))
@@ -77,6 +78,7 @@ DAMAGE = {
     "no text": lambda lines: [lines[0], b"\xff\xfe", lines[2]],
     "NUL": lambda lines: [lines[0], bytes(100), lines[2]],
     "no chunk": lambda lines: [lines[0], b'{"seconds": 1.0}', lines[2]],
+    "no number": lambda lines: [lines[0], lines[1].replace(b'"chunk": 1', b'"chunk": "1"'), lines[2]],
     "nested": lambda lines: [lines[0], b"[" * 100_000, lines[2]],
 }
 
@@ -85,25 +87,41 @@ DAMAGE = {
 def test_a_log_is_read_up_to_its_first_damage(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     progress, found = tmp_path / "progress.jsonl", samples(6)
     for begin in (0, 2, 4):
-        append_chunk(progress, Chunk(found[begin : begin + 2], 1.0))
+        append_chunk(progress, Chunk(begin // 2, found[begin : begin + 2], 1.0))
     lines = progress.read_bytes().split(b"\n")[:-1]
     progress.write_bytes(b"".join(line + b"\n" for line in DAMAGE[damage](lines)))
     sound = 2 if damage == "repeated" else 1
-    assert len(read_chunks(progress)) == (4 if damage == "repeated" else 1)  # whoever knows the questions sees more
+    assert sorted(read_chunks(tmp_path)) == list(range(sound))
     with caplog.at_level(logging.WARNING):
-        keep_chunks(progress, sound)
+        assert sorted(keep_chunks(tmp_path, lambda chunk: True)) == list(range(sound))
     assert f"{progress} is damaged from line {sound + 1}" in caplog.text
     assert progress.read_bytes() == b"".join(line + b"\n" for line in lines[:sound])
 
 
 def test_a_line_without_its_end_is_dropped_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     progress = tmp_path / "progress.jsonl"
-    append_chunk(progress, Chunk(samples(2), 1.0))
+    append_chunk(progress, Chunk(0, samples(2), 1.0))
     whole = progress.read_bytes()
     progress.write_bytes(whole + whole[:-1])
-    keep_chunks(progress, len(read_chunks(progress)))
+    keep_chunks(tmp_path, lambda chunk: True)
     assert progress.read_bytes() == whole
     assert not caplog.records
+
+
+def test_logs_of_several_processes_are_put_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One of them holds what another has too: the run was killed while it put them together before."""
+    found = samples(10)
+    chunks = [Chunk(number, found[2 * number : 2 * number + 2], 1.0) for number in range(5)]
+    for rank, numbers in enumerate(((0, 3), (2, 1), (1, 4))):
+        for number in numbers:
+            append_chunk(log_of(tmp_path, rank), chunks[number])
+    with caplog.at_level(logging.WARNING):
+        kept = keep_chunks(tmp_path, lambda chunk: chunk.number != 4)
+    assert [chunk for _, chunk in sorted(kept.items())] == chunks[:4]
+    assert [path.name for path in tmp_path.iterdir()] == ["progress.jsonl"]
+    assert [chunk for _, chunk in sorted(read_chunks(tmp_path).items())] == chunks[:4]
+    assert caplog.text.count("is damaged from line") == 1
+    assert f"{log_of(tmp_path, 2)} is damaged from line 2" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -316,6 +316,63 @@ def test_a_task_of_lmms_eval_runs_on_a_local_copy_of_its_data(
         assert sample["filtered_resps"] == [first_tokens(tiny, whole, 128).strip()]
 
 
+CHOICES = [["a fox", "a hare"], ["one", "two", "three"], ["up", "down", "left", "right"]]
+DIRECTLY = "Answer with the option's letter from the given choices directly."
+
+
+def choice_rows(task: str, pictures: Sequence[Path | None]) -> dict[str, list[Any]]:
+    """Three questions with the fields of AI2D's or ScienceQA's table on the hub."""
+    rows: dict[str, list[Any]] = {
+        "question": [f"What is at {number}?" for number in range(3)],
+        "image": [None if path is None else str(path) for path in pictures],
+    }
+    if task == "ai2d":
+        return rows | {"options": CHOICES, "answer": ["1", "0", "3"]}
+    return rows | {"choices": CHOICES, "answer": [1, 0, 3], "hint": ["", "Look well.", ""]}
+
+
+def evaluate_choices(local: Path, tiny_folder: Path, task: str, pictures: Sequence[Path | None]) -> dict[str, Any]:
+    """What lmms-eval finds on such a table with its own task."""
+    path = local / f"{task}.parquet"
+    Dataset.from_dict(choice_rows(task, pictures)).cast_column("image", datasets.Image()).to_parquet(path)
+    changes = {"dataset_path": "parquet", "dataset_name": None, "dataset_kwargs": {"data_files": {"test": str(path)}}}
+    folder = Path(tasks.__file__).parent / ("ai2d" if task == "ai2d" else "scienceqa")
+    return simple_evaluate(
+        "perceptio",
+        model_args=f"pretrained={tiny_folder},depth=off",
+        device="cpu",
+        tasks=[{"task": task} | changes],
+        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["ai2d", "scienceqa_img"])
+def test_multiple_choice_of_lmms_eval_runs_on_tables_like_the_hubs(
+    local: Path, tiny: Perceptio, tiny_folder: Path, pictures: list[Path], task: str
+) -> None:
+    results = evaluate_choices(local, tiny_folder, task, pictures)
+    (score,) = (value for name, value in results["results"][task].items() if name.startswith("exact_match,"))
+    samples = results["samples"][task]
+    assert [sample["target"] for sample in samples] == ["B", "A", "D"]
+    answers = []
+    for number, sample in enumerate(samples):
+        options = "".join(f"{letter}. {choice}\n" for letter, choice in zip("ABCD", CHOICES[number], strict=False))
+        hint = "Context: Look well.\n" if task == "scienceqa_img" and number == 1 else ""
+        prompt = f"{hint}What is at {number}?\n{options}{DIRECTLY}"
+        whole = tiny.ask(pictures[number], prompt, depth="off").text
+        answers.append(first_tokens(tiny, whole, 16))
+        assert [text.strip() for text in sample["filtered_resps"]] == [answers[-1].strip()]
+    assert score == sum(text.strip() == sample["target"] for text, sample in zip(answers, samples, strict=True)) / 3
+
+
+@pytest.mark.slow
+def test_a_question_without_a_picture_is_named(local: Path, tiny_folder: Path, pictures: list[Path]) -> None:
+    """`scienceqa` has such questions, `scienceqa_img` has none."""
+    with pytest.raises(EvaluationError, match="question 1 of scienceqa comes with 0 pictures"):
+        evaluate_choices(local, tiny_folder, "scienceqa", [pictures[0], None, pictures[2]])
+
+
 @pytest.mark.slow
 def test_an_ordinary_task_runs_from_the_command_line(
     local: Path, tiny: Perceptio, tiny_folder: Path, pictures: list[Path]

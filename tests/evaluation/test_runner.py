@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from torch.distributed import HashStore
 
 from perceptio.evaluation.errors import EvaluationError
-from perceptio.evaluation.folder import load_samples
+from perceptio.evaluation.folder import load_samples, log_of
 from perceptio.evaluation.judged import Judged, figures
 from perceptio.evaluation.provenance import configuration_hash, weights_hash
 from perceptio.evaluation.questions import Ask, Item, answer_record
+from perceptio.evaluation.ranks import Ranks
 from perceptio.evaluation.report import Figure
-from perceptio.evaluation.runner import run_benchmark
+from perceptio.evaluation.runner import Results, run_benchmark
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 from perceptio.tokens import Switch
@@ -94,6 +100,51 @@ def test_a_killed_run_goes_on_to_the_same_files(tiny: Perceptio, tmp_path: Path)
         log.write('{"samples": ["half a li')  # killed in the middle of writing
     run_benchmark(tiny, Lengths(), tmp_path / "killed", progress=False)
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+def share(tiny: Perceptio, folder: Path, count: int) -> list[Results]:
+    """One run by so many ranks, each a thread."""
+    store = HashStore()
+
+    def run(number: int) -> Results:
+        return run_benchmark(tiny, Lengths(), folder, progress=False, ranks=Ranks(store, number, count))
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def test_ranks_share_a_run_and_leave_the_files_of_one(tiny: Perceptio, tmp_path: Path) -> None:
+    whole = run_benchmark(tiny, Lengths(), tmp_path / "whole", progress=False)
+    results = share(tiny, tmp_path / "shared", 2)
+    assert [each.report for each in results] == [whole.report] * 2
+    assert files(tmp_path / "shared") == files(tmp_path / "whole")
+
+
+def test_a_killed_run_goes_on_with_another_number_of_ranks(tiny: Perceptio, tmp_path: Path) -> None:
+    run_benchmark(tiny, Lengths(), tmp_path / "whole", progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(tiny, Lengths(fail_at=9), tmp_path / "killed", progress=False)
+    log = tmp_path / "killed" / "progress.jsonl"
+    log.rename(log_of(tmp_path / "killed", 1))  # as if a second rank had written it
+    share(tiny, tmp_path / "killed", 2)
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_torchrun_gives_the_files_of_one_process(tiny_folder: Path, tmp_path: Path) -> None:
+    """Scenes, which the first process renders for both."""
+    outputs = []
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    for name, launch in (("one", ()), ("two", torchrun)):
+        command = [
+            *(sys.executable, *launch, str(Path(sys.executable).parent / "perceptio")),
+            *("eval", "scenes", "--model", str(tiny_folder), "--limit", "20", "--out", str(tmp_path / name), "--json"),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout)
+    assert outputs[0] == outputs[1]  # said once
+    assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
 def test_a_finished_run_is_read_not_run_again(tiny: Perceptio, tmp_path: Path) -> None:

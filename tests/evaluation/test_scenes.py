@@ -11,9 +11,10 @@ import torch
 
 from perceptio.data.schema import ABSENT
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
+from perceptio.evaluation.depth_tokens import DepthTokens
 from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.runner import run_benchmark
-from perceptio.evaluation.scenes import DepthTokens, ScenesBenchmark
+from perceptio.evaluation.scenes import ScenesBenchmark
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, DepthMap, Mask, Trace
 from perceptio.scenes.render_job import render_split

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +13,9 @@ from perceptio.cli.options import AsJson, Limit, OneSplit, Rendered, Split, open
 
 if TYPE_CHECKING:
     from perceptio.evaluation.questions import Benchmark
-    from perceptio.evaluation.runner import Results
+    from perceptio.evaluation.ranks import Ranks
+    from perceptio.pipeline import Perceptio
+    from perceptio.scenes.storage import SceneStore
 
 app = typer.Typer(help="Measure a model.", no_args_is_help=True)
 
@@ -46,6 +50,10 @@ AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="Run on what is there; the report says how much is not.")
 ]
 BatchSize = Annotated[int, typer.Option(help="Questions decoded together.", min=1)]
+Tokens = Annotated[
+    Literal["own", "off", "oracle", "random", "matched-random", "constant", "first-repeat", "other"],
+    typer.Option(help="Which depth tokens answers can read: a control of what they are worth."),
+]
 
 
 @app.command()
@@ -54,25 +62,31 @@ def scenes(
     split: OneSplit = Split.test,
     folder: Rendered = None,
     limit: Limit = None,
-    depth_tokens: Annotated[
-        Literal["own", "off", "oracle", "random", "constant", "other"],
-        typer.Option(help="Which depth tokens answers can read: a control of what they are worth."),
-    ] = "own",
+    depth_tokens: Tokens = "own",
     free: Free = False,
     batch_size: BatchSize = 32,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Referring expressions, marked points, questions and depth on procedural scenes."""
-    from perceptio.evaluation.runner import run_benchmark
-    from perceptio.evaluation.scenes import DepthTokens, ScenesBenchmark
-    from perceptio.pipeline import Perceptio
+    from perceptio.evaluation.depth_tokens import DepthTokens
+    from perceptio.evaluation.scenes import ScenesBenchmark
 
-    quiet()
-    loaded = Perceptio.from_pretrained(model)
-    with open_split(folder, split, limit) as store:
+    ranks, loaded = _load(model)
+    with _shared_split(ranks, folder, split, limit) as store:
         benchmark = ScenesBenchmark(loaded, store, limit=limit, depth_tokens=DepthTokens(depth_tokens))
-        _show(run_benchmark(loaded, benchmark, out, constrained=not free, batch_size=batch_size), as_json)
+        _measure(ranks, loaded, benchmark, out, free, batch_size, as_json)
+
+
+@contextmanager
+def _shared_split(ranks: Ranks, folder: Path | None, split: Split, limit: int | None) -> Iterator[SceneStore]:
+    """As `open_split`; what is rendered afresh is rendered by the first process, for all."""
+    from perceptio.scenes.storage import SceneStore
+
+    with open_split(folder, split, limit) if ranks.is_first else nullcontext() as opened:
+        place = ranks.share(str(opened.folder) if opened else None)
+        yield opened or SceneStore(place)
+        ranks.wait()  # it is removed as soon as the first has left the block
 
 
 @app.command()
@@ -81,7 +95,7 @@ def refer(
         Path, typer.Argument(help="Folder with refcoco/, refcoco+/, refcocog/, grefcoco/.", show_default=False)
     ],
     images: Annotated[Path, typer.Argument(help="Folder of COCO's train2014 pictures.", show_default=False)],
-    dataset: Annotated[str, typer.Option(help="refcoco, refcoco+, refcocog or grefcoco.")] = "refcoco",
+    dataset: Annotated[str, typer.Option(help="refcoco, refcoco+, refcocog, grefcoco or refcoco-m.")] = "refcoco",
     split: Annotated[str, typer.Option(help="val, testA, testB; val, test of refcocog.")] = "val",
     model: Model = "nano",
     allow_missing: AllowMissing = False,
@@ -94,13 +108,21 @@ def refer(
     from perceptio.evaluation.refseg import open_refer
 
     benchmark = open_refer(root, images, dataset, split, allow_missing=allow_missing)
-    _measure(model, benchmark, out, free, batch_size, as_json)
+    _measure(*_load(model), benchmark, out, free, batch_size, as_json)
 
 
 @app.command()
 def hardblink(
     root: Root,
     model: Model = "nano",
+    depth_tokens: Tokens = "own",
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of `perceptio label` over ROOT/images, for oracle, matched-random, constant and other tokens.",
+            show_default=False,
+        ),
+    ] = None,
     allow_missing: AllowMissing = False,
     free: Free = False,
     batch_size: BatchSize = 32,
@@ -108,9 +130,15 @@ def hardblink(
     as_json: AsJson = False,
 ) -> None:
     """HardBLINK: which of 3, 4 or 5 marked points is closest, in AURORA's layout."""
+    from perceptio.evaluation.depth_tokens import DepthTokens, check_labels
     from perceptio.evaluation.hardblink import open_hardblink
 
-    _measure(model, open_hardblink(root, allow_missing=allow_missing), out, free, batch_size, as_json)
+    kind = DepthTokens(depth_tokens)
+    check_labels(kind, labels)
+    benchmark = open_hardblink(root, allow_missing=allow_missing)
+    ranks, loaded = _load(model)
+    benchmark.replace_depth(loaded, kind, labels)
+    _measure(ranks, loaded, benchmark, out, free, batch_size, as_json)
 
 
 @app.command()
@@ -126,7 +154,8 @@ def blink_depth(
     """BLINK's relative depth: which of two marked points is closer."""
     from perceptio.evaluation.hardblink import open_blink_depth
 
-    _measure(model, open_blink_depth(root, allow_missing=allow_missing), out, free, batch_size, as_json)
+    benchmark = open_blink_depth(root, allow_missing=allow_missing)
+    _measure(*_load(model), benchmark, out, free, batch_size, as_json)
 
 
 @app.command()
@@ -141,7 +170,8 @@ def mmbench(
     """MMBench dev, circular: right only if right for every order of the options."""
     from perceptio.evaluation.mmbench import open_mmbench
 
-    _measure(model, open_mmbench(tsv), out, free, batch_size, as_json)
+    benchmark = open_mmbench(tsv)
+    _measure(*_load(model), benchmark, out, free, batch_size, as_json)
 
 
 @app.command()
@@ -159,7 +189,7 @@ def depth(
     from perceptio.evaluation.depth_pairs import open_depth_pairs
 
     benchmark = open_depth_pairs(root, scale=scale, allow_missing=allow_missing)
-    _measure(model, benchmark, out, free, batch_size, as_json)
+    _measure(*_load(model), benchmark, out, free, batch_size, as_json)
 
 
 @app.command()
@@ -183,15 +213,27 @@ def compare(
         typer.echo(f"    {names[1]}: {after.record.get('answer', '')!r}")
 
 
-def _measure(model: str, benchmark: Benchmark, out: Path | None, free: bool, batch_size: int, as_json: bool) -> None:
-    from perceptio.evaluation.runner import run_benchmark
+def _load(model: str) -> tuple[Ranks, Perceptio]:
+    """The processes that share the work, and the model on the device of this one."""
+    from perceptio.evaluation.ranks import join_ranks, own_device
     from perceptio.pipeline import Perceptio
 
     quiet()
-    loaded = Perceptio.from_pretrained(model)
-    _show(run_benchmark(loaded, benchmark, out, constrained=not free, batch_size=batch_size), as_json)
+    return join_ranks(), Perceptio.from_pretrained(model, device=own_device())
 
 
-def _show(results: Results, as_json: bool) -> None:
-    typer.echo(results.report.to_json() if as_json else results.report.to_markdown())
-    typer.echo(f"report and samples: {results.folder}", err=True)
+def _measure(
+    ranks: Ranks,
+    model: Perceptio,
+    benchmark: Benchmark,
+    out: Path | None,
+    free: bool,
+    batch_size: int,
+    as_json: bool,
+) -> None:
+    from perceptio.evaluation.runner import run_benchmark
+
+    results = run_benchmark(model, benchmark, out, constrained=not free, batch_size=batch_size, ranks=ranks)
+    if ranks.is_first:
+        typer.echo(results.report.to_json() if as_json else results.report.to_markdown())
+        typer.echo(f"report and samples: {results.folder}", err=True)

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from perceptio.data.errors import DataError
-from perceptio.data.fields import SampleError
+from perceptio.data.index import DEPTH_TASK, SampleIndex, index_samples
 from perceptio.data.reading import read_sample
 from perceptio.data.sample_files import SampleFile
 from perceptio.data.schema import Sample
-from perceptio.images import ImageError, upright_size
 
-DEPTH_TASK = "depth"  # a sample whose turns all have this task is one of depth generation
 LONGEST_PASS = 50_000_000  # samples
 WINDOW = 64  # batches that are put together from samples of similar length at a time
-
-# The length of a sample, roughly: it is for sorting alone.
-_LETTERS = 4  # of a token
-_TURN, _SPAN = 12, 100  # tokens of a turn beside its words, and of a depth span
 
 
 @dataclass(frozen=True)
@@ -89,6 +84,8 @@ class DataMixture:
         annealing: of depth generation; by default it has the share that the files give it.
         visual: width and height of a picture -> the number of its visual tokens, where that is not the same for all.
         bad: indices of samples to leave out, by path (`check.Report.bad`).
+        workers: processes that read all samples.
+        folder: that keeps what they have read (`index.py`); without one they are read again each time.
 
     Raises:
         DataError: if a file or a sample cannot be used, a repeat is not positive, or nothing is left of one.
@@ -103,6 +100,8 @@ class DataMixture:
         annealing: Annealing | None = None,
         visual: Callable[[int, int], int] | None = None,
         bad: Mapping[str, Sequence[int]] | None = None,
+        workers: int = 0,
+        folder: Path | None = None,
     ) -> None:
         for path, repeat in files.items():
             if not 0 < repeat < float("inf"):
@@ -113,8 +112,8 @@ class DataMixture:
             raise DataError(f"a batch holds at least 1 sample, not {batch}")
         self.files = [SampleFile(path) for path in files]
         self.seed, self.batch, self.annealing = seed, batch, annealing
-        places, lengths, generation = [], [], []
-        for number, (path, file) in enumerate(zip(files, self.files, strict=True)):
+        indices: list[SampleIndex] = []
+        for path, file in zip(files, self.files, strict=True):
             left_out = set((bad or {}).get(str(file.path), ()))
             kept = [index for index in range(len(file)) if index not in left_out]
             if not kept:
@@ -122,13 +121,11 @@ class DataMixture:
             if len(kept) * files[path] > LONGEST_PASS:
                 count = f"{len(kept)} samples {files[path]:g} times"
                 raise DataError(f"{path} is to be repeated, {count}, but a pass has at most {LONGEST_PASS} samples")
-            for index in kept:
-                sample = file[index]
-                places.append((number, index))
-                lengths.append(_length(sample) + (visual(*_size(file, sample, index)) if visual else 0))
-                generation.append(all(turn.task == DEPTH_TASK for turn in sample.turns))
-        self._lengths = dict(zip(places, lengths, strict=True))
-        rows, depth = np.array(places, np.int64), np.array(generation)
+            indices.append(index_samples(file, kept, sizes=visual is not None, workers=workers, folder=folder))
+        self._lengths = [_by_place(index, len(file), visual) for index, file in zip(indices, self.files, strict=True)]
+        numbers = [np.full(len(index.places), number) for number, index in enumerate(indices)]
+        rows = np.stack([np.concatenate(numbers), np.concatenate([index.places for index in indices])], axis=1)
+        self._rows, depth = rows, np.concatenate([index.generation for index in indices])
         pools = [~depth, depth] if annealing else [np.ones(len(rows), bool)]
         self._pools = [_Pool(rows[pool], list(files.values()), (seed, n)) for n, pool in enumerate(pools)]
         if not self.samples:
@@ -152,7 +149,7 @@ class DataMixture:
 
     def once(self) -> Dataset[Sample]:
         """Each sample of each file that is not left out, once, in the order of the files: for validation."""
-        return _Samples(self, list(self._lengths))
+        return _Samples(self, [(number, index) for number, index in self._rows.tolist()])
 
     def open(self, number: int, index: int) -> Sample:
         """One sample, read.
@@ -174,7 +171,7 @@ class Order:
     def __init__(
         self,
         pools: Sequence[_Pool],
-        lengths: Mapping[tuple[int, int], int],
+        lengths: Sequence[np.ndarray],
         seed: int,
         batch: int,
         annealing: Annealing | None,
@@ -207,7 +204,7 @@ class Order:
         drawn = [self._drawn(visit) for visit in visits]
         if self.batch == 1:
             return drawn
-        drawn.sort(key=lambda place: self.lengths[place])  # stable: a pure function of what was drawn
+        drawn.sort(key=lambda place: self.lengths[place[0]][place[1]])  # stable: a pure function of what was drawn
         batches = [drawn[start : start + self.batch] for start in range(0, len(drawn), self.batch)]
         full = len(drawn) // self.batch  # an incomplete batch ends the run
         order = np.random.default_rng((self.seed, len(self.pools), number)).permutation(full)
@@ -231,15 +228,11 @@ class _Samples(Dataset[Sample]):
         return self.mixture.open(*self.places[visit])
 
 
-def _length(sample: Sample) -> int:
-    """Tokens of a sample, roughly."""
-    letters = sum(len(turn.question) + len(turn.answer) for turn in sample.turns)
-    spans = sum(turn.depth for turn in sample.turns)
-    return letters // _LETTERS + len(sample.turns) * _TURN + spans * _SPAN
-
-
-def _size(file: SampleFile, sample: Sample, index: int) -> tuple[int, int]:
-    try:
-        return upright_size(file.path.parent / sample.image)
-    except ImageError as error:
-        raise SampleError(file.where(index), "image", str(error)) from error
+def _by_place(index: SampleIndex, count: int, visual: Callable[[int, int], int] | None) -> np.ndarray:
+    """(count,) int64 lengths of the samples of a file, the picture's tokens included; 0 for those left out."""
+    lengths = np.zeros(count, np.int64)
+    lengths[index.places] = index.lengths
+    if visual is not None:
+        sizes, which = np.unique(index.sizes, axis=0, return_inverse=True)  # few, of many pictures
+        lengths[index.places] += np.array([visual(*size) for size in sizes.tolist()], np.int64)[which.reshape(-1)]
+    return lengths

@@ -16,6 +16,7 @@ from perceptio.data.mixture import Annealing, DataMixture
 from perceptio.files import read_json, replacing
 
 REPORT = "data.json"  # in the folder of a run: what the check of its data found
+INDEX = "index"  # folder in it: what is known of each sample (`index.py`)
 _SHOWN = 3  # problems that the refusal quotes
 
 
@@ -33,8 +34,8 @@ def open_mixture(
 ) -> DataMixture:
     """Check all samples of some files, and mix the good ones.
 
-    What was found stands in FOLDER/data.json; while the files stay as they are, it is not looked for again. What is
-    left out is logged as a warning too.
+    What was found stands in FOLDER/data.json and FOLDER/index; while the files stay as they are, no sample is read
+    again for it. What is left out is logged as a warning too.
 
     Args:
         files: as of `DataMixture`, which says what `seed`, `batch`, `annealing` and `visual` are.
@@ -59,7 +60,16 @@ def open_mixture(
         )
     if problems:
         logging.getLogger(__name__).warning("%s and left out: see %s", bad, folder / REPORT)
-    return DataMixture(files, seed, batch=batch, annealing=annealing, visual=visual, bad=found["bad"])
+    return DataMixture(
+        files,
+        seed,
+        batch=batch,
+        annealing=annealing,
+        visual=visual,
+        bad=found["bad"],
+        workers=workers,
+        folder=folder / INDEX,
+    )
 
 
 def _checked(files: list[str], path: Path, learner: Learner | None, workers: int, skip_bad: bool) -> dict[str, Any]:
@@ -97,7 +107,7 @@ def _state(files: list[str], learner: Learner | None) -> str:
         tokenizer = hashlib.sha256(processor.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
         images = processor.image_processor.to_json_string()
         parts += [processor.context_length, processor.image_seq_length, images, tokenizer]
-        parts += [depth.tokens_per_map, depth.codes]
+        parts += [depth.tokens_per_map, depth.codes, learner.length]
     for name in files:
         path = Path(name)
         if not path.is_file():

@@ -1,7 +1,8 @@
 """A folder of results, and what stays readable in it.
 
-A run that is under way keeps `settings.json` and `progress.jsonl`, which has one line for each chunk of units; a
-finished one `report.json`, `report.md`, `samples.jsonl`, `timing.json` and `settings.json`.
+A run that is under way keeps `settings.json` and a log of one line for each chunk of units: `progress.jsonl`, and
+`progress-1.jsonl` and so on of further processes. A finished one keeps `report.json`, `report.md`, `samples.jsonl`,
+`timing.json` and `settings.json`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,38 +70,54 @@ def _innermost(name: str, earlier: Any, now: Any) -> tuple[str, Any, Any]:
 class Chunk:
     """What a run has found of some units in a row."""
 
+    number: int  # from 0: which units they are
     samples: Sequence[Judged]
-    seconds: float  # that the run had taken until then
+    seconds: float  # that they took
 
 
-def read_chunks(path: Path) -> list[Chunk]:
-    """The chunks of an unfinished run, up to the first line that is no chunk."""
-    if not path.is_file():
-        return []
-    chunks = []
-    for number, line in enumerate(_whole_lines(path), 1):
-        try:
-            chunks.append(_chunk(parse_json(line, f"{path}:{number}"), f"{path}:{number}"))
-        except ValueError:  # `keep_chunks` says so
-            break
-    return chunks
+def log_of(folder: Path, rank: int = 0) -> Path:
+    """The log that one process of a run writes."""
+    return folder / (f"progress-{rank}.jsonl" if rank else PROGRESS)
 
 
-def keep_chunks(path: Path, count: int) -> None:
-    """Cut an unfinished run back to its first chunks, and say so unless only a line was not written to its end."""
-    if not path.is_file():
-        return
-    lines = _whole_lines(path)
-    if len(lines) > count:
-        logger.warning(
-            "%s is damaged from line %d on, as if two runs had written into it: the run goes on from there",
-            path,
-            count + 1,
-        )
-    kept = b"".join(line + b"\n" for line in lines[:count])
-    if kept != path.read_bytes():
-        with replacing(path) as beside:
-            beside.write_bytes(kept)
+def read_chunks(folder: Path) -> dict[int, Chunk]:
+    """The chunks of an unfinished run by their number, from the logs of all its processes; of each log those before
+    the first line that is none."""
+    return {chunk.number: chunk for path in _logs(folder) for _, chunk in _read_log(path)}
+
+
+def keep_chunks(folder: Path, is_sound: Callable[[Chunk], bool]) -> dict[int, Chunk]:
+    """Put the logs of an unfinished run together, each cut back to its sound beginning, and return what is in them.
+
+    What is cut off is said, unless it is only a line that was not written to its end.
+
+    Args:
+        folder: of the run.
+        is_sound: whether a chunk is one of the run's.
+    """
+    kept: dict[int, tuple[bytes, Chunk]] = {}
+    logs = _logs(folder)
+    for path in logs:
+        sound = 0
+        for line, chunk in _read_log(path):
+            if not is_sound(chunk):
+                break
+            sound += 1
+            kept.setdefault(chunk.number, (line, chunk))
+        if len(_whole_lines(path)) > sound:
+            logger.warning(
+                "%s is damaged from line %d on, as if two runs had written into it: the run goes on from there",
+                path,
+                sound + 1,
+            )
+    text = b"".join(kept[number][0] + b"\n" for number in sorted(kept))
+    if logs and (logs != [folder / PROGRESS] or text != logs[0].read_bytes()):
+        with replacing(folder / PROGRESS) as beside:
+            beside.write_bytes(text)
+        for path in logs:
+            if path.name != PROGRESS:
+                path.unlink()
+    return {number: chunk for number, (_, chunk) in kept.items()}
 
 
 def append_chunk(path: Path, chunk: Chunk) -> None:
@@ -109,9 +126,28 @@ def append_chunk(path: Path, chunk: Chunk) -> None:
     Raises:
         OutputError: if the system refuses to write.
     """
-    line = json_line({"samples": [sample.to_json() for sample in chunk.samples], "seconds": chunk.seconds})
+    samples = [sample.to_json() for sample in chunk.samples]
+    line = json_line({"chunk": chunk.number, "samples": samples, "seconds": chunk.seconds})
     with making_folder(path.parent), path.open("a", encoding="utf-8", newline="\n") as log:
         log.write(line + "\n")
+
+
+def _logs(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / PROGRESS, *folder.glob("progress-*.jsonl")) if path.is_file())
+
+
+def _read_log(path: Path) -> Iterator[tuple[bytes, Chunk]]:
+    """Lines and their chunks, up to the first that is no chunk, or one again."""
+    seen: set[int] = set()
+    for place, line in enumerate(_whole_lines(path), 1):
+        try:
+            chunk = _chunk(parse_json(line, f"{path}:{place}"), f"{path}:{place}")
+        except ValueError:  # `keep_chunks` says so
+            return
+        if chunk.number in seen:
+            return
+        seen.add(chunk.number)
+        yield line, chunk
 
 
 def _whole_lines(path: Path) -> list[bytes]:
@@ -120,10 +156,13 @@ def _whole_lines(path: Path) -> list[bytes]:
 
 
 def _chunk(line: Any, where: str) -> Chunk:
-    seconds = line.get("seconds") if isinstance(line, dict) else None
-    if not isinstance(seconds, float) or not math.isfinite(seconds) or not isinstance(line.get("samples"), list):
+    fields = line if isinstance(line, dict) else {}
+    number, samples, seconds = (fields.get(name) for name in ("chunk", "samples", "seconds"))
+    if type(number) is not int or not isinstance(samples, list) or not isinstance(seconds, float):
         raise ValueError(f"{where} is no chunk of samples")
-    return Chunk([Judged.from_json(str(sample), where) for sample in line["samples"]], seconds)
+    if number < 0 or not math.isfinite(seconds):
+        raise ValueError(f"{where} is no chunk of samples")
+    return Chunk(number, [Judged.from_json(str(sample), where) for sample in samples], seconds)
 
 
 def write_results(folder: Path, report: Report, samples: Sequence[Judged], seconds: float) -> None:
@@ -147,9 +186,10 @@ def write_results(folder: Path, report: Report, samples: Sequence[Judged], secon
 
 
 def drop_log(folder: Path) -> None:
-    """Remove the log of a finished run, which one that was killed at its very end has left."""
-    with suppress(OSError):  # the folder may be closed to us, and the log harms nobody
-        (folder / PROGRESS).unlink(missing_ok=True)
+    """Remove the logs of a finished run, which one that was killed at its very end has left."""
+    with suppress(OSError):  # the folder may be closed to us, and the logs harm nobody
+        for path in _logs(folder):
+            path.unlink(missing_ok=True)
 
 
 def load_samples(folder: str | Path) -> list[Judged]:

@@ -18,17 +18,21 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from perceptio.data.answer_choice import choose_option
 from perceptio.data.marks import HARDBLINK_PROMPT
+from perceptio.evaluation.depth_tokens import DepthTokens, Replacement, check_labels, codes_hash, labelled_codes
 from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Judged, Outcome, figures
 from perceptio.evaluation.questions import Ask, Item, answer_record
 from perceptio.evaluation.report import Figure
 from perceptio.files import parse_json, read_lines
+from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 
 BLINK_PROMPT = (
@@ -71,6 +75,34 @@ class PointsBenchmark:
     ) -> None:
         self.name, self.prompt, self.questions, self.source = name, prompt, questions, source
         self.subsets = [_figure(number) for number in points]
+        self.replacement: Replacement | None = None  # None: the model's own depth tokens
+
+    def replace_depth(self, model: Perceptio, kind: DepthTokens, labels: str | Path | None = None) -> None:
+        """Let answers read other depth tokens than the model's own.
+
+        Args:
+            model: to be judged.
+            kind: of depth tokens.
+            labels: folder of `perceptio label` over the pictures, made with the model's depth tokenizer: kinds that go
+                by the true map take a teacher's for it.
+
+        Raises:
+            EvaluationError: if labels are needed and there are none, or not needed.
+            DataError: if they are damaged.
+        """
+        from perceptio.labeling.networks import tokenizer_hash
+
+        check_labels(kind, labels)
+        if kind is DepthTokens.own:
+            return
+        tokenizer, codes = model.model.depth_tokenizer, list[np.ndarray]()
+        if labels is not None:
+            images = [question.image for question in self.questions]
+            codes = labelled_codes(labels, images, tokenizer.config, tokenizer_hash(tokenizer))
+            self.source = {**self.source, "labels_sha256": codes_hash(codes)}
+        self.name = f"{self.name}, depth tokens {kind.value}"
+        self.source = {**self.source, "depth_tokens": kind.value}
+        self.replacement = Replacement(kind, tokenizer.config, codes.__getitem__, len(self.questions))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -83,8 +115,12 @@ class PointsBenchmark:
 
     def items(self, unit: int) -> list[Item]:
         """The question about one picture."""
-        question = self.questions[unit]
-        return [Item(question.key, (Ask(question.image, self.prompt),), question, question.where)]
+        question, replacement = self.questions[unit], self.replacement
+        ask = Ask(question.image, self.prompt)
+        if replacement is not None:
+            codes, repeated = replacement.codes(unit), replacement.repeats_first
+            ask = replace(ask, depth=replacement.depth, codes=codes, repeat_first=repeated)
+        return [Item(question.key, (ask,), question, question.where)]
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         """Right if the answer settles on the closest point."""

@@ -25,6 +25,7 @@ class Ask:
     depth: Switch = Switch.AUTO
     codes: np.ndarray | None = None  # (N,) codebook entries written in place of the model's own
     long: bool = False  # a depth span is expected: such questions are decoded together
+    repeat_first: bool = False  # all codes of the answer are the first that the model writes
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Running a benchmark: in batches, with progress, resumable at any moment, one report and one line for every sample.
 
-What is decoded together never depends on where a run was interrupted, so a run that was killed and taken up again gives
-the same files as one that was not (but for the times). `folder.py` tells what a folder of results holds.
+What is decoded together never depends on where a run was interrupted, nor on how many processes share it. So a run
+that was killed and taken up again, by more processes or by fewer, gives the same files as one that was not (but for the
+times). `folder.py` tells what a folder of results holds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,6 @@ from tqdm import tqdm
 from perceptio.evaluation.checks import PICTURES, QuestionCheck, are_of, picture_size, pictures_hash
 from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.folder import (
-    PROGRESS,
     RUNS,
     Chunk,
     append_chunk,
@@ -32,12 +33,14 @@ from perceptio.evaluation.folder import (
     is_finished,
     keep_chunks,
     load_samples,
+    log_of,
     read_chunks,
     write_results,
 )
 from perceptio.evaluation.judged import Judged
 from perceptio.evaluation.provenance import provenance
-from perceptio.evaluation.questions import Benchmark, Item
+from perceptio.evaluation.questions import Ask, Benchmark, Item
+from perceptio.evaluation.ranks import Ranks
 from perceptio.evaluation.report import Report
 from perceptio.files import locked
 from perceptio.pipeline import Perceptio
@@ -69,6 +72,7 @@ def run_benchmark(
     constrained: bool = True,
     batch_size: int = 32,
     progress: bool = True,
+    ranks: Ranks | None = None,
 ) -> Results:
     """Check all questions, ask, score and report.
 
@@ -80,6 +84,7 @@ def run_benchmark(
         constrained: decode by the grammar.
         batch_size: questions decoded together; fewer where pictures are large.
         progress: show a progress bar.
+        ranks: the processes that share the run, each of which makes this call; by default there is one.
 
     Raises:
         EvaluationError: if a question cannot be asked, or the folder holds results of other settings or damaged ones.
@@ -97,17 +102,26 @@ def run_benchmark(
         **provenance(model),
     }
     folder = Path(folder) if folder else _default_folder(settings)
-    if is_finished(folder):
-        claim_folder(folder, settings)
-        report = Report(benchmark.name, settings, benchmark.figures(load_samples(folder)))
-        check_report(folder, report)
-        drop_log(folder)
-        return Results(report, folder)
-    with locked(folder):
-        claim_folder(folder, settings)
-        samples, seconds = _run(model, benchmark, folder / PROGRESS, _Decoding(constrained, batch_size), progress)
-        report = Report(benchmark.name, settings, benchmark.figures(samples))
-        write_results(folder, report, samples, seconds)
+    ranks = ranks or Ranks()
+    if is_finished(folder):  # a run cannot end before all its processes have seen that it has not
+        return _read(benchmark, folder, settings)
+    with locked(folder) if ranks.is_first else nullcontext():
+        if ranks.is_first:
+            claim_folder(folder, settings)
+        _run(model, benchmark, folder, _Decoding(constrained, batch_size), ranks, progress)
+        if ranks.is_first:
+            samples, seconds = _gather(benchmark, folder)
+            write_results(folder, Report(benchmark.name, settings, benchmark.figures(samples)), samples, seconds)
+    ranks.wait()
+    return _read(benchmark, folder, settings)
+
+
+def _read(benchmark: Benchmark, folder: Path, settings: dict[str, Any]) -> Results:
+    """What a finished run has left."""
+    claim_folder(folder, settings)
+    report = Report(benchmark.name, settings, benchmark.figures(load_samples(folder)))
+    check_report(folder, report)
+    drop_log(folder)
     return Results(report, folder)
 
 
@@ -117,41 +131,60 @@ def _default_folder(settings: dict[str, Any]) -> Path:
     return RUNS / f"{name}-{digest[:8]}"
 
 
+def _parts(benchmark: Benchmark) -> list[range]:
+    """The units of each chunk."""
+    return [range(start, min(start + _CHUNK, len(benchmark))) for start in range(0, len(benchmark), _CHUNK)]
+
+
+def _items(benchmark: Benchmark, part: range) -> list[Item]:
+    return [item for unit in part for item in benchmark.items(unit)]
+
+
 def _run(
-    model: Perceptio, benchmark: Benchmark, log: Path, decoding: _Decoding, progress: bool
-) -> tuple[list[Judged], float]:
-    """All samples, and the seconds that they took."""
-    parts = [range(start, min(start + _CHUNK, len(benchmark))) for start in range(0, len(benchmark), _CHUNK)]
-    chunks = _take_up(model, benchmark, log, parts, progress)
-    samples = [sample for chunk in chunks for sample in chunk.samples]
-    seconds = chunks[-1].seconds if chunks else 0.0
-    done = sum(map(len, parts[: len(chunks)]))
-    with tqdm(
-        total=len(benchmark), initial=done, desc=benchmark.name, unit="unit", disable=not progress or None
-    ) as bar:
-        for part in parts[len(chunks) :]:
-            began = time.perf_counter()
-            fresh = _judge(model, benchmark, [item for unit in part for item in benchmark.items(unit)], decoding)
-            samples += fresh
-            seconds += time.perf_counter() - began
-            append_chunk(log, Chunk(fresh, seconds))
-            bar.update(len(part))
-    return samples, seconds
-
-
-def _take_up(model: Perceptio, benchmark: Benchmark, log: Path, parts: Sequence[range], progress: bool) -> list[Chunk]:
-    """Check all questions; the chunks of an earlier run that are theirs, to which its log is cut back."""
+    model: Perceptio, benchmark: Benchmark, folder: Path, decoding: _Decoding, ranks: Ranks, progress: bool
+) -> None:
+    """Bring the logs of a run to an end."""
+    hidden = None if progress and ranks.is_first else True  # None: where there is a terminal
+    parts = _parts(benchmark)
     check = QuestionCheck(model)
-    earlier, sound = read_chunks(log)[: len(parts)], 0
-    bar = tqdm(parts, desc="check", leave=False, disable=None if progress else True)
-    for number, part in enumerate(bar):
-        items = [item for unit in part for item in benchmark.items(unit)]
-        for item in items:
+    for part in tqdm(parts[ranks.number :: ranks.count], desc="check", leave=False, disable=hidden):
+        for item in _items(benchmark, part):
             check(item)
-        if number == sound < len(earlier) and are_of(earlier[number].samples, items):
-            sound += 1
-    keep_chunks(log, sound)
-    return earlier[:sound]
+    done = ranks.share(sorted(_take_up(benchmark, folder, parts)) if ranks.is_first else None)
+    ranks.wait()  # nothing is asked before everything is checked
+    todo = [number for number in range(len(parts)) if number not in set(done)]
+    asked = sum(len(parts[number]) for number in done)  # or about to be
+    with tqdm(total=len(benchmark), initial=asked, desc=benchmark.name, unit="unit", disable=hidden) as bar:
+        for number, before in ranks.deal(todo):
+            bar.update(asked + sum(len(parts[each]) for each in todo[:before]) - bar.n)
+            began = time.perf_counter()
+            fresh = _judge(model, benchmark, _items(benchmark, parts[number]), decoding)
+            append_chunk(log_of(folder, ranks.number), Chunk(number, fresh, time.perf_counter() - began))
+        ranks.wait()
+        bar.update(len(benchmark) - bar.n)
+
+
+def _take_up(benchmark: Benchmark, folder: Path, parts: Sequence[range]) -> dict[int, Chunk]:
+    """The chunks of an earlier run that are of this one's questions; its logs are cut back to them."""
+
+    def is_sound(chunk: Chunk) -> bool:
+        return chunk.number < len(parts) and are_of(chunk.samples, _items(benchmark, parts[chunk.number]))
+
+    return keep_chunks(folder, is_sound)
+
+
+def _gather(benchmark: Benchmark, folder: Path) -> tuple[list[Judged], float]:
+    """All samples in order, and the seconds that they took, of all processes together.
+
+    Raises:
+        EvaluationError: if some are missing, which only happens if another run has written into the folder.
+    """
+    chunks = read_chunks(folder)
+    missing = set(range(len(_parts(benchmark)))) - set(chunks)
+    if missing:
+        raise EvaluationError(f"{folder} was written into by another run: start this one again, and it goes on")
+    ordered = [chunks[number] for number in sorted(chunks)]
+    return [sample for chunk in ordered for sample in chunk.samples], sum(chunk.seconds for chunk in ordered)
 
 
 def _judge(model: Perceptio, benchmark: Benchmark, items: Sequence[Item], decoding: _Decoding) -> list[Judged]:
@@ -201,14 +234,30 @@ def _ask(
     asks = [items[number].asks[ask] for number, ask in batch]
     codes = [ask.codes for ask in asks if ask.codes is not None]
     assert len(codes) in (0, len(asks)), "codes are given for all questions or for none"
-    answers = model.ask_batch(
+    forced = torch.from_numpy(np.stack(codes)) if codes else None
+    if any(ask.repeat_first for ask in asks):
+        assert all(ask.repeat_first for ask in asks), "the first code is repeated for all questions or for none"
+        forced = _first_codes(model, _answers(model, asks, decoding, None))
+    for (number, ask), answer in zip(batch, _answers(model, asks, decoding, forced), strict=True):
+        waiting[number][ask] = replace(answer, image=None)  # no score looks at it
+
+
+def _first_codes(model: Perceptio, answers: Sequence[Answer]) -> torch.Tensor:
+    """(B, N) the first code of each answer, N times; zeros where it holds none, and so none will be replaced."""
+    vocabulary = model.model.config.vocabulary
+    entries = {token: entry for entry, token in enumerate(vocabulary.codes)}
+    raw = [model.processor.tokenizer.encode(answer.trace.raw, add_special_tokens=False) for answer in answers]
+    first = [next((entries[token] for token in ids if token in entries), 0) for ids in raw]
+    return torch.tensor(first)[:, None].repeat(1, vocabulary.tokens_per_map)
+
+
+def _answers(model: Perceptio, asks: Sequence[Ask], decoding: _Decoding, forced: torch.Tensor | None) -> list[Answer]:
+    return model.ask_batch(
         [ask.image for ask in asks],
         [ask.prompt for ask in asks],
         seg=[ask.seg for ask in asks],
         depth=[ask.depth for ask in asks],
         constrained=decoding.constrained,
-        forced_depth=torch.from_numpy(np.stack(codes)) if codes else None,
+        forced_depth=forced,
         batch_size=len(asks),
     )
-    for (number, ask), answer in zip(batch, answers, strict=True):
-        waiting[number][ask] = replace(answer, image=None)  # no score looks at it

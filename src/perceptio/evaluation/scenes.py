@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from perceptio.data.marks import MARKED_SIZE, choose_points
 from perceptio.data.schema import Turn
 from perceptio.depth.metrics import depth_errors, nearest_point
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
+from perceptio.evaluation.depth_tokens import DepthTokens, Replacement
 from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Judged, Outcome, Overlap, figures
 from perceptio.evaluation.questions import Ask, Item, answer_record
@@ -28,17 +28,6 @@ from perceptio.tokens import Switch, parse
 _POINTS = (3, 4, 5)
 _CLOSED = ("nearer", "counting", "attribute", "existence", "comparison", "choice")
 _REFERRING = ("referring", "plural")
-
-
-class DepthTokens(StrEnum):
-    """Which depth tokens an answer can read."""
-
-    own = "own"  # the model's
-    off = "off"  # none: the span is switched off
-    oracle = "oracle"  # the tokenizer's codes of the true map
-    random = "random"  # codes drawn at random
-    constant = "constant"  # one code everywhere: the commonest of the true map
-    other = "other"  # the codes of another scene's true map
 
 
 class ScenesBenchmark:
@@ -68,10 +57,12 @@ class ScenesBenchmark:
         seg: Switch = Switch.AUTO,
         seed: int = 0,
     ) -> None:
-        self.model, self.store, self.depth_tokens, self.seg, self.seed = model, store, depth_tokens, seg, seed
+        self.model, self.store, self.seg, self.seed = model, store, seg, seed
         if limit is not None and limit < 1:
             raise EvaluationError(f"limit must be at least 1, not {limit}")
         self.count = len(store) if limit is None else min(limit, len(store))
+        config = model.model.depth_tokenizer.config
+        self.replacement = Replacement(depth_tokens, config, self._true_codes, self.count, len(store), seed)
         self.name = f"scenes {store.meta.split}, depth tokens {depth_tokens.value}"
 
     @property
@@ -81,7 +72,7 @@ class ScenesBenchmark:
             "split": self.store.meta.split,
             "scenes": self.count,
             "content_hash": self.store.meta.content_hash,
-            "depth_tokens": self.depth_tokens.value,
+            "depth_tokens": self.replacement.kind.value,
             "seg": self.seg.value,
             "seed": self.seed,
         }
@@ -92,13 +83,12 @@ class ScenesBenchmark:
     def items(self, unit: int) -> list[Item]:
         """The questions of one scene, each with its own picture."""
         stored = self.store[unit]
-        codes = self._replacement(unit, stored)
-        depth = Switch.OFF if self.depth_tokens is DepthTokens.off else Switch.AUTO
+        depth, codes, first = self.replacement.depth, self.replacement.codes(unit), self.replacement.repeats_first
         turns = scene_test_turns(stored, np.random.default_rng((self.seed, unit)))
         return [
             Item(
                 f"{stored.scene.seed}/{number}",
-                (Ask(image, turn.question, self.seg, depth, codes, long=turn.depth),),
+                (Ask(image, turn.question, self.seg, depth, codes, long=turn.depth, repeat_first=first),),
                 (turn, stored),
                 f"scene {stored.scene.seed} of {self.store.folder}",
             )
@@ -106,21 +96,11 @@ class ScenesBenchmark:
         ]
 
     @torch.no_grad()
-    def _replacement(self, unit: int, stored: StoredScene) -> np.ndarray | None:
-        """(N,) codes to put in place of the model's own."""
+    def _true_codes(self, unit: int) -> np.ndarray:
+        """(N,) codes of the true map of a scene."""
         tokenizer = self.model.model.depth_tokenizer
-        config = tokenizer.config
-        rng = np.random.default_rng((self.seed, unit))
-        if self.depth_tokens in (DepthTokens.own, DepthTokens.off):
-            return None
-        if self.depth_tokens is DepthTokens.random:
-            return rng.integers(0, config.codes, config.tokens_per_map)
-        if self.depth_tokens is DepthTokens.other:
-            stored = self.store[(unit + 1) % len(self.store)]
-        values = resize_nearest(inverse_depth_from_metric(stored.depth), config.image_size)
+        values = resize_nearest(inverse_depth_from_metric(self.store[unit].depth), tokenizer.config.image_size)
         found = tokenizer.encode(torch.from_numpy(values)[None, None].to(self.model.model.device))[0].cpu().numpy()
-        if self.depth_tokens is DepthTokens.constant:
-            return np.full_like(found, np.bincount(found).argmax())
         return np.asarray(found)
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Judged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perceptio.files.lock import FolderInUseError, locked
-from perceptio.files.notes import claim
+from perceptio.files.notes import claim, refuse_foreign
 from perceptio.files.text import json_line, parse_json, read_json, read_lines, read_text
 from perceptio.files.weights import reading_weights
 from perceptio.files.writing import (
@@ -28,6 +28,7 @@ __all__ = [
     "read_lines",
     "read_text",
     "reading_weights",
+    "refuse_foreign",
     "replacing",
     "replacing_folder",
     "write_files",

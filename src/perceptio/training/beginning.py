@@ -7,33 +7,38 @@ whole, 16 GB in about ten seconds; of pictures only the names count, which stand
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from perceptio import __version__
-from perceptio.files import claim
+from perceptio.files import claim, refuse_foreign
 from perceptio.files.writing import making_folder
 
 RECIPE_FILE = "recipe.json"
 READS_FILE = "reads.json"
-HOW_IT_RUNS = ("workers", "log_every", "save_every", "evaluate_every", "shard", "checkpointing")  # may change
+HOW_IT_RUNS = (  # may change
+    *("workers", "log_every", "save_every", "evaluate_every"),
+    *("shard", "checkpointing", "report_to"),
+)
 
 _ADVICE = "give another folder, or what it was begun with"
 
 
-def begin(folder: Path, settings: Mapping[str, Any], *, under_way: bool) -> None:
+def begin(folder: Path, settings: Mapping[str, Any], *, under_way: bool, ours: Sequence[str] = ()) -> None:
     """Note the settings that a run is begun with, or compare with those that it was begun with.
 
     Args:
         folder: of the run.
         settings: without those that may change.
         under_way: there is something to go on from; otherwise an earlier start came to nothing, and is forgotten.
+        ours: patterns of files that such a folder may hold before its first run.
 
     Raises:
         ValueError: if one differs; with its name. So does another version of Perceptio.
-        OutputError: if they cannot be noted.
+        OutputError: if they cannot be noted, or the folder holds somebody else's files.
     """
+    refuse_foreign(folder, RECIPE_FILE, *ours)
     with making_folder(folder):
         for name in (RECIPE_FILE, READS_FILE) if not under_way else ():
             (folder / name).unlink(missing_ok=True)

@@ -12,16 +12,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 
 from perceptio.files import read_json
+from perceptio.pretrained.precision import computes_bfloat16
 from perceptio.processes import check_workers
 from perceptio.training.checkpoint import MarkComplete, last_checkpoint, resuming, saving
 from perceptio.training.curves import DrawCurves
 from perceptio.training.events import WriteEvents, writing_events
 from perceptio.training.optimizer import MatrixOptimizer
-from perceptio.training.precision import computes_bfloat16
+from perceptio.training.reporting import Reporter, reporting
 from perceptio.training.stage import Stage
 from perceptio.training.workers import start_worker
 
@@ -109,7 +110,20 @@ class StageTrainer(Trainer):
 
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Losses on the evaluation set as if it were one step, logged as `eval_loss/...`."""
+        """Losses on the evaluation set as if it were one step, logged as `eval_loss/...`.
+
+        Training goes on with the random numbers that it would have had: a DataLoader draws one when it is first gone
+        through, which a resumed run does again.
+        """
+        device = self.args.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            logs = self._mean_losses()
+        self.log(logs)
+        # notes that it is done: or Trainer would evaluate once more at the end
+        self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
+        return logs
+
+    def _mean_losses(self) -> dict[str, float]:
         self.model.eval()
         sums: dict[str, float] = defaultdict(float)
         loader = self.get_eval_dataloader()
@@ -124,11 +138,7 @@ class StageTrainer(Trainer):
         self.model.train()
         parts = 1 if self._counts is None else len(loader) * self.accelerator.num_processes  # see `compute_loss`
         means = {name: mean * parts for name, mean in self._mean_over_processes(sums, len(loader)).items()}
-        logs = {f"eval_loss/{name}" if name else "eval_loss": value for name, value in means.items()}
-        self.log(logs)
-        # notes that it is done: or Trainer would evaluate once more at the end
-        self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
-        return logs
+        return {f"eval_loss/{name}" if name else "eval_loss": value for name, value in means.items()}
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Strictly: Trainer would drop a weight that does not fit with a warning only."""
@@ -172,6 +182,8 @@ def train_stage(
     evaluate_every: int | None = None,
     scales: Mapping[str, float] | None = None,
     trainer: type[StageTrainer] = StageTrainer,
+    callbacks: Sequence[TrainerCallback] = (),
+    report_to: Reporter = "none",
 ) -> None:
     """Train a module in place, from the last complete checkpoint in `folder` if there is one.
 
@@ -186,9 +198,11 @@ def train_stage(
         evaluate_every: steps between evaluations.
         scales: factors on the rates of submodules, by name.
         trainer: what saves and loads the module.
+        callbacks: what else is to be done on the way.
+        report_to: where losses go beside TensorBoard.
     """
     check_workers(stage.workers)
-    arguments = training_arguments(stage, folder, seed, None if validation is None else evaluate_every)
+    arguments = training_arguments(stage, folder, seed, None if validation is None else evaluate_every, report_to)
     running = trainer(
         model=module,
         args=arguments,
@@ -196,17 +210,19 @@ def train_stage(
         eval_dataset=validation,
         data_collator=collate,
         optimizers=(_optimizer(module, stage, scales), None),
-        callbacks=[MarkComplete(), DrawCurves(folder.name), WriteEvents()],
+        callbacks=[MarkComplete(), DrawCurves(folder.name), WriteEvents(), *callbacks],
     )
     with arguments.main_process_first(local=False):  # it removes what is half-written
         checkpoint = last_checkpoint(folder)
     if checkpoint is not None:
         read_json(checkpoint / TRAINER_STATE_NAME)  # Trainer would not say which file is damaged
-    with writing_events():
+    with writing_events(), reporting(report_to):
         running.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
-def training_arguments(stage: Stage, folder: Path, seed: int, evaluate_every: int | None) -> TrainingArguments:
+def training_arguments(
+    stage: Stage, folder: Path, seed: int, evaluate_every: int | None, report_to: Reporter = "none"
+) -> TrainingArguments:
     """What Trainer is told of a stage; `evaluate_every` is None where there is nothing to evaluate on."""
     return TrainingArguments(
         output_dir=str(folder),
@@ -236,7 +252,8 @@ def training_arguments(stage: Stage, folder: Path, seed: int, evaluate_every: in
         dataloader_persistent_workers=stage.workers > 0,
         remove_unused_columns=False,
         ddp_find_unused_parameters=True,  # a loss of weight 0 leaves parameters without a gradient
-        report_to=[],  # `WriteEvents` is among the callbacks
+        report_to=report_to,  # TensorBoard's `WriteEvents` is among the callbacks
+        run_name=folder.name,
         seed=seed,
     )
 

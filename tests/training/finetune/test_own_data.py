@@ -141,7 +141,9 @@ def test_a_dry_run_measures_the_data_and_loads_nothing(
     assert "LoRA and token rows" in shown
     assert "1 tiles" in shown
     assert "data: 40 samples in a pass, 20 steps of 4" in shown
-    assert [path.name for path in (home / "planned").rglob("*") if path.is_file()] == ["data.json", "data.json"]
+    assert "the whole run: 0.0" in shown
+    found = sorted(path.relative_to(home / "planned") for path in (home / "planned").rglob("*") if path.is_file())
+    assert [path.as_posix().rpartition("/")[0] for path in found] == ["", "index", "val", "val/index"]
 
 
 def test_a_dry_run_without_base_and_data_plans_and_says_what_is_missing(

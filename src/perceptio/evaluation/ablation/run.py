@@ -22,8 +22,9 @@ from tqdm import tqdm
 from transformers import AutoTokenizer
 
 from perceptio.evaluation.ablation.plan import FULL, VARIANTS, AblationPlan, Job
+from perceptio.evaluation.depth_tokens import DepthTokens
 from perceptio.evaluation.runner import claim_folder, run_benchmark
-from perceptio.evaluation.scenes import DepthTokens, ScenesBenchmark
+from perceptio.evaluation.scenes import ScenesBenchmark
 from perceptio.files import locked
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
@@ -32,13 +33,16 @@ from perceptio.nano.build import Sizes, build_processor
 from perceptio.nano.questions import train_on_questions
 from perceptio.pipeline import Perceptio
 from perceptio.processes import end_with_parent
-from perceptio.scenes.render_job import render_split
+from perceptio.scenes.render_job import render_below
 from perceptio.scenes.storage import SceneStore, SceneStoreError
 from perceptio.tokens import Switch
 
 TEST, FREE = "test", "free"  # folders of results
 _SPLIT = "test"
-REPLACED = (DepthTokens.oracle, DepthTokens.other, DepthTokens.random, DepthTokens.constant)
+REPLACED = (
+    *(DepthTokens.oracle, DepthTokens.other, DepthTokens.random),
+    *(DepthTokens.matched_random, DepthTokens.constant, DepthTokens.first_repeat),
+)
 _WEIGHTS = "model.safetensors"
 
 logger = logging.getLogger(__name__)
@@ -156,12 +160,11 @@ class Ablation:
 
     def _store(self, split: str, count: int) -> SceneStore:
         """A rendered split of at least so many scenes: a larger one is never cut down."""
-        folder = self.scenes / split
         with suppress(SceneStoreError):
-            store = SceneStore(folder)
+            store = SceneStore(self.scenes / split)
             if len(store) >= count and store.meta.size == self.plan.scenes.size:
                 return store
-        return render_split(folder, split, count, size=self.plan.scenes.size)
+        return render_below(self.scenes, split, count, size=self.plan.scenes.size)
 
 
 def load_start(folder: Path) -> tuple[PerceptioForConditionalGeneration, PerceptioProcessor]:
@@ -179,7 +182,7 @@ def load_start(folder: Path) -> tuple[PerceptioForConditionalGeneration, Percept
     path = folder.parent.parent / "tokenizer"
     if not path.is_dir():
         raise ValueError(f"{folder} has no tokenizer, and neither has its run: {path} is missing")
-    tokenizer, config = AutoTokenizer.from_pretrained(path), model.config
+    tokenizer, config = AutoTokenizer.from_pretrained(path, trust_remote_code=False), model.config
     vocabulary = extend_tokenizer(tokenizer, config.depth.codes, config.depth.tokens_per_map, TURN_END)
     if replace(vocabulary, order=config.order) != config.vocabulary:
         raise ValueError(f"the tokenizer in {path} is not that of the model in {folder}")

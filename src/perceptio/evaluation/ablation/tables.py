@@ -18,10 +18,10 @@ from typing import Any
 from perceptio.evaluation.ablation.plan import FULL, VARIANTS, AblationPlan, Variant
 from perceptio.evaluation.ablation.run import FREE, REPLACED, TEST, tokens_folder
 from perceptio.evaluation.compare import Difference, compare
+from perceptio.evaluation.depth_tokens import DepthTokens
 from perceptio.evaluation.folder import load_report, load_samples
 from perceptio.evaluation.judged import Judged
 from perceptio.evaluation.report import table
-from perceptio.evaluation.scenes import DepthTokens
 
 VARIANT_REPORTS = tuple(VARIANTS)  # names of reports, those of one table together, the standard of comparison first
 TOKEN_REPORTS = tuple(tokens_folder(kind) for kind in (DepthTokens.own, *REPLACED))
@@ -30,7 +30,9 @@ _TITLES = {
     DepthTokens.oracle: "true (oracle)",
     DepthTokens.other: "another picture's",
     DepthTokens.random: "random",
+    DepthTokens.matched_random: "random, matched",
     DepthTokens.constant: "constant",
+    DepthTokens.first_repeat: "first repeated",
 }
 _VALIDITY = ("valid depth spans where due", "malformed answers")
 _OF_DEPTH = ("depth ", "valid depth")  # how figures begin that say nothing of answers without depth spans

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from perceptio.decoding.engine import MAX_SEGMENTS, TEXT_BUDGET
 from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.lmms.answers import cut, to_json
+from perceptio.evaluation.ranks import own_device
 from perceptio.images import ImageLike
 from perceptio.pipeline import Perceptio
 from perceptio.tokens import Switch
@@ -68,13 +68,11 @@ class PerceptioLmms(lmms):
         super().__init__()
         if not isinstance(constrained, bool):
             raise EvaluationError(f"constrained is True or False, not {constrained!r}")
-        if device is None and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
-            device = f"cuda:{os.environ['LOCAL_RANK']}"
         self.seg, self.depth = _switch("seg", seg), _switch("depth", depth)
         self.constrained = constrained
         self.batch_size = _count("batch_size", batch_size)
         self.max_text_tokens = _count("max_text_tokens", max_text_tokens)
-        self.perceptio = Perceptio.from_pretrained(pretrained, device=device)
+        self.perceptio = Perceptio.from_pretrained(pretrained, device=device or own_device())
 
     @property
     def device(self) -> torch.device:

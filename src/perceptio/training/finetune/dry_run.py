@@ -15,7 +15,7 @@ from perceptio.model.loading import find
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.pretrained.folder import SHIPPED
 from perceptio.training.finetune.lora import new_rows
-from perceptio.training.finetune.memory import Load, estimate, published, skeleton, to_text
+from perceptio.training.finetune.memory import DEVICES, Estimate, Load, estimate, published, skeleton, to_text
 from perceptio.training.finetune.run import recipe_packer
 from perceptio.training.finetune.settings import FinetuneRecipe
 from perceptio.training.finetune.tuning_data import TuningData, open_data
@@ -25,7 +25,7 @@ _TILES = 13  # of a picture that nothing is known of: InternVL's twelve and the 
 
 
 def dry_run(recipe: FinetuneRecipe, folder: Path, devices: int = 1) -> Iterator[str]:
-    """Memory by part and time of a step as a table, then what the data is.
+    """Memory by part and time of a step as a table, then what the data is, and the time of the whole run.
 
     The table is for the largest of some of the run's sequences where base and data are there; otherwise for the longest
     that the recipe allows, half of whose words are answers.
@@ -51,15 +51,34 @@ def dry_run(recipe: FinetuneRecipe, folder: Path, devices: int = 1) -> Iterator[
             load = measured_load(looked)
     except DataError as error:  # the table first: it may be why the data is not there yet
         problem = error
-    yield to_text(estimate(skeleton(config, recipe, rows), recipe, load, devices), load)
+    needed = estimate(skeleton(config, recipe, rows), recipe, load, devices)
+    yield to_text(needed, load)
     if problem is not None:
         raise problem
     assert data is not None
     steps, batch = recipe.tuning.total_steps(data.samples), recipe.tuning.global_batch
     yield f"data: {data.samples} samples in a pass, {steps} steps of {batch}"
+    yield whole_run(needed, steps, batch, devices)
     if left_out := sum(row.left_out for row in looked):
         asked = left_out + sum(len(row.answer_has_span) for row in looked)
         yield f"{left_out} of {asked} questions looked at do not fit into sequences of {recipe.packing.length} tokens"
+
+
+def whole_run(needed: Estimate, steps: int, batch: int, devices: int) -> str:
+    """Hours and samples a second of a run, on each kind of device.
+
+    Args:
+        needed: for a step on one device.
+        steps: of the run.
+        batch: samples a step, over all devices.
+        devices: that share the work, at the same speed; what they wait for each other is not in it.
+    """
+    rates = [
+        f"{steps * needed.seconds(device) / 3600:,.2f} h at {batch / needed.seconds(device):,.1f} samples/s on "
+        f"{f'{devices} x ' if devices > 1 else ''}{device.name}"
+        for device in DEVICES
+    ]
+    return f"the whole run: {', '.join(rates)}"
 
 
 def _base(recipe: FinetuneRecipe) -> tuple[PerceptioConfig, PerceptioProcessor | None, int]:
@@ -67,6 +86,7 @@ def _base(recipe: FinetuneRecipe) -> tuple[PerceptioConfig, PerceptioProcessor |
     if recipe.base in SHIPPED or os.path.isdir(recipe.base):
         found = find(recipe.base)
         config, processor = PerceptioConfig.from_pretrained(found), PerceptioProcessor.from_pretrained(found)
+        processor.switch_words = True  # as in the run
         return config, processor, len(new_rows(processor.tokenizer, config.vocabulary))
     if not recipe.sizes:
         raise ValueError(

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase
 
 from perceptio.data.packing import PackedRow, collate
+from perceptio.data.preparation import REPORT
 from perceptio.data.schema import Sample
 from perceptio.data.supervision import Supervision
 from perceptio.files import check_writable_folder, locked, replacing_folder
@@ -30,6 +31,7 @@ from perceptio.model.loading import find, load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.packed_objective import PackedObjective
 from perceptio.model.processing import PerceptioProcessor
+from perceptio.pretrained.precision import computes_bfloat16
 from perceptio.segmentation.cache import FeatureCache
 from perceptio.segmentation.pointing.pointer_losses import PointerWeights
 from perceptio.training.beginning import HOW_IT_RUNS, RECIPE_FILE, begin, check_reads, hashes
@@ -38,7 +40,7 @@ from perceptio.training.finetune.lora import adapt, load_trained, merge, new_row
 from perceptio.training.finetune.saving import TRAINED_FILE, FinetuneTrainer
 from perceptio.training.finetune.settings import FinetuneRecipe, TuningPlan
 from perceptio.training.finetune.tuning_data import TuningData, open_data
-from perceptio.training.precision import computes_bfloat16
+from perceptio.training.reporting import check_reporter
 from perceptio.training.sharding import shard
 from perceptio.training.stage import Stage
 from perceptio.training.trainer import train_stage
@@ -83,6 +85,7 @@ class Finetune:
                     f"a fine-tune is not sharded by accelerate's {plugin} plugin: launch it with torchrun, and set "
                     "tuning: shard: true in the recipe"
                 )
+        check_reporter(self.recipe.tuning.report_to)
         place = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
         with locked(self.folder) if place.is_main_process else nullcontext():
             if place.is_main_process:
@@ -124,6 +127,7 @@ class Finetune:
             evaluate_every=plan.evaluate_every,
             scales=rates(plan, tied=model.config.tie_word_embeddings),
             trainer=FinetuneTrainer,
+            report_to=plan.report_to,
         )
         if place.is_main_process:
             self._export()
@@ -137,11 +141,23 @@ class Finetune:
         settings = asdict(self.recipe) | {"name": ""}
         for name in HOW_IT_RUNS:
             settings["tuning"].pop(name)
-        begin(self.folder, settings, under_way=checkpoints or (self.folder / "model").is_dir())
+        under_way = checkpoints or (self.folder / "model").is_dir()
+        begin(self.folder, settings, under_way=under_way, ours=(REPORT,))  # as a dry run leaves it
 
     def _base(self) -> tuple[PerceptioForConditionalGeneration, PerceptioProcessor]:
-        half = self.recipe.tuning.bf16 and computes_bfloat16()
-        return load(self.recipe.base, device="cpu", dtype=torch.bfloat16 if half else torch.float32)
+        """The base with what the recipe changes in it."""
+        recipe = self.recipe
+        half = recipe.tuning.bf16 and computes_bfloat16()
+        model, processor = load(recipe.base, device="cpu", dtype=torch.bfloat16 if half else torch.float32)
+        processor.switch_words = True  # from now on it is taught them
+        model.config.mask_gate |= recipe.mask_gate
+        if recipe.order != "base":
+            if recipe.order == "interleaved" and model.pointer is not None:
+                raise ValueError(
+                    f"{recipe.base} has a pointer, whose [SEG] tokens stand together: order cannot be interleaved"
+                )
+            model.config.order = recipe.order
+        return model, processor
 
     def _export(self) -> None:
         """Write the adapter, and the base with the adapter merged into it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from perceptio.checkpoints.sizes import INTERNVL
 from perceptio.data.supervision import TokenWeights
@@ -25,6 +25,7 @@ from perceptio.training.limits import (
     Tokens,
     Workers,
 )
+from perceptio.training.reporting import Reporter
 
 MOST_VISITS = 50_000_000  # their order takes up to 40 bytes each
 
@@ -72,6 +73,7 @@ class TuningPlan:
     log_every: Every = 10  # steps
     save_every: Every = 200  # steps
     evaluate_every: Every = 200  # steps
+    report_to: Reporter = "none"  # "wandb": log to Weights & Biases too
 
     def accumulate(self, processes: int) -> int:
         """Batches that each process adds up for a step.
@@ -111,6 +113,8 @@ class FinetuneRecipe:
     data: DataPlan
     seed: Seed = 0
     sizes: str = ""  # published sizes that a dry run assumes while `base` is not there, such as internvl3-2b
+    order: Literal["base", "spans_first", "answer_first", "interleaved"] = "base"  # of an answer's parts; as the base's
+    mask_gate: bool = False  # whether its masks are dropped by SAM 2's object score: for data with absent objects
     sam_cache: str = ""  # folder for SAM 2's features of each picture, about 44 MB each at 1024 px; "": none
     packing: PackPlan = field(default_factory=PackPlan)
     lora: LoraPlan = field(default_factory=LoraPlan)
@@ -123,3 +127,5 @@ class FinetuneRecipe:
             raise ValueError(f"sizes {self.sizes!r} is no published InternVL: known are {', '.join(INTERNVL)}")
         if not any(astuple(self.losses)):
             raise ValueError("losses are all switched off: give at least one a weight above 0")
+        if self.mask_gate and not self.losses.object:
+            raise ValueError("mask_gate goes by SAM 2's object score: give losses: object a weight above 0")

@@ -58,7 +58,7 @@ def open_data(
             batch=recipe.tuning.batch,
             annealing=annealing,
             visual=visual if processor and recipe.tuning.batch > 1 else None,  # lengths only sort a batch's sequences
-            learner=Learner(processor, config) if processor else None,
+            learner=Learner(processor, config, recipe.packing.length) if processor else None,
             workers=recipe.tuning.workers,
         )
 
