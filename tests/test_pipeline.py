@@ -138,6 +138,20 @@ def test_nothing_found_gives_no_mask_and_says_so(certain: Callable[[float], Perc
     assert not any(isinstance(event, SegmentFound) for event in certain(-5.0).stream(portrait, PROMPTS[1], seg="on"))
 
 
+def test_without_the_gate_no_mask_is_dropped_by_an_untrained_score(
+    certain: Callable[[float], Perceptio], portrait: Image.Image
+) -> None:
+    model = certain(-5.0)
+    assert model.ask(portrait, PROMPTS[1], seg="on").masks == []
+    model.model.config.mask_gate = False
+    open_gate = model.ask(portrait, PROMPTS[1], seg="on")
+    gated = certain(5.0).ask(portrait, PROMPTS[1], seg="on")
+    assert open_gate.masks
+    assert open_gate.trace.no_target is False
+    # the estimate of its IoU alone, not times an object score below 1
+    assert open_gate.masks[0].score > gated.masks[0].score
+
+
 def test_masks_are_numbered_as_in_the_answer_where_others_are_dropped(tiny: Perceptio) -> None:
     torch.manual_seed(1)
     model = copy.deepcopy(tiny.model)
