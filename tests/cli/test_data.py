@@ -82,6 +82,19 @@ def test_a_question_that_the_model_cannot_read_is_found_before_it_is_trained_on_
     assert not sheet.exists()
 
 
+def test_a_turn_that_no_sequence_of_the_recipe_holds_is_found(
+    file: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turn = {"question": "What is here? " * 30, "answer": "A cube."}
+    file.write_text(json.dumps({"image": "a.png", "turns": [turn]}))
+    assert run(monkeypatch, "check", file, "--model", tiny_folder) == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "check", file, "--model", tiny_folder, "--length", 150) == 1
+    assert capsys.readouterr().out.startswith(f"{file}:1: turns[0].question: the turn has up to ")
+    assert run(monkeypatch, "check", file, "--length", 150) == 1
+    assert capsys.readouterr().err == "error: --length counts the tokens of a model: give --model too\n"
+
+
 def test_a_sheet_that_cannot_be_written_is_said_first(
     file: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

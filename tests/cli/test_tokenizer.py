@@ -1,4 +1,4 @@
-"""`perceptio tokenizer encode` and `decode`: a round trip, and one sentence for what is no depth and no codes."""
+"""`perceptio tokenizer`: from pictures to a tokenizer, its codes and its report; one sentence for what cannot be."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perceptio.labeling.map_shards import MapStore
 from perceptio.pipeline import Perceptio
+from perceptio.training.codebook.settings import CodebookStage
 from perceptio.visualize import color_depth
 
-from .conftest import Run, failed
+from .conftest import Run, failed, noise
 
 
 def test_codes_go_to_a_picture_and_back(
@@ -79,3 +81,77 @@ def test_codes_that_do_not_fit_the_model_are_one_sentence(
 def test_missing_codes_are_one_sentence(run: Run, tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path):
         assert str(path) in failed(run("tokenizer", "decode", path))
+
+
+def train(pictures: Path, teacher: Path, out: Path) -> list[object]:
+    sizes: list[object] = ["--size", 32, "--grid", 4, "--codes", 16, "--steps", 2, "--batch", 2]
+    return ["tokenizer", "train", "--images", pictures, "--teacher", teacher, *sizes, "--out", out]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for number in range(4):
+        noise(tmp_path / "photos" / f"{number}.png", number)
+    return tmp_path / "photos"
+
+
+def test_tokenizer_of_one_s_own_pictures_is_trained_judged_and_used(
+    run: Run, pictures: Path, depth_anything: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CodebookStage, "bf16", False)
+    out = tmp_path / "tokenizer"
+    result = run(*train(pictures, depth_anything, out))
+    assert result.code == 0, result.err
+    last = result.out.splitlines()[-1]
+    assert last == f"done: the depth tokenizer is in {out / 'final'}; --tokenizer {out} finds it too"
+    assert f"teacher {depth_anything}: terms of the user's own network" in result.err
+    again = run(*train(pictures, depth_anything, out))
+    assert (again.code, again.out.splitlines()[-1]) == (0, last)
+    report = run(
+        *("tokenizer", "report", "--model", out, "--images", pictures, "--teacher", depth_anything),
+        *("--picture", tmp_path / "worst.png", "--json"),
+    )
+    content = json.loads(report.out)
+    assert (content["maps"], content["codes"], content["tokens"]) == (4, 16, 16)
+    assert content["figures"]["MAE, normalised"]["count"] == 4
+    assert (tmp_path / "worst.png").is_file()
+    codes = run("tokenizer", "encode", pictures / "0.png", "--teacher", depth_anything, "--model", out)
+    assert len(json.loads(codes.out)["codes"]) == 16
+
+
+def test_maps_are_made_apart(run: Run, pictures: Path, depth_anything: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps"
+    result = run("tokenizer", "maps", pictures, "--teacher", depth_anything, "--size", 40, "--out", out)
+    assert (result.code, result.out.split(" (")[0]) == (0, f"4 maps in 1 of 1 files in {out}")
+    assert len(MapStore(out)) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "there is nothing to train on: name a recipe, or --images"),
+        (["--images", "photos"], "photos holds pictures, whose depth a `teacher` must say"),
+        (["--depth", "maps", "--grid", "9"], "a map of 320 px cannot have a grid of 9 x 9 codes"),
+        (["--depth", "maps", "--depth-kind", "near"], "--depth-kind must be metric or inverse, not 'near'"),
+        (["--depth", "maps", "--codes", "1"], "sizes.codes must be a whole number from 2"),
+        (["--depth", "maps", "--depth", "maps"], "maps is named twice"),
+        (["nano.yaml", "--images", "photos"], "nano.yaml says what is trained on what: write --images into it"),
+    ],
+)
+def test_training_that_cannot_be_is_one_sentence(
+    run: Run, options: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in failed(run("tokenizer", "train", *options))
+    assert not list(tmp_path.iterdir())
+
+
+def test_report_needs_one_kind_of_truth(run: Run, tmp_path: Path) -> None:
+    assert "--images needs a --teacher" in failed(run("tokenizer", "report", "--images", tmp_path))
+    assert "give one of them" in failed(run("tokenizer", "report", "--depth", tmp_path, "--scenes", tmp_path))
+
+
+def test_train_says_whose_recipe_it_is(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("name: a\ndata: {maps: {kind: metric}}\n")
+    said = failed(run("train", tmp_path / "r.yaml"))
+    assert "if it makes a depth tokenizer, give it to `perceptio tokenizer train`" in said

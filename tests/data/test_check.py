@@ -7,6 +7,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from perceptio.data.check import check_files
@@ -50,6 +51,22 @@ def test_codes_are_measured_by_each_other_without_a_model(home: Path, sample: Sa
     path = home / "codes.jsonl"
     write_samples(path, [replace(sample, codes=codes) for codes in ((1, 2, 3, 4), (1, 2, 3), (1, 2, 3, 9))])
     assert [(each.line, each.field) for each in check_files([path], quiet=True).problems] == [(2, "codes")]
+
+
+def test_inverse_depth_that_is_said_to_be_metric_is_found_in_many_maps(home: Path, sample: Sample) -> None:
+    rows = np.linspace(1, 9, 32, dtype=np.float32)[:, None].repeat(48, 1)  # inverse depth of a floor
+    for number in range(20):
+        np.save(home / f"{number}.npy", rows + number)
+    named = [replace(sample, depth=f"{number}.npy") for number in range(20)]
+    path = home / "x.jsonl"
+    write_samples(path, [replace(sample, depth=None, codes=(1,) * 4), *named[:19], *named[:5]])  # 19 maps, some twice
+    assert not check_files([path], quiet=True).problems
+    write_samples(path, [replace(sample, depth=None, codes=(1,) * 4), *named])
+    report = check_files([path], quiet=True)
+    ((problem, bad),) = ((each, report.bad_samples) for each in report.problems)
+    assert (problem.line, problem.field, bad) == (2, "depth_kind", 0)
+    write_samples(path, [replace(each, depth_kind="inverse") for each in named])
+    assert not check_files([path], quiet=True).problems
 
 
 def test_training_refuses_bad_data_unless_it_is_told_to_skip_it(
@@ -110,6 +127,18 @@ def test_what_a_model_cannot_learn_from_is_found(unfitting: Path, tiny: Percepti
     assert not check_files([unfitting], quiet=True).problems
     report = check_files([unfitting], learner=Learner(tiny.processor, tiny.model.config), quiet=True)
     assert [(each.line, each.field) for each in report.problems] == [(2, "turns[0].question"), (3, "codes")]
+
+
+def test_a_turn_that_no_sequence_holds_is_found_before_the_run(home: Path, sample: Sample, tiny: Perceptio) -> None:
+    plain = replace(sample, turns=sample.turns[2:])
+    path = home / "x.jsonl"
+    write_samples(path, [plain, replace(plain, turns=(Turn("What is here? " * 30, "A cube."),))])
+    files, learner = {str(path): 1.0}, Learner(tiny.processor, tiny.model.config)
+    assert open_mixture(files, 0, home / "run", learner=learner).samples == 2
+    shorter = replace(learner, length=150)  # looked for anew, though the file has not changed
+    with pytest.raises(DataError, match=r"1 of 2 samples are bad .*x\.jsonl:2: turns\[0\]\.question.*packing\.length"):
+        open_mixture(files, 0, home / "run", learner=shorter)
+    assert open_mixture(files, 0, home / "run", learner=shorter, skip_bad=True).samples == 1
 
 
 def test_a_run_skips_what_its_model_cannot_learn_from(unfitting: Path, tiny: Perceptio, tmp_path: Path) -> None:

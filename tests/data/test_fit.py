@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perceptio.data.fit import unfit
+from perceptio.data.fit import Learner, unfit
 from perceptio.data.packing import pack_sample
 from perceptio.data.rle import mask_rle
 from perceptio.data.schema import Sample, Turn
@@ -25,8 +25,8 @@ SAMPLE = Sample(
 )
 
 
-def faults(tiny: Perceptio, sample: Sample, where: str = WHERE) -> dict[str, str]:
-    found = unfit(sample, tiny.processor, tiny.model.config, where)
+def faults(tiny: Perceptio, sample: Sample, where: str = WHERE, length: int = 0) -> dict[str, str]:
+    found = unfit(sample, Learner(tiny.processor, tiny.model.config, length), where)
     assert all(str(each).startswith(f"{where}: ") for each in found)
     return {each.field: each.reason for each in found}
 
@@ -69,6 +69,31 @@ def test_a_turn_fits_if_it_does_in_every_way_that_it_may_be_asked(tiny: Percepti
     assert 100 < longest < 1000
     assert packs(tiny, asked(longest))
     assert not packs(tiny, asked(longest + 1))
+
+
+@pytest.mark.parametrize("turn", [TURN, replace(TURN, masks=(0,), depth=True)])
+def test_a_turn_fits_a_packed_sequence_alone_in_every_way_that_it_may_be_asked(tiny: Perceptio, turn: Turn) -> None:
+    """At the border of the sequence, to the word."""
+    length = 300
+
+    def asked(words: int) -> Sample:
+        return replace(SAMPLE, turns=(TURN, replace(turn, question="a" + " a" * words)))
+
+    def longest(sample: Sample) -> int:
+        alone = replace(sample, turns=sample.turns[1:])
+        rows = [
+            pack_sample(alone, tiny.processor, tiny.model.config, np.random.default_rng(seed), explicit=0.9)
+            for seed in range(12)
+        ]
+        return max(len(row.input_ids) for row in rows)
+
+    words = bisect_left(range(300), True, key=lambda words: bool(faults(tiny, asked(words), length=length))) - 1
+    assert longest(asked(words)) <= length < longest(asked(words + 1))
+    found = faults(tiny, asked(words + 1), length=length)
+    assert list(found) == ["turns[1].answer"]
+    assert "packing.length" in found["turns[1].answer"]
+    assert list(faults(tiny, asked(400), length=length)) == ["turns[1].question"]
+    assert faults(tiny, asked(400)) == {}
 
 
 def test_every_form_of_a_question_is_thought_of() -> None:

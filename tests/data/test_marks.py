@@ -8,17 +8,21 @@ import numpy as np
 import pytest
 
 from perceptio.data.marks import (
+    HARDBLINK,
     HARDBLINK_PROMPT,
     MARKED_SIZE,
     cell_of,
     cell_words,
     choose_points,
     draw_marks,
+    in_marked_picture,
+    in_picture,
+    keep_law,
     marked_turn,
     two_digits,
 )
 from perceptio.data.schema import Mark
-from perceptio.depth.normalization import inverse_depth_from_metric
+from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.scenes.contact_sheet import fresh_scenes
 
 
@@ -60,6 +64,50 @@ def test_points_keep_their_distances(maps, count):
         winners[order[-1].letter] += 1
     assert winners.total() >= 30
     assert max(winners.values()) <= 0.75 * winners.total()  # labels are shuffled
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_hardblinks_points_keep_its_law(maps, count):
+    """x 10 to 324, y 95 to 224, 20 px and 20 of 255 steps apart, none at depth 0 (2605.21642)."""
+    rng = np.random.default_rng(count)
+    found = 0
+    for nearness, _ in maps:
+        marks = choose_points(resize_nearest(nearness, 336), None, count, rng, HARDBLINK)
+        found += bool(marks)
+        assert keep_law(marks, HARDBLINK)
+        for k, mark in enumerate(marks):
+            assert 10 <= mark.x <= 324
+            assert 95 <= mark.y <= 224
+            assert round(255 * (mark.nearness + 1) / 2) > 0
+            for other in marks[:k]:
+                assert np.hypot(mark.x - other.x, mark.y - other.y) >= 20
+                assert abs(mark.nearness - other.nearness) >= 2 * 20 / 255
+    assert found >= 20
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        (Mark("A", 9, 100, 0.0),),
+        (Mark("A", 325, 100, 0.0),),
+        (Mark("A", 10, 94, 0.0),),
+        (Mark("A", 10, 225, 0.0),),
+        (Mark("A", 10, 100, -1.0),),
+        (Mark("A", 10, 100, 0.0), Mark("B", 29, 100, 1.0)),
+        (Mark("A", 10, 100, 0.0), Mark("B", 200, 100, 0.15)),
+        (Mark("A", 100, 100, 0.0), Mark("B", 110, 124, 1.0)),  # beside the other's letter
+    ],
+)
+def test_what_breaks_the_law_is_seen(marks):
+    assert not keep_law(marks, HARDBLINK)
+    assert keep_law((Mark("A", 10, 95, 0.0), Mark("B", 324, 224, 0.16)), HARDBLINK)
+
+
+@pytest.mark.parametrize(("width", "height"), [(336, 336), (640, 480), (1000, 337)])
+def test_marks_of_larger_pictures_are_drawn_where_they_were_chosen(width, height):
+    for x in range(MARKED_SIZE):
+        mark = Mark("A", x, MARKED_SIZE - 1 - x)
+        assert in_marked_picture(in_picture(mark, width, height), width, height) == mark
 
 
 def test_lowest_point_is_not_the_rule(maps):

@@ -103,6 +103,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"turns": (replace(TURN, answer="<p>It.", masks=(0,)),)}, "turns[0].answer", "must enclose"),
     ({"turns": (replace(TURN, target="dog"),)}, "turns[0].target", "'dog' is no word of the answer"),
     ({"turns": (replace(TURN, supervise=("seg",)),)}, "turns[0].supervise", "nothing of this turn is taught"),
+    ({"turns": (TURN, replace(TURN, question="Who?"), TURN)}, "turns[2].question", "is asked twice"),
+    ({"turns": (TURN, replace(TURN, task="x"))}, "turns[1].question", "take it out, or turns[0]"),
     ({"depth": None}, "turns[1].depth", "neither a depth map nor codes"),
     ({"masks": ({"size": [32, 47], "counts": [1504]},)}, "masks[0]", "[32, 47] but the image is [32, 48]"),
     ({"masks": ({"size": [32, 48], "counts": [5]},)}, "masks[0]", "do not add up"),
@@ -181,6 +183,12 @@ def test_everything_wrong_is_found_at_once(sample: Sample, trap: Path) -> None:
 )
 def test_what_is_allowed(sample: Sample, home: Path, turn: Turn) -> None:
     assert problems(replace(sample, turns=(turn,)), home) == []
+
+
+def test_one_question_may_have_several_answers(sample: Sample, home: Path) -> None:
+    """As expressions of RefCOCO that fit two objects, and a question with and without depth."""
+    turns = (TURN, replace(TURN, answer="There."), replace(TURN, masks=(0,)), replace(TURN, depth=True))
+    assert problems(replace(sample, turns=turns), home) == []
 
 
 def test_inverse_depth_may_hold_zeros_and_have_8_bits_and_any_scale(sample: Sample, home: Path) -> None:

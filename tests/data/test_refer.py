@@ -235,7 +235,7 @@ def test_a_file_cut_short_is_one_sentence(tmp_path: Path, dataset: str, keep: in
     [
         ("refcoco", "test", "refcoco has no split 'test': give one of train, val, testA, testB"),
         ("refcocog", "testA", "refcocog has no split 'testA': give one of train, val, test"),
-        ("coco", "val", "there is no dataset 'coco': give one of refcoco, refcoco+, refcocog, grefcoco"),
+        ("coco", "val", "there is no dataset 'coco': give one of refcoco, refcoco+, refcocog, grefcoco, refcoco-m"),
     ],
 )
 def test_a_wrong_name_lists_the_right_ones(tmp_path: Path, dataset: str, split: str, message: str) -> None:

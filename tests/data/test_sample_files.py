@@ -132,6 +132,7 @@ def test_lines_are_read_as_editors_save_them(tmp_path: Path) -> None:
         (b"[" * 100_000, "", "nested too deep"),
         (b'{"image": ' + b"1" * 5000 + b"}", "", "is no JSON"),
         (b'{"image": "a.png", "image": "b.png"}', "", "'image' stands twice"),
+        (json.dumps(GOOD).encode().replace(b'"answer"', b'"question"'), "", "'question' stands twice"),
         (json.dumps(GOOD | {"codes": [float("nan")]}).encode(), "codes[0]", "must be a whole number, not nan"),
         (json.dumps(GOOD | {"codes": [10**12]}).encode(), "codes[0]", "1000000000000"),
         (json.dumps(GOOD | {"marks": [{"letter": "A", "x": 10**20, "y": 0}]}).encode(), "marks[0].x", "16 digits"),
@@ -292,7 +293,7 @@ def test_rows_and_columns_beyond_measure_are_refused(tmp_path: Path, monkeypatch
     with pytest.raises(DataError, match=r"x\.parquet is damaged: it claims 3000000 rows"):
         SampleFile(path)
     parquet.write_table(arrow.table({"image": ["a.png" * 1000], "turns": ["[]"]}), path)
-    monkeypatch.setattr("perceptio.data.parquet_rows.LARGEST_COLUMN", 1000)
+    monkeypatch.setattr("perceptio.data.parquet_rows.LARGEST_GROUP", 1000)
     with pytest.raises(DataError, match=r"x\.parquet has a row group .*smaller row groups"):
         SampleFile(path)
 

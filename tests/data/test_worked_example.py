@@ -59,7 +59,7 @@ def test_the_example_runs_as_it_stands_on_the_page(
     monkeypatch.chdir(tmp_path)
     draw_photos(Path("mine"))
     make, mix = blocks("python")
-    check, show = blocks("sh")
+    check, show, *_ = blocks("sh")
     exec(make, {})
     assert run(check, monkeypatch) == 0
     assert f"{PHOTOS} samples in 2 files" in capsys.readouterr().out
@@ -74,6 +74,28 @@ def test_the_example_runs_as_it_stands_on_the_page(
     Image.new("L", (5, 5)).save("mine/depth/0005.png")
     assert run(check, monkeypatch) == 1
     assert "mine/train.jsonl:4: depth: mine/depth/0005.png is of mode L" in capsys.readouterr().out
+
+
+def test_depth_is_put_before_the_answers_and_points_are_marked_as_the_page_says(
+    tmp_path: Path, depth_anything: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw_photos(Path("mine"))
+    exec(blocks("python")[0], {})
+    _, _, join, mark = blocks("sh")
+    label, enrich = join.replace("\\\n", "").splitlines()
+    networks = {"depth-anything/Depth-Anything-V2-Small-hf": str(depth_anything), "my-model": "nano"}
+    for name, here in networks.items():
+        assert name in label
+        label = label.replace(name, here)
+    for command in (label, enrich, mark):
+        assert run(command, monkeypatch) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert "11 samples in mine/train-depth.jsonl: 33 turns gained a depth span and 0 masks" in told
+    assert any(" questions about " in line for line in told)
+    report = check_files(["mine/train-depth.jsonl", "mine/marks.jsonl"], quiet=True)
+    assert not report.problems
+    assert report.supervised["depth"] == sum(report.turns.values())
 
 
 def test_the_sample_of_the_page_is_of_the_form() -> None:

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import DepthAnythingForDepthEstimation, DPTImageProcessorPil
 
 from perceptio.depth.normalization import inverse_depth_from_metric
-from perceptio.depth.teacher import DepthAnything, ExactDepth, Picture
+from perceptio.depth.teacher import ExactDepth, Picture
+from perceptio.depth.teachers.depth_anything import DepthAnything
 from perceptio.pretrained.folder import ModelError
 
 
@@ -62,9 +63,9 @@ def test_strip_of_a_picture_is_read_as_a_square(teacher, folder, width, height):
     assert found.shape == (height, width)
     side = DPTImageProcessorPil.from_pretrained(folder).size["height"]
     square = image.resize((side, side), Image.Resampling.BICUBIC)
-    expected = teacher.model(teacher._pixels(square)[None]).predicted_depth
+    expected = teacher.model(teacher.pixels(square)[None]).predicted_depth
     torch.testing.assert_close(
-        teacher.model(teacher._pixels(image)[None]).predicted_depth, expected, atol=1e-3, rtol=0.01
+        teacher.model(teacher.pixels(image)[None]).predicted_depth, expected, atol=1e-3, rtol=0.01
     )
 
 

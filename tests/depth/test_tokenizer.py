@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from perceptio.depth.configuration import DepthTokenizerConfig
+from perceptio.depth.metrics import perplexity
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.depth.vqvae import level_widths
 
@@ -64,6 +65,8 @@ def test_forward_shapes_and_losses(tokenizer):
     assert found["losses"]["reconstruction"].item() == pytest.approx(error, rel=1e-5)
     total = found["losses"]["reconstruction"] + found["losses"]["commitment"]
     assert found["loss"].item() == pytest.approx(total.item(), rel=1e-6)
+    counts = found["codes"].flatten().bincount(minlength=16).numpy()
+    assert found["losses"]["perplexity"].item() == pytest.approx(perplexity(counts), rel=1e-5)
 
 
 def test_commitment_is_a_quarter_of_the_distance_to_the_codes():

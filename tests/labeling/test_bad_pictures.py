@@ -13,9 +13,11 @@ import torch
 from PIL import Image
 
 from perceptio import images
-from perceptio.depth.teacher import DepthAnything, Picture
+from perceptio.depth.teacher import Picture
+from perceptio.depth.teachers.depth_anything import DepthAnything
 from perceptio.labeling import work
-from perceptio.labeling.job import LabelWorkers, label
+from perceptio.labeling.job import label
+from perceptio.labeling.running import LabelWorkers
 from perceptio.labeling.to_samples import label_rows
 
 from .conftest import MakePlan, contents, draw

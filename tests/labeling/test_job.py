@@ -17,11 +17,14 @@ from transformers import Sam2Model
 
 from perceptio.data.errors import DataError
 from perceptio.depth.normalization import resize_nearest
-from perceptio.depth.teacher import DepthAnything, Picture
+from perceptio.depth.teacher import Picture
+from perceptio.depth.teachers.depth_anything import DepthAnything
 from perceptio.depth.tokenizer import DepthTokenizer
+from perceptio.files import OutputError
 from perceptio.images import load_image
-from perceptio.labeling.job import LabelWorkers, label
+from perceptio.labeling.job import label
 from perceptio.labeling.networks import OWN_TERMS, Network, tokenizer_hash
+from perceptio.labeling.running import LabelWorkers
 from perceptio.labeling.to_samples import label_rows
 from perceptio.segmentation.preprocess import preprocess
 
@@ -240,3 +243,10 @@ def test_scores_and_codes_are_plain_numbers_in_parquet(
     assert len(table[0]["codes"]) == 16
     assert set(table[0]["masks"][0]) == {"size", "counts"}
     assert np.isfinite(table[0]["scores"]).all()
+
+
+def test_folder_of_pictures_is_never_written_to(pictures: Path, tmp_path: Path, make_plan: MakePlan) -> None:
+    before = contents(pictures)
+    with pytest.raises(OutputError, match=r"pictures holds files that Perceptio did not make, such as 0\.png"):
+        label([pictures], pictures, make_plan())
+    assert contents(pictures) == before

@@ -31,6 +31,8 @@ def sam_config(width: int) -> dict[str, object]:
         (sam_config(96), "Apache-2.0"),
         (sam_config(144), "Apache-2.0"),
         (sam_config(32), OWN_TERMS),
+        ({"model_type": "zoedepth", "backbone_config": {"hidden_size": 1024}}, "MIT"),
+        ({"model_type": "depth_pro", "patch_model_config": {"hidden_size": 1024}}, "apple-amlr (research only)"),
         ({"model_type": "dpt", "backbone_config": {"hidden_size": 384}}, OWN_TERMS),
         ({"model_type": ["depth_anything"], "backbone_config": None}, OWN_TERMS),
     ],

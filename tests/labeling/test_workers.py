@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.labeling.job import LabelPlan, LabelWorkers, label
+from perceptio.labeling.job import LabelPlan, label
 from perceptio.labeling.networks import Network
 from perceptio.labeling.processes import WorkerError
+from perceptio.labeling.running import LabelWorkers
 
 from .conftest import MakePlan, contents, draw
 

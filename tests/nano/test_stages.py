@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from perceptio.files import FolderInUseError, locked
+from perceptio.files import FolderInUseError, OutputError, locked
 from perceptio.model.design import Design
+from perceptio.model.loading import load_depth_tokenizer
 from perceptio.model.objectives import LossWeights
 from perceptio.nano.build import Sizes
 from perceptio.nano.recipe import AlignStage, DepthSizes, JointStage, Recipe, ScenePlan
@@ -166,3 +167,18 @@ def test_a_stage_that_another_run_is_at_is_refused(finished: Path) -> None:
         Run(RECIPE, finished).run(("vision",))  # side by side
         with pytest.raises(FolderInUseError, match=str(os.getpid())):
             Run(RECIPE, finished).run(("sam",))
+
+
+def test_photographs_are_no_place_for_scenes_or_a_run(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "0001.jpg").write_bytes(b"a picture")
+    for run in (Run(RECIPE, tmp_path / "run", photos), Run(RECIPE, photos)):
+        with pytest.raises(OutputError, match=r"photos holds files that Perceptio did not make, such as 0001\.jpg"):
+            run.run(("scenes",))
+    assert [path.name for path in photos.rglob("*")] == ["0001.jpg"]
+
+
+def test_run_is_accepted_as_the_depth_tokenizer_that_it_made(finished: Path) -> None:
+    found = load_depth_tokenizer(finished).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in load_file(finished / "depth/final" / WEIGHTS).items())

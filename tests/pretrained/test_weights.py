@@ -17,7 +17,7 @@ from transformers import Sam2Model
 
 from perceptio.checkpoints.assemble import load_sam, load_vlm
 from perceptio.checkpoints.conversion.checkpoint import convert_checkpoint
-from perceptio.depth.teacher import DepthAnything
+from perceptio.depth.teachers.depth_anything import DepthAnything
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.model.loading import load_depth_tokenizer
 from perceptio.pipeline import Perceptio

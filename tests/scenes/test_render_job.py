@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from perceptio.files import FolderInUseError, OutputError, locked
+from perceptio.files import FolderInUseError, OutputError, locked, refuse_foreign
 from perceptio.scenes import render_job
-from perceptio.scenes.render_job import render_split, render_test_splits
+from perceptio.scenes.render_job import STORES, render_split, render_test_splits
 from perceptio.scenes.renderer import RendererError
 from perceptio.scenes.shards import SHARD_SIZE, SceneStoreError
 from perceptio.scenes.storage import SceneStore
@@ -252,3 +252,21 @@ def test_test_splits_each_get_a_folder(tmp_path, monkeypatch):
     }
     again = SceneStore(tmp_path / "test-shift")
     np.testing.assert_array_equal(again[1].rgb, stores["test-shift"][1].rgb)
+
+
+def test_folder_of_somebody_else_is_never_written_to(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "0001.jpg").write_bytes(b"a picture")
+    for render in (lambda: job(photos), lambda: render_test_splits(photos, size=16)):
+        with pytest.raises(OutputError, match=r"photos holds files that Perceptio did not make, such as 0001\.jpg"):
+            render()
+    assert [path.name for path in photos.rglob("*")] == ["0001.jpg"]
+
+
+def test_folder_that_a_killed_job_left_empty_is_ours(tmp_path: Path) -> None:
+    (tmp_path / "scenes" / "train").mkdir(parents=True)
+    (tmp_path / "scenes" / "train" / ".lock").touch()
+    refuse_foreign(tmp_path / "scenes", *STORES)
+    assert len(job(tmp_path / "scenes" / "train", 1)) == 1
+    refuse_foreign(tmp_path / "scenes", *STORES)

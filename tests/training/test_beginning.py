@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from perceptio.files import OutputError
 from perceptio.training import beginning
 from perceptio.training.beginning import begin, check_reads, hashes
 
@@ -75,3 +76,12 @@ def test_the_hashes_of_a_model_are_those_of_its_weights_and_settings(tmp_path: P
     (tmp_path / "config.json").write_text("other")
     changed = {name for name, value in hashes(tmp_path, "nano").items() if value != found[name]}
     assert changed == {"nano/config.json"}
+
+
+def test_folder_of_somebody_else_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "thesis.odt").write_text("five years of work")
+    with pytest.raises(OutputError, match=r"holds files that Perceptio did not make, such as thesis\.odt"):
+        begin(tmp_path, SETTINGS, under_way=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.odt"]
+    begin(tmp_path, SETTINGS, under_way=False, ours=["*.odt"])
+    begin(tmp_path, SETTINGS, under_way=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 
+from perceptio.data.adapters.registry import ADAPTERS
 from perceptio.evaluation.ablation.plan import AblationPlan
 from perceptio.model.objectives import LossWeights
 from perceptio.nano.recipe import Recipe
@@ -16,7 +18,7 @@ from perceptio.training.finetune.settings import FinetuneRecipe, PackPlan
 from perceptio.training.recipe import RecipeError, build_recipe, read_recipe, read_settings
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-OF_OTHER_KINDS = ("ablation", "nano")  # tests/evaluation/ablation, tests/nano
+OF_OTHER_KINDS = ("ablation", "depth-tokenizer", "nano")  # tests/evaluation/ablation, training/codebook, nano
 FINETUNES = [path for path in sorted(RECIPES.glob("*.yaml")) if path.stem not in OF_OTHER_KINDS]
 BASE = "name: x\nbase: nano\ndata:\n  train:\n    a.jsonl: 2\n"
 
@@ -33,6 +35,26 @@ def test_every_fine_tune_in_the_repository_loads(path: Path) -> None:
     assert recipe.name == path.stem
     assert recipe.packing.weights == PackPlan().weights  # plain cross-entropy, as in the paper's parents
     assert recipe.pointer_losses == PointerWeights()
+
+
+def test_the_published_sizes_share_one_mixture() -> None:
+    mixtures = [read_recipe(path, FinetuneRecipe).data for path in FINETUNES if path.stem.startswith("internvl")]
+    assert len(mixtures) == 5
+    assert all(mixture == mixtures[0] for mixture in mixtures)
+    assert {"data/grefcoco.jsonl", "data/refcocog-gcg.jsonl"} <= mixtures[0].train.keys()
+
+
+@pytest.mark.parametrize("path", FINETUNES, ids=lambda path: path.stem)
+def test_the_commands_that_make_a_recipes_files_name_data_sets_and_these_files(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if re.match(r" +data/\S+: ", line)]
+    for line in lines:
+        name, _, command = line.strip().partition(": ")
+        if convert := re.search(r"# perceptio data convert (\S+) \S+ raw/(\S+)", command):
+            assert convert[1] in ADAPTERS
+            assert f"data/{convert[2]}" == name
+        elif "# perceptio" in command:
+            assert command.endswith(name)
+    assert len(lines) >= 2
 
 
 def test_what_is_said_is_read(tmp_path: Path) -> None:

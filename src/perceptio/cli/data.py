@@ -1,4 +1,4 @@
-"""`perceptio data check | show | convert`."""
+"""`perceptio data check | show | convert | enrich | marks`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ def check(
         str | None,
         typer.Option(help="nano, a folder, or a hub id: the model that samples must fit.", show_default=False),
     ] = None,
+    length: Annotated[
+        int, typer.Option(help="With --model: tokens of a sequence, the recipe's packing.length; 0: no limit.", min=0)
+    ] = 0,
     workers: Annotated[int, typer.Option(help="Processes that read; 0: this one.", min=0)] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -35,10 +38,12 @@ def check(
     from perceptio.model.processing import PerceptioProcessor
 
     learner = None
+    if length and model is None:
+        raise ValueError("--length counts the tokens of a model: give --model too")
     if model is not None:
         quiet()
         folder = find(model)
-        learner = Learner(PerceptioProcessor.from_pretrained(folder), PerceptioConfig.from_pretrained(folder))
+        learner = Learner(PerceptioProcessor.from_pretrained(folder), PerceptioConfig.from_pretrained(folder), length)
     report = check_files(files, learner=learner, workers=workers)
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
@@ -75,6 +80,54 @@ def show(
     reader = Reader(PerceptioProcessor.from_pretrained(folder), config, load_depth_tokenizer(folder))
     number = draw_samples(opened, count, reader, out, explicit=explicit)
     print(f"wrote {out}: {number} samples", file=sys.stderr)
+
+
+@app.command()
+def enrich(
+    samples: Annotated[Path, typer.Argument(help="File of samples, .jsonl or .parquet.", show_default=False)],
+    labels: Annotated[Path, typer.Option(help="Folder that `perceptio label` wrote.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The samples with labels: .jsonl or .parquet.", show_default=False)],
+    share: Annotated[
+        float, typer.Option(help="Of the turns that teach text: how many get a depth span.", min=0, max=1)
+    ] = 1.0,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Keep samples as they are whose picture has no labels.")
+    ] = False,
+) -> None:
+    """Join depth codes, and masks of phrases that have none, to samples, so that answers come after them."""
+    from perceptio.data.sample_files import SampleFile
+    from perceptio.labeling.enrich import enrich as join
+
+    done = join(SampleFile(samples), labels, out, share=share, allow_missing=allow_missing)
+    turns = f"{done.turns['depth']} turns gained a depth span and {done.turns['masks']} masks"
+    typer.echo(f"{done.samples} samples in {out}: {turns}")
+    if done.replaced:
+        typer.echo(f"other depth codes were replaced: {done.replaced} samples")
+    if done.unmatched:
+        typer.echo(f"masks left out, phrases without one are not as many: {done.unmatched} samples")
+    if done.unlabelled:
+        more = ", ..." if done.unlabelled > len(done.first) else ""
+        typer.echo(f"kept as they are, without labels: {done.unlabelled} samples ({', '.join(done.first)}{more})")
+
+
+@app.command()
+def marks(
+    source: Annotated[
+        Path, typer.Argument(help="Folder of labels, or a file of samples with depth maps.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="The questions: .jsonl or .parquet.", show_default=False)],
+    points: Annotated[list[int] | None, typer.Option(help="Numbers of points: 3, 4 and 5 by default.")] = None,
+    per_picture: Annotated[int, typer.Option(help="Questions about one picture.", min=1, max=100)] = 1,
+    seed: Annotated[int, typer.Option(help="Of every draw.", min=0)] = 0,
+) -> None:
+    """Ask HardBLINK's question, which marked point is closest, about pictures whose depth is known."""
+    from perceptio.data.marked_samples import MarkPlan
+    from perceptio.labeling.to_marks import write_marked
+
+    report = write_marked(source, out, MarkPlan(tuple(points or MarkPlan().points), per_picture, seed))
+    typer.echo(f"{report.questions} questions about {report.pictures} pictures in {out}")
+    for what, number in report.left_out.items():
+        typer.echo(f"left out: {number} {what}")
 
 
 app.command("convert")(convert_data)

@@ -78,4 +78,6 @@ def _missing(error: ModuleNotFoundError) -> str:
     extra = extras.get((error.name or "").partition(".")[0])
     if extra is None:
         return str(error)
-    return f"this command needs {error.name}, which is not installed: pip install 'perceptio[{extra}]'"
+    return (
+        f"this command needs {error.name}, which is not installed: pip install '.[{extra}]' in perceptio's own folder"
+    )

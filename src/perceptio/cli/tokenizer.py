@@ -1,4 +1,4 @@
-"""`perceptio tokenizer train | encode | decode | report`."""
+"""`perceptio tokenizer train | maps | encode | decode | report`."""
 
 from __future__ import annotations
 
@@ -9,50 +9,39 @@ from typing import Annotated
 
 import typer
 
+from perceptio.cli import codebook
 from perceptio.cli.options import (
     AsJson,
     Limit,
     OneSplit,
-    Recipe,
     Rendered,
-    RunFolder,
     Split,
-    TrainScenes,
     open_split,
     quiet,
 )
 
 app = typer.Typer(help="Depth maps to codes and back.", no_args_is_help=True)
 
-Model = Annotated[str, typer.Option(help="nano, or a folder of a model or of a depth tokenizer.")]
+Model = Annotated[str, typer.Option(help="nano, or a folder of a model, of a depth tokenizer or of its run.")]
 
 
-@app.command()
-def train(recipe: Recipe, out: RunFolder = None, scenes: TrainScenes = None) -> None:
-    """Train the depth tokenizer alone: the stage `depth` of a recipe."""
-    from perceptio.cli.train import train as run
-
-    run(recipe, out, scenes, ["depth"])
+app.command("train")(codebook.train)
+app.command("maps")(codebook.maps)
 
 
 @app.command()
 def encode(
     source: Annotated[str, typer.Argument(help="A picture, or a .npy file of depth in metres.", show_default=False)],
     model: Model = "nano",
-    teacher: Annotated[
-        str | None,
-        typer.Option(
-            help="Depth Anything V2, folder or hub id, for pictures (Small: Apache-2.0; Base, Large: CC-BY-NC-4.0).",
-            show_default=False,
-        ),
-    ] = None,
+    teacher: codebook.Teacher = None,
 ) -> None:
     """Print the codes of a depth map as JSON."""
     import torch
 
     from perceptio.data.depth_files import read_depth
     from perceptio.depth.normalization import resize_nearest
-    from perceptio.depth.teacher import DepthAnything, Picture
+    from perceptio.depth.teacher import Picture
+    from perceptio.depth.teachers.loading import load_teacher
     from perceptio.images import load_working_image
     from perceptio.model.loading import load_depth_tokenizer
 
@@ -65,7 +54,7 @@ def encode(
             raise ValueError(
                 f"{source} is a picture: name a depth network with --teacher, or give a .npy file of depth"
             )
-        nearness = DepthAnything(teacher).inverse_depth(Picture(picture))
+        nearness = load_teacher(teacher).inverse_depth(Picture(picture))
     tokenizer = load_depth_tokenizer(model)
     config = tokenizer.config
     values = resize_nearest(nearness, config.image_size)
@@ -114,19 +103,56 @@ def decode(
 @app.command()
 def report(
     model: Model = "nano",
+    images: Annotated[
+        Path | None, typer.Option(help="Judge by pictures that --teacher looks at: a folder.", show_default=False)
+    ] = None,
+    depth: Annotated[
+        Path | None, typer.Option(help="Judge by a folder of depth maps instead.", show_default=False)
+    ] = None,
+    depth_kind: codebook.DepthKind = "metric",
+    depth_scale: codebook.DepthScale = 1000.0,
+    teacher: codebook.Teacher = None,
+    device: Annotated[str, typer.Option(help="Of the teacher: cpu, cuda or cuda:0.")] = "cpu",
     split: OneSplit = Split.test,
     folder: Rendered = None,
     limit: Limit = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="A PNG of the median and the worst map is written there.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Codebook usage, perplexity, depth errors and order accuracy of reconstructed maps."""
-    from perceptio.evaluation.tokenizer import report_tokenizer
-    from perceptio.model.loading import load_depth_tokenizer
+    """Codebook usage, perplexity, depth errors and order accuracy of reconstructed maps; by default of scenes."""
+    from perceptio.depth.teachers.loading import load_teacher
+    from perceptio.evaluation.tokenizer import report_maps, report_tokenizer
+    from perceptio.evaluation.true_maps import depth_file_maps, taught_maps
+    from perceptio.files import check_writable
+    from perceptio.model.loading import find_device, load_depth_tokenizer
 
+    if sum(source is not None for source in (images, depth, folder)) > 1:
+        raise ValueError("--images, --depth and --scenes are judged apart: give one of them")
+    if (images is None) != (teacher is None):
+        raise ValueError("--images needs a --teacher, who says what is true, and only they need one")
+    if picture is not None:
+        check_writable(picture)
     quiet()
     tokenizer = load_depth_tokenizer(model)
-    with open_split(folder, split, limit) as store:
-        found = report_tokenizer(tokenizer, store, limit=limit)
+    if images is not None:
+        assert teacher is not None
+        find_device(device)
+        settings = codebook.told_teacher(teacher)
+        maps = taught_maps([images], load_teacher(teacher, device))
+        found = report_maps(
+            tokenizer, maps, images.name, {"images": str(images), **settings}, limit=limit, picture=picture
+        )
+    elif depth is not None:
+        kind = codebook.checked_kind(depth_kind)
+        maps = depth_file_maps(depth, kind, depth_scale)
+        found = report_maps(
+            tokenizer, maps, depth.name, {"depth": str(depth), "kind": kind}, limit=limit, picture=picture
+        )
+    else:
+        with open_split(folder, split, limit) as store:
+            found = report_tokenizer(tokenizer, store, limit=limit, picture=picture)
     typer.echo(found.to_json() if as_json else found.to_markdown())
 
 

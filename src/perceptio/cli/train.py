@@ -32,6 +32,11 @@ def train(
     from perceptio.training.recipe import build_recipe, read_settings
 
     settings = read_settings(recipe)
+    if "data" in settings and "base" not in settings:
+        raise ValueError(
+            f"{recipe} has data and no base: name the base of a fine-tune, or, if it makes a depth tokenizer, give it "
+            "to `perceptio tokenizer train`"
+        )
     kind: type[FinetuneRecipe] | type[FromNothing] = FinetuneRecipe if "base" in settings else FromNothing
     plan = build_recipe(settings, kind, recipe)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -12,6 +12,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from perceptio.data.depth_direction import direction, look_inverse
 from perceptio.data.fields import SampleError
 from perceptio.data.fit import Learner, unfit
 from perceptio.data.reading import inspect_sample
@@ -88,6 +89,7 @@ class _Finding:
     problems: tuple[SampleError, ...]
     sample: Sample | None = None  # None if it is bad
     size: str = ""  # of its picture
+    direction: int = 0  # of its metric map, see `depth_direction`
 
 
 class _Findings(Dataset[_Finding]):
@@ -112,12 +114,13 @@ class _Findings(Dataset[_Finding]):
         read, problems = inspect_sample(sample, file.path.parent, where)
         if self.learner is not None:
             found = {problem.field for problem in problems}
-            more = unfit(sample, self.learner.processor, self.learner.config, where)
+            more = unfit(sample, self.learner, where)
             problems += [problem for problem in more if problem.field not in found]
         if read is None or problems:
             return _Finding(number, index, tuple(problems))
         width, height = upright_size(file.path.parent / sample.image)
-        return _Finding(number, index, (), sample, f"{width} x {height}")
+        lean = direction(read.depth) if sample.depth_kind == "metric" and isinstance(read.depth, np.ndarray) else 0
+        return _Finding(number, index, (), sample, f"{width} x {height}", lean)
 
 
 def check_files(
@@ -142,6 +145,7 @@ def check_files(
         findings, batch_size=None, num_workers=workers, collate_fn=_alone, worker_init_fn=end_with_parent
     )
     counts: set[int] = set()
+    directions: list[dict[str, tuple[int, int]]] = [{} for _ in files]  # by map: line of the first sample, direction
     for finding in tqdm(loader, "checking", len(findings), disable=quiet, unit="sample"):
         file, problems, sample = files[finding.file], list(finding.problems), finding.sample
         if sample is not None and sample.codes is not None:
@@ -156,6 +160,14 @@ def check_files(
             report.problems += [Problem(str(file.path), line, each.field, each.reason) for each in problems]
         elif sample is not None:
             _count(report, sample, finding.size)
+            if finding.direction:
+                at = file.line(finding.index), finding.direction
+                directions[finding.file].setdefault(str(sample.depth), at)
+    for file, maps in zip(files, directions, strict=True):
+        inverse = look_inverse(lean for _, lean in maps.values())
+        if inverse is not None:
+            line = next(line for line, lean in maps.values() if lean < 0)
+            report.problems.append(Problem(str(file.path), line, "depth_kind", inverse))
     return report
 
 

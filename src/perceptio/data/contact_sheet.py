@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from perceptio.data.fit import unfit
+from perceptio.data.fit import Learner, unfit
 from perceptio.data.packing import IGNORED, PackedRow, pack_sample
 from perceptio.data.reading import read_sample
 from perceptio.data.sample_files import SampleFile
@@ -58,7 +58,7 @@ def draw_samples(files: Sequence[SampleFile], count: int, reader: Reader, path: 
         file, index = places[number]
         where = file.where(index)
         sample = read_sample(file[index], file.path.parent, where)
-        for problem in unfit(sample, reader.processor, reader.config, where):
+        for problem in unfit(sample, Learner(reader.processor, reader.config), where):
             raise problem
         strips.append(_strip(sample, reader, explicit))
     page = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), "white")

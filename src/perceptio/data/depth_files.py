@@ -58,6 +58,20 @@ def read_depth(path: Path, kind: DepthKind, scale: float) -> DepthMap:
     return DepthMap(nearness, size)
 
 
+def read_metres(path: Path, scale: float) -> np.ndarray:
+    """Metric depth (h, w) in metres, of the pixels that `read_depth` looks at.
+
+    Args:
+        path: as of `read_depth`.
+        scale: a PNG's values per metre.
+
+    Raises:
+        DataError: as `read_depth`, but for maps that are the same everywhere.
+    """
+    values, _ = _read_array(path, True) if path.suffix == ".npy" else _read_picture(path, True, scale)
+    return values
+
+
 def _read_array(path: Path, metric: bool) -> tuple[np.ndarray, tuple[int, int]]:
     header = npy_header(path)
     shape = header.shape

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetSchema
 
 BATCH = 64  # rows that are turned into Python's objects together
-LARGEST_COLUMN = 2**30  # bytes of one column of a row group, without compression: it may be read as a whole
+LARGEST_GROUP = 2**31  # bytes of a row group, without compression: it may be read as a whole
 _ROWS_PER_BYTE = 100  # of a file: rows that are all alike take next to nothing, but no file of data has more
 
 
@@ -38,20 +38,18 @@ class ParquetRows:
         try:
             with path.open("rb") as file:
                 metadata = parquet.read_metadata(file)
-            # before their statistics are read: on those of another type than its column pyarrow aborts the process
             _check_texts(metadata.schema, texts)
+            # not their columns: on damaged statistics of one pyarrow aborts the process when it is asked for
             groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
-            columns = [group.column(number) for group in groups for number in range(group.num_columns)]
-            largest = max((column.total_uncompressed_size for column in columns), default=0)
+            largest = max((group.total_byte_size for group in groups), default=0)
             self._starts = np.cumsum([0, *(group.num_rows for group in groups)])  # of each group; then all rows
         except Exception as error:  # pyarrow fails in many ways on damaged files
             raise DataError(f"{path} is no parquet file, or damaged: {_reason(error)}") from error
-        if not 0 <= len(self) <= _ROWS_PER_BYTE * path.stat().st_size:
-            raise DataError(f"{path} is damaged: it claims {len(self)} rows in {path.stat().st_size} bytes")
-        if largest > LARGEST_COLUMN:
-            raise DataError(
-                f"{path} has a row group with a column of {largest / 1e9:.1f} GB: write it in smaller row groups"
-            )
+        count, size = int(self._starts[-1]), path.stat().st_size
+        if not 0 <= count <= _ROWS_PER_BYTE * size:
+            raise DataError(f"{path} is damaged: it claims {count} rows in {size} bytes")
+        if largest > LARGEST_GROUP:
+            raise DataError(f"{path} has a row group of {largest / 1e9:.1f} GB: write it in smaller row groups")
         self._reset()
 
     def _reset(self) -> None:

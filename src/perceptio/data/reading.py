@@ -15,7 +15,7 @@ from pycocotools import mask as coco
 from perceptio.data.depth_files import read_depth
 from perceptio.data.errors import DataError
 from perceptio.data.fields import SampleError, shown
-from perceptio.data.marks import MARKED_SIZE, draw_marks
+from perceptio.data.marks import draw_marks, in_marked_picture
 from perceptio.data.rle import segmentation_rles, union_rle
 from perceptio.data.schema import ABSENT, MaskCode, Sample, Turn, target_place
 from perceptio.images import ImageError, load_working_image
@@ -72,6 +72,7 @@ class _Inspector:
             self.report("turns", "the conversation is empty: give at least one question with its answer")
         for number, turn in enumerate(sample.turns):
             self._check_turn(turn, f"turns[{number}]")
+        self._check_repeats()
         if sample.codes is not None and any(code < 0 for code in sample.codes):
             self.report("codes", f"depth codes are numbers from 0, not {min(sample.codes)}")
         try:
@@ -86,8 +87,7 @@ class _Inspector:
         self._check_marks(height, width)
         if self.problems:
             return None
-        scale = MARKED_SIZE / width, MARKED_SIZE / height
-        marks = tuple(replace(mark, x=round(mark.x * scale[0]), y=round(mark.y * scale[1])) for mark in sample.marks)
+        marks = tuple(in_marked_picture(mark, width, height) for mark in sample.marks)
         if marks:
             image = draw_marks(image, marks)
         return replace(
@@ -132,6 +132,14 @@ class _Inspector:
         taught = {"text": True, "seg": bool(turn.masks), "depth": turn.depth}
         if not any(taught[span] for span in turn.supervise):
             self.report(f"{field}.supervise", "nothing of this turn is taught: leave it out, or name a span it has")
+
+    def _check_repeats(self) -> None:
+        first: dict[Turn, int] = {}
+        for number, turn in enumerate(self.sample.turns):
+            before = first.setdefault(replace(turn, task=""), number)
+            if before != number:
+                reason = f"is asked twice with the same answer: take it out, or turns[{before}]"
+                self.report(f"turns[{number}].question", reason)
 
     def _rle(self, mask: MaskCode, field: str, height: int, width: int) -> dict[str, Any]:
         try:

@@ -1,10 +1,11 @@
-"""Reading RefCOCO, RefCOCO+, RefCOCOg and gRefCOCO from their original annotation files.
+"""Reading RefCOCO, RefCOCO+, RefCOCOg, gRefCOCO and RefCOCO-M from their original annotation files.
 
 ROOT/refcoco/refs(unc).p        pickled list of references: ref_id, ann_id, image_id, split, sentences
 ROOT/refcoco+/refs(unc).p       likewise
 ROOT/refcocog/refs(umd).p       likewise, the split by UMD, whose images do not overlap
 ROOT/grefcoco/grefs(unc).json   likewise as JSON; `ann_id` is a list, [-1] where nothing fits the expression
 ROOT/*/instances.json           COCO's annotations and images that the references point to
+ROOT/refcoco-m/                 as `data.refcoco_m` reads it
 
 Sources: the layout is that of github.com/lichengunc/refer and github.com/henghuiding/ReLA, read in their loaders.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+from perceptio.data import refcoco_m
 from perceptio.data.entries import entry, given, listed, text, whole
 from perceptio.data.errors import DataError
 from perceptio.data.fields import kind, shown
@@ -36,7 +38,7 @@ class Collection:
 
     title: str
     references: str  # name of the file of references
-    splits: tuple[str, ...]  # the first is for training
+    splits: tuple[str, ...]  # the first is for training, where there is one
     generalized: bool = False  # an expression may fit several objects, or none
 
 
@@ -45,6 +47,7 @@ COLLECTIONS = {
     "refcoco+": Collection("RefCOCO+", "refs(unc).p", ("train", "val", "testA", "testB")),
     "refcocog": Collection("RefCOCOg UMD", "refs(umd).p", ("train", "val", "test")),
     "grefcoco": Collection("gRefCOCO", "grefs(unc).json", ("train", "val", "testA", "testB"), generalized=True),
+    refcoco_m.NAME: Collection("RefCOCO-M", refcoco_m.FILES, ("val",)),
 }
 
 
@@ -52,7 +55,7 @@ COLLECTIONS = {
 class Reference:
     """What several people said of the same object or objects."""
 
-    row: int  # place in the file of references, counted from 0
+    row: int  # place in the file of references (of RefCOCO-M among all objects), counted from 0
     expressions: tuple[str, ...]  # as written in the file
     rle: dict[str, Any] | None  # COCO RLE of all that is meant, of the size of the image; None if nothing is
     objects: tuple[dict[str, Any], ...] = ()  # one RLE for each annotation of `rle`, in the order of the file
@@ -103,6 +106,11 @@ def read_refer(
     collection = COLLECTIONS[dataset]
     if split not in collection.splits:
         raise DataError(f"{dataset} has no split {split!r}: give one of {', '.join(collection.splits)}")
+    if dataset == refcoco_m.NAME:
+        folder = Path(root) / dataset
+        pictures = refcoco_m.read_refcoco_m(folder, leave_out=leave_out)
+        found = tuple(from_refcoco_m(picture) for picture in pictures)
+        return ReferSplit(dataset, split, found, refcoco_m.file_hashes(folder))
     paths = [Path(root) / dataset / name for name in (collection.references, INSTANCES)]
     contents = [_read(path, dataset) for path in paths]
     references, instances = (_parsed(path, content) for path, content in zip(paths, contents, strict=True))
@@ -112,6 +120,12 @@ def read_refer(
     rows = _of_split(references, split, paths[0])
     images = _images(rows, _Instances(instances, paths[1]), collection, paths[0], leave_out)
     return ReferSplit(dataset, split, images, hashes)
+
+
+def from_refcoco_m(picture: refcoco_m.ReferredPicture) -> ReferredImage:
+    """A picture of RefCOCO-M: each of its objects is what some expressions mean."""
+    said = tuple(Reference(each.place, each.expressions, each.rle, (each.rle,)) for each in picture.objects)
+    return ReferredImage(picture.file_name, picture.height, picture.width, said)
 
 
 def _read(path: Path, dataset: str) -> bytes:

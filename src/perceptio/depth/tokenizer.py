@@ -53,7 +53,8 @@ class DepthTokenizer(PreTrainedModel):
         """Train step on (B, 1, S, S) float maps in [-1, 1].
 
         Returns:
-            `loss` (), `losses` (reconstruction and commitment apart), `reconstruction` (B, 1, S, S), `codes` (B, N).
+            `loss` (), `losses` (reconstruction and commitment apart, and the codes' perplexity), `reconstruction`
+            (B, 1, S, S), `codes` (B, N).
         """
         latents_BND = self.encoder(maps).flatten(2).transpose(1, 2).float()
         quantized_BND, codes_BN, commitment = self.quantizer(latents_BND)
@@ -62,10 +63,20 @@ class DepthTokenizer(PreTrainedModel):
         commitment = commitment.sum()
         return {
             "loss": error + commitment,
-            "losses": {"reconstruction": error.detach(), "commitment": commitment.detach()},
+            "losses": {
+                "reconstruction": error.detach(),
+                "commitment": commitment.detach(),
+                "perplexity": self._perplexity(codes_BN),
+            },
             "reconstruction": reconstruction,
             "codes": codes_BN,
         }
+
+    def _perplexity(self, codes: Tensor) -> Tensor:
+        """() exp of the entropy of the codes (B, N): K if all are used alike."""
+        counts_K = torch.zeros(self.config.codes, device=codes.device)
+        counts_K.scatter_add_(0, codes.flatten(), torch.ones(codes.numel(), device=codes.device))
+        return torch.special.entr(counts_K / codes.numel()).sum().exp()
 
     @torch.no_grad()
     def encode(self, maps: Tensor) -> Tensor:

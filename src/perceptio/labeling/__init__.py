@@ -1,1 +1,1 @@
-"""Pseudo-labels for a user's own pictures: depth codes by Depth Anything V2, masks by SAM 2."""
+"""Teachers over a user's own pictures: depth codes and maps by a depth network, masks by SAM 2."""

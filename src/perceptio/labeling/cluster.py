@@ -1,26 +1,27 @@
 """Workers on many machines: the same worker as an actor of Ray Data.
 
-All machines must see the pictures, the networks and the folder of labels under the same paths.
+All machines must see the pictures, the networks and the folder of shards under the same paths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from perceptio.data.errors import DataError
-from perceptio.labeling.work import LabelWork, Worker
+from perceptio.labeling.work import Work, Worker
 
 
-class _ShardLabeler:
+class _ShardMaker:
     """What an actor runs; Ray calls it with the numbers of shards."""
 
-    def __init__(self, work: LabelWork) -> None:
+    def __init__(self, work: Work[Any, Any]) -> None:
         self.worker = Worker(work)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Label the shard of a batch of one; what a user can mend comes back as text, since Ray drops its type."""
+        """Make the shard of a batch of one; what a user can mend comes back as text, since Ray drops its type."""
         failure = ""
         try:
             self.worker.take(int(batch["shard"][0]))
@@ -30,9 +31,9 @@ class _ShardLabeler:
 
 
 def run_on_ray(
-    work: LabelWork, shards: Sequence[int], count: int, address: str, on_shard: Callable[[], object]
+    work: Work[Any, Any], shards: Sequence[int], count: int, address: str, on_shard: Callable[[], object]
 ) -> None:
-    """Label shards on a Ray cluster.
+    """Make shards on a Ray cluster.
 
     Args:
         work: to do.
@@ -52,15 +53,15 @@ def run_on_ray(
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
         numbers = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
-        labelled = numbers.map_batches(
-            _ShardLabeler,
+        made = numbers.map_batches(
+            _ShardMaker,
             fn_constructor_args=(work,),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=count),
             num_cpus=1,
-            num_gpus=1 if work.files.device.startswith("cuda") else 0,
+            num_gpus=1 if work.device.startswith("cuda") else 0,
         )
-        for row in labelled.iter_rows():
+        for row in made.iter_rows():
             if row["failure"]:
                 raise DataError(row["failure"])
             on_shard()

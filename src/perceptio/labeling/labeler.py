@@ -14,9 +14,11 @@ import numpy as np
 import torch
 
 from perceptio.depth.normalization import resize_nearest
-from perceptio.depth.teacher import DepthAnything, Picture
+from perceptio.depth.teacher import Picture
+from perceptio.depth.teachers.loading import load_teacher
+from perceptio.depth.teachers.network import NetworkTeacher
 from perceptio.images import WorkingImage
-from perceptio.labeling.errors import UnusableError, is_want_of_memory
+from perceptio.labeling.errors import UnusableError, naming_want_of_memory
 from perceptio.labeling.mask_teacher import MaskPrompts, SamTeacher
 
 SCORE_DIGITS = 4  # further ones change with the number of threads, and say nothing
@@ -60,7 +62,7 @@ class Labeler:
 
         find_device(files.device)
         self.name = name
-        self.depth = DepthAnything(files.teacher, files.device)
+        self.depth = load_teacher(files.teacher, files.device)
         self.tokenizer = load_depth_tokenizer(files.tokenizer).to(files.device)
         self.segmenter = SamTeacher(load_sam(files.segmenter), files.device) if files.segmenter else None
 
@@ -75,13 +77,9 @@ class Labeler:
             UnusableError: if the networks give nothing usable for one of the pictures.
             MemoryError: if there is not enough for all of them.
         """
-        try:
+        with naming_want_of_memory():
             codes = self._codes(pictures)
             masks = None if self.segmenter is None else self.segmenter.masks(pictures, prompts)
-        except (MemoryError, RuntimeError) as error:
-            if not is_want_of_memory(error):
-                raise
-            raise MemoryError("the networks need more memory for it than there is") from error
         found = []
         for number, (picture, each) in enumerate(zip(pictures, codes, strict=True)):
             taught = None if masks is None else masks[number]
@@ -92,12 +90,27 @@ class Labeler:
 
     def _codes(self, pictures: Sequence[WorkingImage]) -> list[tuple[int, ...]]:
         size = self.tokenizer.config.image_size
-        try:
-            maps = self.depth.inverse_depths([Picture(image=picture.image) for picture in pictures])
-        except ValueError as error:
-            raise UnusableError(f"the depth network {self.name} gives no usable map: {error}") from error
-        if not all(each.any() for each in maps):  # so comes a map without any relief out of the normalization
-            raise UnusableError(f"the depth network {self.name} gives values that are the same everywhere")
+        maps = teacher_maps(self.depth, self.name, pictures)
         maps_B1SS = torch.from_numpy(np.stack([resize_nearest(each, size) for each in maps]))[:, None]
         codes_BN = self.tokenizer.encode(maps_B1SS.to(self.tokenizer.device))
         return [tuple(codes) for codes in codes_BN.tolist()]
+
+
+def teacher_maps(teacher: NetworkTeacher, name: str, pictures: Sequence[WorkingImage]) -> list[np.ndarray]:
+    """(H, W) float32 in [-1, 1] for each picture.
+
+    Args:
+        teacher: that predicts them.
+        name: of it, for messages.
+        pictures: of any sizes.
+
+    Raises:
+        UnusableError: if one of the maps shows no depth.
+    """
+    try:
+        maps = teacher.inverse_depths([Picture(image=picture.image) for picture in pictures])
+    except ValueError as error:
+        raise UnusableError(f"the depth network {name} gives no usable map: {error}") from error
+    if not all(each.any() for each in maps):  # so comes a map without any relief out of the normalization
+        raise UnusableError(f"the depth network {name} gives values that are the same everywhere")
+    return maps

@@ -16,12 +16,18 @@ from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.pretrained.folder import read_object
 
 OWN_TERMS = "terms of the user's own network"
-# of the published weights, by the width of their encoder; Depth Anything V2: its README, SAM 2: its README
+# of the published weights, by the width of their encoder; sources: the READMEs of their repositories and model cards
 _LICENCES = {
     "depth_anything": {384: "Apache-2.0", 768: "CC-BY-NC-4.0", 1024: "CC-BY-NC-4.0"},  # Small, Base, Large
+    "zoedepth": {1024: "MIT"},
+    "depth_pro": {1024: "apple-amlr (research only)"},
     "sam2": {96: "Apache-2.0", 112: "Apache-2.0", 144: "Apache-2.0"},  # Tiny and Small, Base-plus, Large
 }
-_ENCODERS = (("backbone_config",), ("vision_config", "backbone_config"))  # where config.json describes it
+_ENCODERS = (
+    ("backbone_config",),
+    ("patch_model_config",),
+    ("vision_config", "backbone_config"),
+)  # where config.json describes it
 _CACHED = re.compile(r"models--(?:.+--)?(.+)")  # the hub's folder of a model
 
 

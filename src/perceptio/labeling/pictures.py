@@ -74,10 +74,10 @@ class Found:
     links: Links
 
 
-def find_pictures(sources: Sequence[Path]) -> Found:
+def find_pictures(sources: Sequence[Path], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Found:
     """All pictures of folders, subfolders included, and of uncompressed tar files.
 
-    Hidden files are passed over; other files whose suffix is not of `IMAGE_SUFFIXES` are counted.
+    Hidden files are passed over; other files whose suffix is not of `suffixes` are counted.
 
     Raises:
         DataError: if a source is neither, two are of one name, or there is no picture.
@@ -94,7 +94,7 @@ def find_pictures(sources: Sequence[Path]) -> Found:
     others: Counter[str] = Counter()
     for source, inside, path, member in chain(_of_folders(files), _of_archives(archives)):
         key = f"{names[source]}/{inside}"
-        if inside.suffix.lower() not in IMAGE_SUFFIXES:
+        if inside.suffix.lower() not in suffixes:
             others[inside.suffix.lower() or inside.name] += 1
         elif key in pictures:
             raise DataError(f"{source} holds {inside} twice: keep one of them")
@@ -102,7 +102,7 @@ def find_pictures(sources: Sequence[Path]) -> Found:
             pictures[key] = PictureFile(key, path, member)
     if not pictures:
         raise DataError(
-            f"there is no picture in {', '.join(map(str, sources))}: names must end in {', '.join(IMAGE_SUFFIXES)}"
+            f"there is no picture in {', '.join(map(str, sources))}: names must end in {', '.join(suffixes)}"
         )
     return Found(tuple(pictures[key] for key in sorted(pictures)), others, links)
 

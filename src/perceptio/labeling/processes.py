@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from types import FrameType
+from typing import Any
 
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from perceptio.labeling.work import LabelWork, Worker
+from perceptio.labeling.work import Work, Worker
 from perceptio.processes import end_with_parent
 
 _PATIENCE = 5.0  # s that workers have to put their things away
@@ -24,7 +25,7 @@ class WorkerError(ValueError):
     """A worker process has gone without a word; the message is one sentence for people."""
 
 
-def run_processes(work: LabelWork, shards: Sequence[int], count: int, on_shard: Callable[[], object]) -> None:
+def run_processes(work: Work[Any, Any], shards: Sequence[int], count: int, on_shard: Callable[[], object]) -> None:
     """Run `count` workers over the same shards and wait for all of them.
 
     A worker that fails does not stop the others, which take over its shards.
@@ -33,7 +34,7 @@ def run_processes(work: LabelWork, shards: Sequence[int], count: int, on_shard: 
         work: to do.
         shards: that are not finished.
         count: processes.
-        on_shard: called after each shard that was labelled.
+        on_shard: called after each shard that was made.
 
     Raises:
         WorkerError: if a process was killed and shards are left.
@@ -66,7 +67,7 @@ def run_processes(work: LabelWork, shards: Sequence[int], count: int, on_shard: 
     codes = sorted({process.exitcode for process in processes if process.exitcode})
     if codes and not all(work.finished(shard) for shard in shards):
         raise WorkerError(
-            f"a labelling process was killed (exit code {codes[0]}), often for want of memory: "
+            f"a worker process was killed (exit code {codes[0]}), often for want of memory: "
             "run the same command again, with fewer workers or smaller batches"
         )
 
@@ -90,7 +91,7 @@ def _listen(receivers: Sequence[Connection], on_shard: Callable[[], object]) -> 
     return failure
 
 
-def _run(work: LabelWork, shards: list[int], threads: int, sender: Connection) -> None:
+def _run(work: Work[Any, Any], shards: list[int], threads: int, sender: Connection) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
     signal.signal(signal.SIGTERM, _leave)

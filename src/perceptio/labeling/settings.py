@@ -1,4 +1,4 @@
-"""What decides the labels in a folder, noted there, so that labels of two kinds never mix.
+"""What decides the labels (or maps) in a folder, noted there, so that those of two kinds never mix.
 
 Prompts may be mended, picture by picture: each shard's report notes those that it was made with.
 """
@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from perceptio import files
 from perceptio.data.errors import DataError
@@ -35,11 +36,16 @@ def list_hash(pictures: Sequence[PictureFile]) -> str:
     return f"{len(pictures)} named {digest.hexdigest()[:16]}"
 
 
-def claim(folder: Path, settings: LabelSettings) -> None:
+def claim(folder: Path, settings: Any, what: str = "labels") -> None:
     """Note what the folder is for, or check that it is for the same.
 
+    Args:
+        folder: of the shards.
+        settings: a dataclass.
+        what: the shards hold, for messages.
+
     Raises:
-        DataError: if the folder holds labels of other settings (the message names them), or the note is damaged.
+        DataError: if the folder holds results of other settings (the message names them), or the note is damaged.
         OutputError: if it cannot be written.
     """
     try:
@@ -48,4 +54,4 @@ def claim(folder: Path, settings: LabelSettings) -> None:
         raise DataError(f"{error}: choose another folder, or remove this one") from error
     if changed:
         named = ", ".join(f"{name} {earlier!r}, not {now!r}" for name, (earlier, now) in changed.items())
-        raise DataError(f"{folder} holds labels made with {named}: choose another folder")
+        raise DataError(f"{folder} holds {what} made with {named}: choose another folder")

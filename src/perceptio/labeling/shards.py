@@ -1,19 +1,18 @@
-"""A folder of labels: for each shard one parquet file, and one report with the pictures that could not be labelled.
-
-Both are written beside and renamed, the parquet file last: a shard is finished when its parquet file is there.
-"""
+"""A folder of labels: for each shard one parquet file, and a report (`reports.py`)."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from perceptio.data.errors import DataError
-from perceptio.files import read_json, replacing
+from perceptio.files import replacing
 from perceptio.labeling.labeler import Labels
+from perceptio.labeling.reports import BadPicture, ShardFiles, read_report, write_report
+
+LABELS, LABELS_SUFFIX = "labels", ".parquet"
 
 
 @dataclass(frozen=True)
@@ -29,31 +28,9 @@ class LabelRow:
     licence: str  # of the labels
 
 
-@dataclass(frozen=True)
-class BadPicture:
-    """A picture that could not be labelled."""
-
-    key: str
-    image: str  # as in `LabelRow`
-    error: str  # one sentence
-    content: str | None = None  # hash of its file, where not the file but what the networks make of it is at fault
-
-
-@dataclass(frozen=True)
-class ShardReport:
-    """What became of the pictures of one shard."""
-
-    labelled: int
-    bad: tuple[BadPicture, ...]
-    prompts: str  # hash of those of its pictures
-
-
-def shard_file(folder: Path, shard: int) -> Path:
-    return folder / f"labels-{shard:06d}.parquet"
-
-
-def report_file(folder: Path, shard: int) -> Path:
-    return folder / f"labels-{shard:06d}.json"
+def label_files(folder: Path, shard: int) -> ShardFiles:
+    """Where a shard of labels lies."""
+    return ShardFiles(folder, f"{LABELS}-{shard:06d}", LABELS_SUFFIX)
 
 
 def write_shard(folder: Path, shard: int, rows: Sequence[LabelRow], bad: Sequence[BadPicture], prompts: str) -> None:
@@ -87,10 +64,9 @@ def write_shard(folder: Path, shard: int, rows: Sequence[LabelRow], bad: Sequenc
             **texts,
         }
     )
-    report = ShardReport(len(rows), tuple(bad), prompts)
-    with replacing(report_file(folder, shard)) as beside:
-        beside.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
-    with replacing(shard_file(folder, shard)) as beside:
+    files = label_files(folder, shard)
+    write_report(files, len(rows), bad, prompts)
+    with replacing(files.results) as beside:
         table = pyarrow.Table.from_pylist([_flat(row) for row in rows], schema)
         parquet.write_table(table, beside, compression="zstd")
 
@@ -107,7 +83,8 @@ def read_shard(path: Path) -> list[LabelRow]:
     try:
         return [_row(flat) for flat in parquet.read_table(path).to_pylist()]
     except (pyarrow.ArrowException, OSError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no file of labels ({error}): remove it and label again") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path} is no file of labels ({reason}): remove it and label again") from error
 
 
 def is_whole(folder: Path, shard: int) -> bool:
@@ -115,26 +92,12 @@ def is_whole(folder: Path, shard: int) -> bool:
     import pyarrow
     from pyarrow import parquet
 
+    files = label_files(folder, shard)
     try:
-        rows: int = parquet.read_metadata(shard_file(folder, shard)).num_rows
-        return rows == read_report(folder, shard).labelled
+        rows: int = parquet.read_metadata(files.results).num_rows
+        return rows == read_report(files).labelled
     except (pyarrow.ArrowException, OSError, DataError):
         return False
-
-
-def read_report(folder: Path, shard: int) -> ShardReport:
-    """What became of the pictures of a finished shard.
-
-    Raises:
-        DataError: if the report is missing or damaged.
-    """
-    path = report_file(folder, shard)
-    try:
-        report = read_json(path)
-        bad = tuple(BadPicture(**each) for each in report["bad"])
-        return ShardReport(int(report["labelled"]), bad, report["prompts"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}): remove it and {shard_file(folder, shard).name}") from error
 
 
 def _flat(row: LabelRow) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pycocotools import mask as coco
 
 from perceptio.data import sample_files
 from perceptio.data.errors import DataError
+from perceptio.data.rle import segmentation_rles
 from perceptio.data.schema import Sample, Turn
 from perceptio.files import check_writable
 from perceptio.labeling.shards import LabelRow, read_shard
@@ -27,7 +29,29 @@ def label_rows(folder: Path) -> Iterator[LabelRow]:
     if not paths:
         raise DataError(f"{folder} holds no labels: make them with `perceptio label`")
     for path in paths:
-        yield from read_shard(path)
+        for row in read_shard(path):
+            try:
+                _check(row)
+            except ValueError as error:
+                raise DataError(
+                    f"{path} is damaged, its row {row.key!r}: {error}: remove it and label again"
+                ) from error
+            yield row
+
+
+def _check(row: LabelRow) -> None:
+    """Refuse what no labelling writes, before it is used as an array or a mask.
+
+    Raises:
+        ValueError: if a field is of another type, or a mask is no run-length code of the picture's size.
+    """
+    fields = (row.key, row.image, row.teacher, row.tokenizer, row.licence)
+    if not all(isinstance(each, str) for each in fields) or not isinstance(row.segmenter, (str, type(None))):
+        raise ValueError("a text is missing")
+    if not all(type(code) is int for code in row.labels.codes):
+        raise ValueError("its codes are no whole numbers")
+    for mask in row.labels.masks or ():
+        segmentation_rles(mask, row.labels.height, row.labels.width)
 
 
 def label_samples(folder: Path, home: Path) -> Iterator[Sample]:
@@ -43,22 +67,42 @@ def label_samples(folder: Path, home: Path) -> Iterator[Sample]:
         DataError: as `label_rows`, or if a picture lies in a tar file, which samples cannot name.
     """
     for row in label_rows(folder):
-        image = folder / row.image
-        archive = next((parent for parent in image.parents if parent.suffix.lower() == ".tar"), None)
-        if archive is not None and archive.is_file():
-            raise DataError(
-                f"samples name picture files, but {row.key} lies in {archive}: unpack it, and label the folder"
-            )
-        teachers = " and ".join(name for name in (row.teacher, row.segmenter) if name is not None)
-        yield Sample(
-            image=Path(os.path.relpath(image, home)).as_posix(),
+        yield replace(
+            bare_sample(row, folder, home),
             turns=(Turn(QUESTION, ANSWER, TASK, depth=True),),
-            key=row.key,
             masks=tuple(mask for mask in row.labels.masks or () if coco.area(mask)),
-            codes=row.labels.codes,
-            source=f"labelled by {teachers}, depth tokenizer {row.tokenizer}",
-            licence=f"{row.licence}; pictures: the user's own",
         )
+
+
+def bare_sample(row: LabelRow, folder: Path, home: Path) -> Sample:
+    """A labelled picture with its depth codes, without turns.
+
+    Args:
+        row: of the labels.
+        folder: of the labels.
+        home: the folder that the sample's paths are relative to.
+
+    Raises:
+        DataError: if the picture lies in a tar file.
+    """
+    image = folder / row.image
+    archive = next((parent for parent in image.parents if parent.suffix.lower() == ".tar"), None)
+    if archive is not None and archive.is_file():
+        raise DataError(f"samples name picture files, but {row.key} lies in {archive}: unpack it, and label the folder")
+    return Sample(
+        image=Path(os.path.relpath(image, home)).as_posix(),
+        turns=(),
+        key=row.key,
+        codes=row.labels.codes,
+        source=source_of(row),
+        licence=f"{row.licence}; pictures: the user's own",
+    )
+
+
+def source_of(row: LabelRow) -> str:
+    """Which networks made the labels of a row."""
+    teachers = " and ".join(name for name in (row.teacher, row.segmenter) if name is not None)
+    return f"labelled by {teachers}, depth tokenizer {row.tokenizer}"
 
 
 def check_samples(path: Path, sources: Sequence[Path]) -> None:

@@ -21,7 +21,7 @@ from perceptio.tokens import spatial_tokens
 _NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json", "processor_config.json")
 _WORDS = 50  # tokens of the shortest question and answer
 _DEPTH_PART = "depth_tokenizer."
-_DEPTH_RUNS = ("final", "depth/final")  # where `perceptio tokenizer train` leaves a tokenizer, by the kind of its recipe
+_DEPTH_RUNS = ("final", "depth/final")  # where `perceptio tokenizer train` leaves a tokenizer
 
 
 def load(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Annotated
 
 from perceptio.data.supervision import Supervision
-from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.objectives import LossWeights
 from perceptio.nano.build import Sizes
 from perceptio.scenes.samples import TASKS, Mixture
 from perceptio.segmentation.pointing.pointer_losses import PointerWeights
+from perceptio.training.codebook.settings import DepthSizes
 from perceptio.training.limits import Every, Name, Range, Scale, Seed, Share, Tokens
 from perceptio.training.stage import Stage
 
-_PARENT = DepthTokenizerConfig()
 _WORDS = 32  # tokens for a question and its answer, at the very least
 
 
@@ -25,30 +24,6 @@ class ScenePlan:
     train: Annotated[int, Range(1, 1_000_000)] = 20_000  # scenes
     val: Annotated[int, Range(1, 100_000)] = 256  # scenes
     size: Annotated[int, Range(16, 2048)] = 224  # side of the pictures, px
-
-
-@dataclass(frozen=True)
-class DepthSizes:
-    """Sizes of the depth tokenizer, see `DepthTokenizerConfig`; the defaults are its own.
-
-    Raises:
-        ValueError: if they do not fit each other.
-    """
-
-    image_size: Annotated[int, Range(16, 1024)] = _PARENT.image_size
-    downsample: Annotated[int, Range(2, 256)] = _PARENT.downsample
-    codes: Annotated[int, Range(2, 8192)] = _PARENT.codes
-    code_dim: Annotated[int, Range(1, 2048)] = _PARENT.code_dim
-    width: Annotated[int, Range(1, 2048)] = _PARENT.width
-    blocks: Annotated[int, Range(1, 32)] = _PARENT.blocks
-
-    def __post_init__(self) -> None:
-        _ = self.configuration  # refuses what does not fit
-
-    @property
-    def configuration(self) -> DepthTokenizerConfig:
-        """As the tokenizer takes it."""
-        return DepthTokenizerConfig(**asdict(self))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
 from perceptio.depth.tokenizer import DepthTokenizer
-from perceptio.files import locked, refuse_foreign, replacing_folder
+from perceptio.files import locked, replacing_folder
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.vocabulary import TURN_END, extend_tokenizer
@@ -33,7 +33,7 @@ from perceptio.nano.sam_pretraining import SamPretraining, collate
 from perceptio.nano.sam_prompts import PromptedImage, draw_prompts
 from perceptio.nano.small_sam import build_sam, nano_sam_config
 from perceptio.nano.text_tokenizer import train_tokenizer
-from perceptio.scenes.render_job import STORES, render_split
+from perceptio.scenes.render_job import STORES, render_below
 from perceptio.scenes.samples import corpus
 from perceptio.scenes.storage import SceneStore
 from perceptio.training.beginning import HOW_IT_RUNS, begin, check_reads, file_hash
@@ -144,8 +144,7 @@ class Run:
     def store(self, split: str) -> SceneStore:
         """The rendered scenes of a split, rendered now if they are not there."""
         plan = self.recipe.scenes
-        refuse_foreign(self.scenes, *STORES)
-        return render_split(self.scenes / split, split, plan.val if split == "val" else plan.train, size=plan.size)
+        return render_below(self.scenes, split, plan.val if split == "val" else plan.train, size=plan.size)
 
     def visits(self, make: Callable[[int, np.random.Generator], Made], items: int, stage: Stage) -> Visits[int, Made]:
         """The samples of a whole stage."""

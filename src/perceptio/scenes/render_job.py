@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from perceptio.files import OutputError, claim, locked, replacing
+from perceptio.files import OutputError, claim, locked, refuse_foreign, replacing
 from perceptio.scenes.render_workers import driver_name, render_pool, render_shard
 from perceptio.scenes.renderer import SIZES
 from perceptio.scenes.shards import (
@@ -35,6 +35,8 @@ from perceptio.scenes.world import SPLITS
 TEST_SPLITS = {"test": 500, "test-compositional": 300, "test-shift": 300}  # scenes of each
 _PLAN_FILE = "plan.json"  # what a job in progress renders: a second one with other settings must not mix in
 _MOST_WORKERS = 1024
+
+STORES = (f"*/{META_FILE}", f"*/{_PLAN_FILE}")  # in a folder of splits
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ def render_split(
     Raises:
         ValueError: for an unknown split, or a count, size or number of workers that cannot be.
         SceneStoreError: if the folder holds scenes of other settings, or more of them: they are not thrown away.
-        OutputError: if the folder cannot be written, or another process renders into it.
+        OutputError: if the folder holds somebody else's files, cannot be written, or another process renders into it.
         RendererError: where OpenGL is missing, or a worker was killed.
     """
     if split not in SPLITS:
@@ -87,6 +89,7 @@ def render_split(
     store = _finished(job)
     if store is not None:
         return store
+    refuse_foreign(job.folder, META_FILE, _PLAN_FILE, "shard-*")
     _check_space(job)
     with locked(job.folder):
         _claim(job)
@@ -103,11 +106,22 @@ def render_split(
     return SceneStore(job.folder)
 
 
+def render_below(
+    folder: str | Path, split: str, count: int, *, size: int = 224, workers: int | None = None
+) -> SceneStore:
+    """As `render_split`, into `folder/<split>`, beside other splits.
+
+    Raises:
+        OutputError: also if the folder itself holds somebody else's files.
+    """
+    refuse_foreign(folder, *STORES)
+    return render_split(Path(folder) / split, split, count, size=size, workers=workers)
+
+
 def render_test_splits(folder: str | Path, *, size: int = 224, workers: int | None = None) -> dict[str, SceneStore]:
-    """Render the three test splits into `folder/<split>`."""
+    """Render the three test splits into `folder/<split>`; errors as of `render_below`."""
     return {
-        split: render_split(Path(folder) / split, split, count, size=size, workers=workers)
-        for split, count in TEST_SPLITS.items()
+        split: render_below(folder, split, count, size=size, workers=workers) for split, count in TEST_SPLITS.items()
     }
 
 

@@ -73,7 +73,7 @@ def test_marked_points_are_drawn_where_depth_says(data, converted) -> None:
     (turn,) = sample.turns
     assert turn.question == HARDBLINK_PROMPT
     assert turn.depth
-    assert 2 <= len(sample.marks) <= 5
+    assert 3 <= len(sample.marks) <= 5
     nearest = max(sample.marks, key=lambda mark: mark.x)  # nearest is rightmost on the slope
     assert turn.target == nearest.letter
     assert turn.answer.endswith(f"Point {nearest.letter}.")
@@ -81,7 +81,7 @@ def test_marked_points_are_drawn_where_depth_says(data, converted) -> None:
     for number, mark in enumerate(scaled):
         assert f"{mark.letter} at {mark.y * 10 // 336},{mark.x * 10 // 336} nearness" in turn.answer
         for other in scaled[:number]:
-            assert np.hypot(mark.x - other.x, mark.y - other.y) >= 19  # 20 px, rounded to the picture's pixels
+            assert np.hypot(mark.x - other.x, mark.y - other.y) >= 20
     assert np.array_equal(read.image, draw_marks(np.asarray(Image.open(data / "images" / "a.jpg")), scaled))
     levels = sorted((read.depth[mark.y, mark.x] for mark in sample.marks), reverse=True)
     assert levels[0] - levels[1] >= 2 * 20 / 255 - 0.02

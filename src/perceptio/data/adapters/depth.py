@@ -19,7 +19,7 @@ Licences: ADE20K's pictures have their owners' terms. The weights of Depth Anyth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -64,16 +64,16 @@ def depth(collection: Collection, source: Source) -> Iterator[Sample]:
     rng = np.random.default_rng(0)
     for each in depth_pictures(source):
         question, answer = (templates.pick(choice, rng) for choice in (templates.DEPTH, templates.DEPTH_ANSWERS))
-        yield depth_sample(collection, source, each, Turn(question, answer, "depth", depth=True))
+        yield replace(depth_sample(collection, source, each), turns=(Turn(question, answer, "depth", depth=True),))
 
 
-def depth_sample(collection: Collection, source: Source, each: DepthPicture, turn: Turn) -> Sample:
-    """A sample about a picture with depth."""
+def depth_sample(collection: Collection, source: Source, each: DepthPicture) -> Sample:
+    """A sample about a picture with depth, without turns."""
     title = collection.title or source.folder.resolve().name
     return Sample(
         key="/".join(filter(None, (title, source.split, each.picture.stem))),
         image=source.relative(each.picture),
-        turns=(turn,),
+        turns=(),
         depth=source.relative(each.depth),
         depth_kind=each.kind,
         depth_scale=source.scale,

@@ -7,68 +7,36 @@ from typing import Any
 
 from transformers import DepthAnythingConfig, Dinov2Config, DPTImageProcessorPil
 
+from perceptio.depth.teachers.backbones import DINOV2_BACKBONE, MOST_STAGES, PATCH
 from perceptio.pretrained.fields import (
-    ACTIVATION,
-    EPSILON,
     FLAG,
-    HEADS,
-    LAYERS,
     SECTION,
-    SHARE,
     SPREAD,
-    TEXT,
     WIDTH,
     Fields,
     check_fit,
     choice,
     either,
     number,
-    optional,
     read_fields,
     required,
     several,
     shown,
-    square,
     whole,
 )
 from perceptio.pretrained.pictures import PICTURE_FIELDS
 
-_PATCH = square(whole(1, 256))
-_MOST_STAGES = 16
 _TOP: Fields = {
     "backbone_config": required(SECTION),
-    "patch_size": _PATCH,
+    "patch_size": PATCH,
     "initializer_range": SPREAD,
     "reassemble_hidden_size": WIDTH,
-    "reassemble_factors": several(either(whole(1, 64), number(0.01, 1)), 1, _MOST_STAGES),
-    "neck_hidden_sizes": several(WIDTH, 1, _MOST_STAGES),
+    "reassemble_factors": several(either(whole(1, 64), number(0.01, 1)), 1, MOST_STAGES),
+    "neck_hidden_sizes": several(WIDTH, 1, MOST_STAGES),
     "fusion_hidden_size": WIDTH,
-    "head_in_index": whole(-_MOST_STAGES, _MOST_STAGES - 1),
+    "head_in_index": whole(-MOST_STAGES, MOST_STAGES - 1),
     "head_hidden_size": WIDTH,
     "depth_estimation_type": choice("relative"),  # a metric network predicts metres, not inverse depth
-}
-_BACKBONE: Fields = {
-    "hidden_size": WIDTH,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": HEADS,
-    "mlp_ratio": number(0.01, 100),
-    "hidden_act": ACTIVATION,
-    "hidden_dropout_prob": SHARE,
-    "attention_probs_dropout_prob": SHARE,
-    "initializer_range": SPREAD,
-    "layer_norm_eps": EPSILON,
-    "image_size": square(whole(1, 8192)),
-    "patch_size": _PATCH,
-    "num_channels": choice(3),
-    "qkv_bias": FLAG,
-    "layerscale_value": number(-1000, 1000),
-    "drop_path_rate": SHARE,
-    "use_swiglu_ffn": FLAG,
-    "out_features": optional(several(TEXT, 1, _MOST_STAGES)),
-    "out_indices": optional(several(whole(0, 1000), 1, _MOST_STAGES)),
-    "apply_layernorm": FLAG,
-    "reshape_hidden_states": choice(False),
-    "use_mask_token": FLAG,
 }
 _PICTURES: Fields = {
     **PICTURE_FIELDS,
@@ -92,7 +60,7 @@ def read_teacher_config(stored: Mapping[str, Any]) -> DepthAnythingConfig:
             found = shown(section.get("model_type"))
             raise ValueError(f"it is no Depth Anything V2: a model_type is {found}, not {kind!r}")
     top = read_fields(stored, _TOP)
-    backbone = read_fields(top.pop("backbone_config"), _BACKBONE, "backbone_config")
+    backbone = read_fields(top.pop("backbone_config"), DINOV2_BACKBONE, "backbone_config")
     config = DepthAnythingConfig(backbone_config=Dinov2Config(**backbone), **top)
     _check_sizes(config)
     return config

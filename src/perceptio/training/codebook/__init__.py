@@ -1,0 +1,1 @@
+"""Distilling the depth codebook from a monocular teacher: maps computed once, then a VQ-VAE trained on them."""
