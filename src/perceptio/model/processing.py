@@ -110,7 +110,7 @@ class PerceptioProcessor(InternVLProcessor):
             return cls(image_processor=image_processor, tokenizer=tokenizer, **fields)
 
     def switch_suffix(self, seg: Switch, depth: Switch) -> str:
-        """The words that tell the model which spans are wanted; none where both are its own choice, or it knows none."""
+        """The words that tell the model which spans are wanted; none where it may choose, or was not taught them."""
         if not self.switch_words or (seg is Switch.AUTO and depth is Switch.AUTO):
             return ""
         return f" [perception: seg={seg} depth={depth}]"
