@@ -12,3 +12,7 @@ venv=$2
 
 # One command, so that pip resolves the pinned CPU torch together with everything else.
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r requirements/cpu.txt -e '.[dev]'
+
+# The photographs of the tests, from two wheels. As packages these would slow every import of transformers.
+[ -d "$venv/photographs" ] || "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+    --target "$venv/photographs" scikit-image==0.26.0 scikit-learn==1.9.1

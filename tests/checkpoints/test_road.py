@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,14 @@ from perceptio.data.sample_files import SampleFile
 from perceptio.pipeline import Perceptio
 
 PAGE = Path(__file__).parents[2] / "docs" / "training.md"
-PHOTOS = {
-    "skimage": [
-        f"data/{name}"
-        for name in (
-            "astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png",
-            "grass.png", "gravel.png", "motorcycle_left.png", "rocket.jpg",
-        )
-    ],
-    "sklearn": ["datasets/images/china.jpg", "datasets/images/flower.jpg"],
-}  # fmt: skip
-SIZES = "--size 16 --grid 4 --codes 16 --steps 60 --batch 8"  # of a tokenizer that learns in seconds
+WHEELS = Path(sys.prefix) / "photographs"  # where scripts/install.sh puts them
+PHOTOS = (
+    *(f"skimage/data/{name}.png" for name in ("astronaut", "brick", "camera", "chelsea", "coffee", "coins")),
+    *(f"skimage/data/{name}.png" for name in ("grass", "gravel", "motorcycle_left")),
+    "skimage/data/rocket.jpg",
+    *(f"sklearn/datasets/images/{name}.jpg" for name in ("china", "flower")),
+)
+SIZES = "--size 16 --grid 4 --codes 16 --steps 16 --batch 4"  # of a tokenizer that learns in seconds
 RECIPE = """
 name: mine
 base: {base}
@@ -61,13 +57,8 @@ def home(tmp_path: Path) -> Path:
     """A user's folder: photographs, questions about them, and measured depth of some."""
     photos = tmp_path / "photos"
     photos.mkdir()
-    for package, names in PHOTOS.items():
-        spec = find_spec(package)
-        assert spec is not None
-        assert spec.submodule_search_locations
-        for name in names:
-            shutil.copy(Path(spec.submodule_search_locations[0]) / name, photos)
-    assert len(list(photos.iterdir())) == 12
+    for name in PHOTOS:
+        shutil.copy(WHEELS / name, photos)
     lines = [
         {
             "image": f"photos/{photo.name}",

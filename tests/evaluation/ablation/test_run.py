@@ -80,6 +80,7 @@ def test_what_is_done_is_not_done_again(finished: Path, tiny_folder: Path) -> No
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_weights_and_answers(
     finished: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

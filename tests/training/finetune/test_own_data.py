@@ -89,7 +89,8 @@ def write_own_data(store: SceneStore, home: Path) -> None:
             for turn in map(in_own_words, sample.turns)
         )
         masks = tuple(json_rle(mask_rle(stored.ids == number)) for number in objects)
-        samples.append(Sample(f"{picture}.png", turns, masks=masks, depth=f"{picture}.npy"))
+        once = tuple(dict.fromkeys(turns))  # an object may have been drawn twice
+        samples.append(Sample(f"{picture}.png", once, masks=masks, depth=f"{picture}.npy"))
     write_samples(home / "train.jsonl", samples[:-HELD_BACK])
     write_samples(home / "val.jsonl", samples[-HELD_BACK:])
 
