@@ -107,9 +107,13 @@ def test_one_step_of_training(made: Path, tmp_path: Path, monkeypatch: pytest.Mo
     for module in ("training.finetune.run", "training.trainer"):  # bfloat16 is emulated on most processors
         monkeypatch.setattr(f"perceptio.{module}.computes_bfloat16", lambda: True)
     plan = TuningPlan(steps=1, global_batch=2, bf16=bf16, workers=0, save_every=1)
-    recipe = FinetuneRecipe("one", str(made), DataPlan({}), lora=LoraPlan(rank=2, alpha=4), tuning=plan)
+    changes = {"order": "interleaved", "mask_gate": True}  # of the base, by the recipe
+    recipe = FinetuneRecipe("one", str(made), DataPlan({}), lora=LoraPlan(rank=2, alpha=4), tuning=plan, **changes)
     Finetune(recipe, tmp_path / "run", TuningData(2, lambda visits: Square())).run()
-    before, after = (load(folder, device="cpu")[0].state_dict() for folder in (made, tmp_path / "run" / "model"))
+    (base, said), (tuned, taught) = (load(folder, device="cpu") for folder in (made, tmp_path / "run"))
+    assert (base.config.order, base.config.mask_gate, said.switch_words) == ("spans_first", False, False)
+    assert (tuned.config.order, tuned.config.mask_gate, taught.switch_words) == ("interleaved", True, True)
+    before, after = base.state_dict(), tuned.state_dict()
     assert before.keys() == after.keys()
     changed = {name.partition(".")[0] for name in before if not torch.equal(before[name].float(), after[name].float())}
     assert changed == {"vlm", "sam", "projector"}

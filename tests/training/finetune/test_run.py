@@ -98,6 +98,16 @@ def test_a_sharded_run_goes_on_from_the_checkpoint_of_a_whole_one(
     assert losses(tmp_path) == pytest.approx(losses(unbroken), rel=1e-4)
 
 
+def test_what_a_recipe_cannot_change_in_its_base_is_said(
+    worker: dict[str, Any], tiny_folder: Path, tmp_path: Path
+) -> None:
+    recipe = replace(worker["RECIPE"], base=str(tiny_folder), order="interleaved")
+    with pytest.raises(ValueError, match="has a pointer"):
+        Finetune(recipe, tmp_path).run()
+    with pytest.raises(ValueError, match="mask_gate"):
+        replace(recipe, mask_gate=True, losses=replace(recipe.losses, object=0.0))
+
+
 def test_a_resumed_run_equals_an_unbroken_one(
     worker: dict[str, Any], unbroken: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
