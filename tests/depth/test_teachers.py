@@ -23,7 +23,6 @@ from transformers import (
 )
 
 from perceptio.depth.normalization import normalize_inverse_depth
-from perceptio.depth.teacher import Picture
 from perceptio.depth.teachers.depth_anything import DepthAnything
 from perceptio.depth.teachers.depth_pro import DepthPro
 from perceptio.depth.teachers.loading import load_teacher
@@ -117,11 +116,11 @@ def test_folder_says_which_teacher_it_is(name: str, request: pytest.FixtureReque
     teacher = load_teacher(request.getfixturevalue(name))
     assert type(teacher) is kinds[name]
     images = [picture(90, 60, 0), picture(40, 70, 1), picture(90, 60, 2)]
-    together = teacher.inverse_depths([Picture(image=image) for image in images])
+    together = teacher.inverse_depths(images)
     for image, found in zip(images, together, strict=True):
         assert found.shape == image.size[::-1]
         assert (found.dtype, found.min(), found.max()) == (np.float32, -1, 1)
-        np.testing.assert_allclose(found, teacher.inverse_depth(Picture(image=image)), atol=1e-4)
+        np.testing.assert_allclose(found, teacher.inverse_depth(image), atol=1e-4)
     assert np.abs(together[0] - together[2]).mean() > 0.01
 
 
@@ -134,7 +133,7 @@ def test_zoe_depth_is_inverted_within_its_border(zoe: Path) -> None:
     top, left = int((60 / 2) ** 0.5 * 3), int((90 / 2) ** 0.5 * 3)
     whole = F.interpolate(depth[None], (60 + 2 * top, 90 + 2 * left), mode="bicubic")[0, 0]
     expected = normalize_inverse_depth(1 / whole[top : top + 60, left : left + 90].numpy())
-    np.testing.assert_allclose(load_teacher(zoe).inverse_depth(Picture(image=image)), expected, atol=1e-5)
+    np.testing.assert_allclose(load_teacher(zoe).inverse_depth(image), expected, atol=1e-5)
 
 
 def test_heads_that_a_batch_votes_for_see_one_picture_at_a_time(tmp_path: Path) -> None:
@@ -147,7 +146,7 @@ def test_heads_that_a_batch_votes_for_see_one_picture_at_a_time(tmp_path: Path) 
     teacher.model.register_forward_pre_hook(
         lambda model, given, named: seen.append(len(named["pixel_values"])), with_kwargs=True
     )
-    teacher.inverse_depths([Picture(image=picture(64, 64, seed)) for seed in range(3)])
+    teacher.inverse_depths([picture(64, 64, seed) for seed in range(3)])
     assert seen == [1, 1, 1]
 
 
@@ -158,7 +157,7 @@ def test_depth_pro_is_what_transformers_predicts(pro: Path) -> None:
     square = F.interpolate(pixels[None], (SIDE, SIDE), mode="bilinear")
     inverse = DepthProForDepthEstimation.from_pretrained(pro).eval()(pixel_values=square).predicted_depth
     expected = normalize_inverse_depth(F.interpolate(inverse[None], (60, 90), mode="bilinear")[0, 0].numpy())
-    np.testing.assert_allclose(load_teacher(pro).inverse_depth(Picture(image=image)), expected, atol=1e-5)
+    np.testing.assert_allclose(load_teacher(pro).inverse_depth(image), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -219,5 +218,5 @@ def test_weights_that_are_never_read_may_be_absent(
     unused = [each for each in weights if each.startswith(f"{prefix}_layer1.")]
     assert unused
     save_file({each: weights[each] for each in weights if each not in unused}, folder / "model.safetensors")
-    found, expected = (load_teacher(each).inverse_depth(Picture(image=picture(64, 64))) for each in (folder, whole))
+    found, expected = (load_teacher(each).inverse_depth(picture(64, 64)) for each in (folder, whole))
     np.testing.assert_array_equal(found, expected)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
-from perceptio.depth.teacher import Picture
 from perceptio.depth.teachers.depth_anything import DepthAnything
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.evaluation.errors import EvaluationError
@@ -169,7 +168,7 @@ def test_photographs_are_judged_by_what_a_teacher_says(depth_anything: Path, tmp
         picture.save(tmp_path / "photos" / f"{number}.png")
     teacher = DepthAnything(depth_anything)
     maps = taught_maps([tmp_path / "photos"], teacher)
-    np.testing.assert_array_equal(maps[1]().nearness, teacher.inverse_depth(Picture(image=picture)))
+    np.testing.assert_array_equal(maps[1]().nearness, teacher.inverse_depth(picture))
     report = report_maps(Lossless(config(96)).eval(), maps, "photos", {}, progress=False, picture=tmp_path / "r.png")
     assert value(report, "MAE, normalised") == (0, 2)
     assert value(report, "AbsRel")[1] == 0

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from perceptio import images
-from perceptio.depth.teacher import Picture
 from perceptio.depth.teachers.depth_anything import DepthAnything
 from perceptio.labeling import work
 from perceptio.labeling.job import label
@@ -30,8 +29,8 @@ def odd_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     """A depth network that fails at pictures of one tone: black is not finite, grey the same everywhere, white huge."""
     usual = DepthAnything.inverse_depths
 
-    def inverse_depths(self: DepthAnything, pictures: Sequence[Picture]) -> list[np.ndarray]:
-        tones = [set(np.asarray(picture.image).ravel().tolist()) for picture in pictures]
+    def inverse_depths(self: DepthAnything, pictures: Sequence[Image.Image]) -> list[np.ndarray]:
+        tones = [set(np.asarray(picture).ravel().tolist()) for picture in pictures]
         if {BLACK} in tones:
             raise ValueError("the depth map holds values that are not finite")
         if {WHITE} in tones:

@@ -17,7 +17,6 @@ from transformers import Sam2Model
 
 from perceptio.data.errors import DataError
 from perceptio.depth.normalization import resize_nearest
-from perceptio.depth.teacher import Picture
 from perceptio.depth.teachers.depth_anything import DepthAnything
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.files import OutputError
@@ -49,7 +48,7 @@ def test_codes_are_those_of_teacher_and_tokenizer(
     assert [row.key for row in rows] == KEYS
     for row in rows:
         image = load_image(tmp_path / "out" / row.image)
-        depth = resize_nearest(teacher.inverse_depth(Picture(image=image)), plan.tokenizer.config.image_size)
+        depth = resize_nearest(teacher.inverse_depth(image), plan.tokenizer.config.image_size)
         codes = plan.tokenizer.encode(torch.from_numpy(depth)[None, None])[0]
         assert row.labels.codes == tuple(codes.tolist())
         assert (row.labels.width, row.labels.height) == image.size

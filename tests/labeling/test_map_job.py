@@ -11,7 +11,6 @@ from PIL import Image
 
 from perceptio.data.errors import DataError
 from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
-from perceptio.depth.teacher import Picture
 from perceptio.depth.teachers.depth_anything import DepthAnything
 from perceptio.files import OutputError
 from perceptio.labeling.map_job import DEPTH_SUFFIXES, MapPlan, make_maps
@@ -45,7 +44,7 @@ def test_maps_are_the_teacher_s_of_one_size(pictures: Path, tmp_path: Path, teac
     network = DepthAnything(teacher.folder)
     for key, values in zip(store.keys, store, strict=True):
         assert (values.shape, values.dtype) == ((SIDE, SIDE), np.float32)
-        nearness = network.inverse_depth(Picture(image=Image.open(pictures.parent / key)))
+        nearness = network.inverse_depth(Image.open(pictures.parent / key))
         np.testing.assert_allclose(values, resize_nearest(nearness, SIDE), atol=1e-3)
 
 
@@ -91,7 +90,7 @@ def test_picture_without_depth_is_reported(
     (pictures / "2.png").write_bytes(b"no picture")
     usual = DepthAnything.inverse_depths
 
-    def flat(self: DepthAnything, given: list[Picture]) -> list[np.ndarray]:
+    def flat(self: DepthAnything, given: list[Image.Image]) -> list[np.ndarray]:
         return [each * (each.shape != (48, 64)) for each in usual(self, given)]  # of 4.png
 
     monkeypatch.setattr(DepthAnything, "inverse_depths", flat)

@@ -139,7 +139,7 @@ def maps(
     from perceptio.pretrained.folder import locate
 
     quiet()
-    told_teacher(teacher)
+    announce_teacher(teacher)
     plan = MapPlan(size, shard_size, batch, device)
     report = make_maps(
         find_pictures(sources), out, Network(teacher, locate(teacher)), plan, LabelWorkers(workers, part, ray)
@@ -157,7 +157,7 @@ def _run(recipe: CodebookRecipe, out: Path | None, how: HowMaps) -> None:
     disable_progress_bar()  # of loading a teacher; that of the training stays
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if recipe.teacher:
-        told_teacher(recipe.teacher)
+        announce_teacher(recipe.teacher)
     folder = out or Path("runs") / recipe.name
     result = CodebookRun(recipe, folder, how).run()
     typer.echo(f"done: the depth tokenizer is in {result}; --tokenizer {folder} finds it too")
@@ -228,7 +228,7 @@ def checked_kind(kind: str) -> Literal["metric", "inverse"]:
     return "metric" if kind == "metric" else "inverse"
 
 
-def told_teacher(name: str) -> dict[str, str]:
+def announce_teacher(name: str) -> dict[str, str]:
     """A teacher's name and the licence of its weights, which is printed where the teacher is chosen."""
     from perceptio.labeling.networks import Network
     from perceptio.pretrained.folder import locate

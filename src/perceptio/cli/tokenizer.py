@@ -40,7 +40,6 @@ def encode(
 
     from perceptio.data.depth_files import read_depth
     from perceptio.depth.normalization import resize_nearest
-    from perceptio.depth.teacher import Picture
     from perceptio.depth.teachers.loading import load_teacher
     from perceptio.images import load_working_image
     from perceptio.model.loading import load_depth_tokenizer
@@ -54,7 +53,7 @@ def encode(
             raise ValueError(
                 f"{source} is a picture: name a depth network with --teacher, or give a .npy file of depth"
             )
-        nearness = load_teacher(teacher).inverse_depth(Picture(picture))
+        nearness = load_teacher(teacher).inverse_depth(picture)
     tokenizer = load_depth_tokenizer(model)
     config = tokenizer.config
     values = resize_nearest(nearness, config.image_size)
@@ -139,7 +138,7 @@ def report(
     if images is not None:
         assert teacher is not None
         find_device(device)
-        settings = codebook.told_teacher(teacher)
+        settings = codebook.announce_teacher(teacher)
         maps = taught_maps([images], load_teacher(teacher, device))
         found = report_maps(
             tokenizer, maps, images.name, {"images": str(images), **settings}, limit=limit, picture=picture

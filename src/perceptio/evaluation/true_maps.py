@@ -14,7 +14,6 @@ from perceptio.data.depth_files import read_depth, read_metres
 from perceptio.data.errors import DataError
 from perceptio.data.schema import DepthKind
 from perceptio.depth.normalization import inverse_depth_from_metric
-from perceptio.depth.teacher import Picture
 from perceptio.depth.teachers.network import NetworkTeacher
 from perceptio.labeling.map_job import DEPTH_SUFFIXES
 from perceptio.labeling.pictures import PictureFile, find_pictures
@@ -85,7 +84,7 @@ def taught_maps(sources: Sequence[Path], teacher: NetworkTeacher) -> TrueMaps:
     def made(file: PictureFile) -> TrueMap:
         image = file.read().image
         try:
-            nearness = teacher.inverse_depth(Picture(image))
+            nearness = teacher.inverse_depth(image)
         except ValueError as error:
             raise DataError(f"{file.location}: the teacher gives no usable map: {error}") from error
         return TrueMap(file.key, nearness, image=image)

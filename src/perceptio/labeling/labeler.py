@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from perceptio.depth.normalization import resize_nearest
-from perceptio.depth.teacher import Picture
 from perceptio.depth.teachers.loading import load_teacher
 from perceptio.depth.teachers.network import NetworkTeacher
 from perceptio.images import WorkingImage
@@ -108,7 +107,7 @@ def teacher_maps(teacher: NetworkTeacher, name: str, pictures: Sequence[WorkingI
         UnusableError: if one of the maps shows no depth.
     """
     try:
-        maps = teacher.inverse_depths([Picture(image=picture.image) for picture in pictures])
+        maps = teacher.inverse_depths([picture.image for picture in pictures])
     except ValueError as error:
         raise UnusableError(f"the depth network {name} gives no usable map: {error}") from error
     if not all(each.any() for each in maps):  # so comes a map without any relief out of the normalization

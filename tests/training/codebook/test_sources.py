@@ -14,7 +14,6 @@ from perceptio.data.errors import DataError
 from perceptio.data.sample_files import write_samples
 from perceptio.data.schema import Sample, Turn
 from perceptio.depth.normalization import inverse_depth_from_metric, normalize_inverse_depth, resize_nearest
-from perceptio.depth.teacher import Picture
 from perceptio.depth.teachers.loading import load_teacher
 from perceptio.labeling.map_shards import MapStore
 from perceptio.scenes.render_job import render_split
@@ -36,7 +35,7 @@ def test_pictures_are_what_the_teacher_says(maker: MapMaker, pictures: Path, dep
     assert (len(found.maps), found.repeat) == (4, 3)
     teacher = load_teacher(depth_anything)
     for number, values in enumerate(found.maps):
-        nearness = teacher.inverse_depth(Picture(image=Image.open(pictures / f"{number:02d}.png")))
+        nearness = teacher.inverse_depth(Image.open(pictures / f"{number:02d}.png"))
         np.testing.assert_allclose(values, resize_nearest(nearness, SIDE), atol=1e-3)
 
 

@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from perceptio.depth.normalization import normalize_inverse_depth
-from perceptio.depth.teacher import Picture
 from perceptio.pretrained.folder import locate, naming, read_object
 from perceptio.pretrained.misfits import refuse_misfits
 from perceptio.pretrained.weights import build_network, read_weights
@@ -85,28 +84,26 @@ class NetworkTeacher(ABC):
         """Pictures of one key may be read together; `number` tells them apart."""
         return tuple(pixels.shape)
 
-    def inverse_depth(self, picture: Picture) -> np.ndarray:
-        """As `DepthTeacher`.
+    def inverse_depth(self, picture: Image.Image) -> np.ndarray:
+        """The relative inverse depth (H, W) of an RGB picture, float32 in [-1, 1], larger is nearer.
 
         Raises:
-            ValueError: if the picture has no image.
+            ValueError: if the network gives no usable map.
         """
         return self.inverse_depths([picture])[0]
 
     @torch.no_grad()
-    def inverse_depths(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+    def inverse_depths(self, pictures: Sequence[Image.Image]) -> list[np.ndarray]:
         """As `inverse_depth`, for several pictures; those that the network reads at one size share a batch.
 
         Raises:
-            ValueError: if a picture has no image.
+            ValueError: as `inverse_depth`.
         """
         alike: dict[tuple[int, ...], list[int]] = {}
         pixels, sizes = [], []
         for number, picture in enumerate(pictures):
-            if picture.image is None:
-                raise ValueError("a depth network needs the picture itself, not only its depth")
-            pixels.append(self.pixels(picture.image))
-            sizes.append(picture.image.size)
+            pixels.append(self.pixels(picture))
+            sizes.append(picture.size)
             alike.setdefault(self.batch_key(pixels[-1], number), []).append(number)
         found: dict[int, np.ndarray] = {}
         for numbers in alike.values():

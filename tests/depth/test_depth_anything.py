@@ -1,4 +1,4 @@
-"""Teachers of depth: the renderer's own, and a tiny Depth Anything with random weights."""
+"""A tiny Depth Anything with random weights, as a teacher of depth."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import DepthAnythingForDepthEstimation, DPTImageProcessorPil
 
-from perceptio.depth.normalization import inverse_depth_from_metric
-from perceptio.depth.teacher import ExactDepth, Picture
 from perceptio.depth.teachers.depth_anything import DepthAnything
 from perceptio.pretrained.folder import ModelError
 
@@ -35,7 +33,7 @@ def picture(width: int, height: int, seed: int = 0) -> Image.Image:
 
 @pytest.mark.parametrize(("width", "height"), [(90, 60), (40, 70), (56, 56)])
 def test_network_s_map_has_the_picture_s_size_and_the_one_scale(teacher, width, height):
-    found = teacher.inverse_depth(Picture(image=picture(width, height)))
+    found = teacher.inverse_depth(picture(width, height))
     assert found.shape == (height, width)
     assert found.dtype == np.float32
     assert found.min() == -1
@@ -50,7 +48,7 @@ def test_network_s_map_is_what_transformers_predicts(teacher, folder):
         output = model(**processor(images=image, return_tensors="pt"))
     raw = processor.post_process_depth_estimation(output, [(56, 84)])[0]["predicted_depth"].numpy()
     assert raw.shape == (56, 84)
-    found = teacher.inverse_depth(Picture(image=image))
+    found = teacher.inverse_depth(image)
     # larger raw values are nearer, and nothing but scale, shift and the clipped ends lies between
     assert np.corrcoef(raw.ravel(), found.ravel())[0, 1] > 0.99
 
@@ -59,7 +57,7 @@ def test_network_s_map_is_what_transformers_predicts(teacher, folder):
 def test_strip_of_a_picture_is_read_as_a_square(teacher, folder, width, height):
     """Kept to its shape it would be less than a patch wide, or tens of thousands of pixels long."""
     image = picture(width, height)
-    found = teacher.inverse_depth(Picture(image=image))
+    found = teacher.inverse_depth(image)
     assert found.shape == (height, width)
     side = DPTImageProcessorPil.from_pretrained(folder).size["height"]
     square = image.resize((side, side), Image.Resampling.BICUBIC)
@@ -70,16 +68,14 @@ def test_strip_of_a_picture_is_read_as_a_square(teacher, folder, width, height):
 
 
 def test_network_is_repeatable_and_looks_at_the_picture(teacher):
-    first, again, other = (teacher.inverse_depth(Picture(image=picture(60, 60, seed))) for seed in (0, 0, 1))
+    first, again, other = (teacher.inverse_depth(picture(60, 60, seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).mean() > 0.01
     assert not teacher.model.training
 
 
 def test_pictures_of_any_sizes_together_are_as_each_alone(teacher):
-    pictures = [
-        Picture(image=picture(*size, seed)) for seed, size in enumerate([(90, 60), (56, 56), (60, 40), (84, 56)])
-    ]
+    pictures = [picture(*size, seed) for seed, size in enumerate([(90, 60), (56, 56), (60, 40), (84, 56)])]
     together = teacher.inverse_depths(pictures)
     for each, found in zip(pictures, together, strict=True):
         np.testing.assert_allclose(found, teacher.inverse_depth(each), atol=1e-5)
@@ -101,7 +97,7 @@ def test_network_of_another_kind_is_refused(folder, parts, tmp_path):
     for name in unused:
         del weights[name]
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
-    image = Picture(image=picture(56, 56))
+    image = picture(56, 56)
     np.testing.assert_array_equal(
         DepthAnything(tmp_path).inverse_depth(image), DepthAnything(folder).inverse_depth(image)
     )
@@ -118,22 +114,6 @@ def test_network_that_predicts_metres_is_refused(folder, tmp_path):
     DPTImageProcessorPil.from_pretrained(folder).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="depth_estimation_type must be 'relative', not 'metric'"):
         DepthAnything(tmp_path)
-
-
-def test_exact_depth_is_the_renderer_s():
-    depth = np.random.default_rng(0).uniform(1, 9, (12, 16)).astype(np.float32)
-    found = ExactDepth().inverse_depth(Picture(depth=depth))
-    np.testing.assert_array_equal(found, inverse_depth_from_metric(depth))
-    assert found[np.unravel_index(depth.argmin(), depth.shape)] == 1
-
-
-def test_teachers_refuse_pictures_without_what_they_need(teacher):
-    with pytest.raises(ValueError, match="no exact depth: name a depth network"):
-        ExactDepth().inverse_depth(Picture(image=picture(8, 8)))
-    with pytest.raises(ValueError, match="must be positive"):
-        ExactDepth().inverse_depth(Picture(depth=np.zeros((4, 4), np.float32)))
-    with pytest.raises(ValueError, match="needs the picture itself"):
-        teacher.inverse_depth(Picture(depth=np.ones((4, 4), np.float32)))
 
 
 def test_missing_network_is_one_sentence(tmp_path):
