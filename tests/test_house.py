@@ -28,6 +28,7 @@ FLOORS = (  # from the ground up; files and folders directly below `perceptio`
     "scenes",
     "training",
     "nano",
+    "session",
     "pipeline",
     "evaluation",
     "cli",

@@ -15,10 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptio.decoding.engine import DecodingOptions
+from perceptio.decoding.answering import Stopwatch
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, SegmentFound, TextDelta
+from perceptio.depth.teacher_codes import teacher_codes
+from perceptio.depth.teachers.loading import load_teacher
 from perceptio.images import ImageError
-from perceptio.pipeline import Perceptio, _Batch
+from perceptio.pipeline import Perceptio
+from perceptio.results import Answer
 from perceptio.tokens import Switch
 
 PROMPTS = ("hello", "Segment the small green cone.", "Where is the cube?", "Which point is nearer, A or B?")
@@ -75,7 +78,9 @@ def test_stream_tells_masks_then_depth_then_words(certain: Callable[[float], Per
     for event, mask in zip(masks, done.answer.masks, strict=True):
         np.testing.assert_array_equal(event.mask.array, mask.array)
     progress = [(event.written, event.total) for event in events if isinstance(event, DepthProgress)]
-    assert progress == [(number, 16) for number in range(1, 17)]
+    written = [number for number, _ in progress]
+    assert written == sorted(set(written))
+    assert (written[-1], {total for _, total in progress}) == (16, {16})
     (ready,) = (event for event in events if isinstance(event, DepthReady))
     assert done.answer.depth is not None
     np.testing.assert_array_equal(ready.depth.array, done.answer.depth.array)
@@ -189,6 +194,82 @@ def test_an_image_given_twice_is_encoded_once(tiny: Perceptio, portrait: Image.I
         hook.remove()
     assert seen == [2]  # a file and a picture in memory, though of the same pixels
     assert len({answer.trace.raw for answer in answers}) == 1
+
+
+def test_an_image_that_comes_again_in_the_next_batch_is_not_encoded_again(
+    tiny: Perceptio, portrait: Image.Image
+) -> None:
+    seen: list[int] = []
+    hook = tiny.model.vlm.model.vision_tower.register_forward_pre_hook(
+        lambda _, arguments, named: seen.append(len(arguments[0] if arguments else named["pixel_values"])),
+        with_kwargs=True,
+    )
+    other = Image.new("RGB", (20, 20))
+    try:
+        images = [portrait, other, portrait, portrait, other]
+        answers = tiny.ask_batch(images, ["hello"] * 5, batch_size=2)
+    finally:
+        hook.remove()
+    assert seen == [2]
+    expected = [tiny.ask(image, "hello").trace.raw for image in (portrait, other)]
+    assert [answer.trace.raw for answer in answers] == [expected[image is other] for image in images]
+
+
+def test_an_order_of_the_batch_changes_no_answer(tiny: Perceptio) -> None:
+    images = [np.random.default_rng(seed).integers(0, 256, (30, 40, 3), dtype=np.uint8) for seed in range(5)]
+    prompts = [*PROMPTS, "hello"]
+    asked = {"seg": "on", "depth": "on", "max_new_tokens": 45}
+    expected = [tiny.ask(image, prompt, **asked) for image, prompt in zip(images, prompts, strict=True)]
+    for order, size in (([4, 2, 0, 1, 3], 5), ([0, 1, 2, 3, 4], 2), ([3, 4, 0, 2, 1], 3)):
+        found = tiny.ask_batch(
+            [images[row] for row in order], [prompts[row] for row in order], batch_size=size, **asked
+        )
+        assert [answer.trace.raw for answer in found] == [expected[row].trace.raw for row in order]
+        for answer, row in zip(found, order, strict=True):
+            for mask, other in zip(answer.masks, expected[row].masks, strict=True):
+                assert (mask.array != other.array).mean() < 1e-3
+
+
+@pytest.mark.parametrize("size", [1, 2, 16])
+def test_what_cannot_be_asked_costs_its_own_answer_alone(
+    tiny: Perceptio, portrait: Image.Image, tmp_path: Path, size: int
+) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    images = [portrait, tmp_path / "none.png", portrait, tmp_path / "text.png", portrait, portrait]
+    prompts = ["hello", "hello", "", "hello", "7" * 850, PROMPTS[1]]
+    found = tiny.ask_batch(images, prompts, on_error="return", batch_size=size)
+    kinds = [type(each).__name__ for each in found]
+    assert kinds == ["Answer", "ImageError", "ValueError", "ImageError", "ValueError", "Answer"]
+    assert "none.png" in str(found[1])
+    assert "text.png" in str(found[3])
+    assert "empty" in str(found[2])
+    for row in (0, 5):
+        answer = found[row]
+        assert isinstance(answer, Answer)
+        assert answer.trace.raw == tiny.ask(portrait, prompts[row]).trace.raw
+    with pytest.raises(ImageError, match=r"none\.png"):
+        tiny.ask_batch(images, prompts, batch_size=size)
+    with pytest.raises(TypeError, match="prompt must be a text"):  # a mistake of the program, not of the data
+        tiny.ask_batch([portrait], [5], on_error="return")
+    with pytest.raises(ValueError, match="on_error must be raise or return, not 'skip'"):
+        tiny.ask_batch([portrait], ["hello"], on_error="skip")
+
+
+def test_soft_depth_is_decoded_from_expected_vectors(tiny: Perceptio, portrait: Image.Image) -> None:
+    soft, hard = (tiny.ask(portrait, "hello", seg="off", depth="on", soft_depth=soft).depth for soft in (True, False))
+    assert soft is not None
+    assert hard is not None
+    np.testing.assert_array_equal(soft.codes, hard.codes)
+    tokenizer = tiny.model.depth_tokenizer
+    with torch.no_grad():
+        plain = tokenizer.decode(torch.from_numpy(hard.codes).flatten()[None])
+        whole = torch.nn.functional.interpolate(plain, (90, 60), mode="bilinear").clamp(-1, 1)[0, 0]
+    np.testing.assert_allclose(hard.array, whole.numpy(), atol=1e-5)
+    assert np.abs(soft.array - hard.array).max() > 1e-3
+    given = torch.from_numpy(hard.codes).flatten()[None]
+    (forced,) = tiny.ask_batch([portrait], ["hello"], seg="off", depth="on", forced_depth=given)
+    assert forced.depth is not None
+    np.testing.assert_allclose(forced.depth.array, hard.array, atol=1e-5)  # codes that were given have no others
 
 
 def test_kinds_of_image_give_the_same_answer(tiny: Perceptio, portrait: Image.Image, tmp_path: Path) -> None:
@@ -330,7 +411,7 @@ def test_very_large_picture_is_held_reduced_and_answered_at_its_own_size(
 def test_picture_and_answer_that_exceed_the_context_are_refused_before_they_are_read(
     tiny: Perceptio, portrait: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perceptio.pipeline.prefill", lambda *_: pytest.fail("was read"))
+    monkeypatch.setattr("perceptio.pipeline.perceive", lambda *_: pytest.fail("was read"))
     with pytest.raises(ValueError, match=r"too long: \d{3} tokens"):
         tiny.ask(portrait, "7" * 850)
 
@@ -369,8 +450,33 @@ def test_loading_twice_gives_the_same_answer(tiny: Perceptio, tiny_folder: Path,
 
 def test_the_time_of_a_stage_inside_another_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0.0, 1.0, 3.0, 10.0])
-    monkeypatch.setattr("perceptio.pipeline.time.perf_counter", lambda: next(ticks))
-    batch = _Batch([], [], None, torch.zeros(0), DecodingOptions((), ()))
-    with batch.timed("generate"), batch.timed("masks"):
+    monkeypatch.setattr("perceptio.decoding.answering.time.perf_counter", lambda: next(ticks))
+    watch = Stopwatch()
+    with watch.timed("generate"), watch.timed("masks"):
         pass
-    assert batch.seconds == {"masks": 2.0, "generate": 8.0}
+    assert watch.seconds == {"masks": 2.0, "generate": 8.0}
+
+
+def test_a_teacher_s_codes_take_the_place_of_the_model_s(
+    tiny: Perceptio, tiny_folder: Path, depth_anything: Path, portrait: Image.Image
+) -> None:
+    taught = Perceptio.from_pretrained(tiny_folder, device="cpu", depth_teacher=depth_anything)
+    codes = teacher_codes(load_teacher(depth_anything), tiny.model.depth_tokenizer, [portrait])
+    asked = {"seg": "off", "max_new_tokens": 30}
+    answer = taught.ask(portrait, "hello", depth="teacher", **asked)
+    (forced,) = tiny.ask_batch([portrait], ["hello"], depth="on", forced_depth=codes, **asked)
+    assert answer.trace.raw == forced.trace.raw
+    assert answer.depth is not None
+    assert answer.depth.codes.flatten().tolist() == codes[0].tolist()
+    with taught.open(portrait) as picture:
+        assert picture.ask("hello", depth="teacher", **asked).trace.raw == forced.trace.raw
+        # the model's own codes are its own, not guessed from the teacher's
+        own = picture.ask("hello", depth="on", **asked)
+    assert own.trace.raw == tiny.ask(portrait, "hello", depth="on", **asked).trace.raw
+    assert any(isinstance(event, DepthReady) for event in taught.stream(portrait, "hello", depth="teacher", **asked))
+    with pytest.raises(ValueError, match="needs a teacher"):
+        tiny.ask(portrait, "hello", depth="teacher")
+    with pytest.raises(ValueError, match="both give the codes"):
+        taught.ask_batch([portrait], ["hello"], depth="teacher", forced_depth=codes)
+    with pytest.raises(TypeError, match=r"^depth_teacher must be"):
+        Perceptio.from_pretrained(tiny_folder, depth_teacher=5)

@@ -4,59 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, get_args, overload
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from perceptio.decoding.arguments import (
-    check_forced_depth,
-    check_model,
-    check_sequence,
-    check_text,
-    check_whole,
-    switches,
-)
-from perceptio.decoding.engine import DecodingOptions, Prefill, Step, check_context, decode, decode_steps, prefill
-from perceptio.decoding.events import DepthProgress, DepthReady, Done, Event, SegmentFound, TextDelta
-from perceptio.decoding.words import read_words
-from perceptio.images import ImageLike, WorkingImage, load_working_image
+from perceptio.decoding.answering import Answering, Questions, Stopwatch
+from perceptio.decoding.arguments import check_model, check_sequence, check_whole
+from perceptio.decoding.events import Event
+from perceptio.decoding.options import DecodingOptions
+from perceptio.decoding.perceiving import Perceived, Prepared, load_pictures, perceive, prepare
+from perceptio.depth.teachers.network import NetworkTeacher
+from perceptio.images import ImageLike, load_working_image
 from perceptio.model.loading import load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor
+from perceptio.pretrained.fields import shown
 from perceptio.processes import survive_forks
-from perceptio.results import Answer, DepthMap, Mask, Trace
-from perceptio.segmentation.bridge import ImageFeatures, MaskPrediction
-from perceptio.segmentation.pointing.pointer import Pointed
-from perceptio.segmentation.upsampling import upsampled_parts
-from perceptio.tokens import PHRASE_END, PHRASE_START, Switch, parse
+from perceptio.results import Answer
+from perceptio.session import Picture
+from perceptio.tokens import DepthDecoding, Switch
 
-_REPLACEMENT = "�"  # what half a character decodes to
-
-
-@dataclass
-class _Batch:
-    """Questions in the middle of being answered."""
-
-    images: list[WorkingImage]  # distinct
-    image_index: list[int]  # of each question
-    features: ImageFeatures | None  # SAM2's, once a mask is wanted
-    sam_pixels: Tensor  # (I, 3, S', S')
-    options: DecodingOptions
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of a block to a stage, and to no stage around it."""
-        start, inside = time.perf_counter(), sum(self.seconds.values())
-        yield
-        inside = sum(self.seconds.values()) - inside
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start - inside
+OnError = Literal["raise", "return"]
 
 
 class Perceptio:
@@ -66,30 +37,50 @@ class Perceptio:
         model: in evaluation mode, on its device.
         processor: of the model.
         name: by which the model was asked for, for reports.
+        depth_teacher: gives depth codes where a call says `depth="teacher"`.
     """
 
     def __init__(
-        self, model: PerceptioForConditionalGeneration, processor: PerceptioProcessor, name: str = "unnamed"
+        self,
+        model: PerceptioForConditionalGeneration,
+        processor: PerceptioProcessor,
+        name: str = "unnamed",
+        depth_teacher: NetworkTeacher | None = None,
     ) -> None:
         survive_forks()  # web servers fork what they have loaded
         self.name = name
         self.model = model
         self.processor = processor
-        tokenizer = processor.tokenizer
-        phrase_marks = {tokenizer.convert_tokens_to_ids(token) for token in (PHRASE_START, PHRASE_END)}
-        self._silent = set(tokenizer.all_special_ids) - phrase_marks
+        self._answering = Answering(model, processor, depth_teacher)
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path = "nano", *, device: str | None = None, dtype: torch.dtype | None = None
+        cls,
+        name: str | Path = "nano",
+        *,
+        device: str | None = None,
+        dtype: torch.dtype | None = None,
+        depth_teacher: str | Path | None = None,
     ) -> Self:
         """Load "nano" (shipped), a folder, or a hub id; see `loading.load`.
+
+        Args:
+            name: of the model.
+            device: cpu, cuda, cuda:0 ...; the GPU if there is one by default.
+            dtype: of the vision-language model; by default that of its weights.
+            depth_teacher: a folder or hub id of a monocular depth network, see `depth.teachers.loading.load_teacher`.
 
         Raises:
             ModelError: if there is no such model or its files are missing, damaged or do not fit.
         """
-        check_model(name, device, dtype)
-        return cls(*load(name, device, dtype), name=str(name))
+        check_model(name, device, dtype, depth_teacher)
+        model, processor = load(name, device, dtype)
+        teacher = None
+        if depth_teacher is not None:
+            from perceptio.depth.teachers.loading import load_teacher
+
+            teacher = load_teacher(depth_teacher, str(model.device))
+        return cls(model, processor, str(name), teacher)
 
     def ask(
         self,
@@ -100,6 +91,8 @@ class Perceptio:
         depth: str | Switch = Switch.AUTO,
         constrained: bool = True,
         max_new_tokens: int | None = None,
+        depth_decoding: DepthDecoding | None = None,
+        soft_depth: bool = True,
     ) -> Answer:
         """Ask one question about one image.
 
@@ -107,9 +100,15 @@ class Perceptio:
             image: a file, a Pillow image or an array; see `images.load_image`.
             prompt: the question; special tokens in it are plain text.
             seg: masks "off", "auto" (the model decides) or "on" (at least one).
-            depth: depth map "off", "auto" or "on".
+            depth: depth map "off", "auto" or "on"; "teacher": as "on", but the codes are those of the map of the
+                `depth_teacher` that the model was loaded with.
             constrained: keep spans well-formed; False lets the model run free.
             max_new_tokens: the most tokens to write; by default enough for all spans and a paragraph.
+            depth_decoding: how depth codes are found: "exact" as one after the other, but in few calls of the language
+                model; "quick" in six calls, nearly so; "parallel" in two, by a model that was trained for it;
+                "sequential" one after the other. By default as the model's configuration says.
+            soft_depth: make the depth map of the code vectors that are expected (AiT, 2301.02229), not of those that
+                were written; it has no say where codes are given, or `constrained` is False.
 
         Raises:
             ImageError: if the image cannot be used.
@@ -117,8 +116,43 @@ class Perceptio:
             TypeError: if an argument is of another type.
         """
         return self.ask_batch(
-            [image], [prompt], seg=seg, depth=depth, constrained=constrained, max_new_tokens=max_new_tokens
-        )[0]
+            [image], [prompt], seg=seg, depth=depth, constrained=constrained, max_new_tokens=max_new_tokens,
+            depth_decoding=depth_decoding, soft_depth=soft_depth,
+        )[0]  # fmt: skip
+
+    @overload
+    def ask_batch(
+        self,
+        images: Sequence[ImageLike],
+        prompts: Sequence[str],
+        *,
+        seg: str | Switch | Sequence[str | Switch] = ...,
+        depth: str | Switch | Sequence[str | Switch] = ...,
+        constrained: bool = ...,
+        max_new_tokens: int | None = ...,
+        forced_depth: Tensor | None = ...,
+        depth_decoding: DepthDecoding | None = ...,
+        soft_depth: bool = ...,
+        batch_size: int = ...,
+        on_error: Literal["raise"] = ...,
+    ) -> list[Answer]: ...
+
+    @overload
+    def ask_batch(
+        self,
+        images: Sequence[ImageLike],
+        prompts: Sequence[str],
+        *,
+        seg: str | Switch | Sequence[str | Switch] = ...,
+        depth: str | Switch | Sequence[str | Switch] = ...,
+        constrained: bool = ...,
+        max_new_tokens: int | None = ...,
+        forced_depth: Tensor | None = ...,
+        depth_decoding: DepthDecoding | None = ...,
+        soft_depth: bool = ...,
+        batch_size: int = ...,
+        on_error: OnError,
+    ) -> list[Answer | ValueError]: ...
 
     def ask_batch(
         self,
@@ -130,20 +164,27 @@ class Perceptio:
         constrained: bool = True,
         max_new_tokens: int | None = None,
         forced_depth: Tensor | None = None,
+        depth_decoding: DepthDecoding | None = None,
+        soft_depth: bool = True,
         batch_size: int = 16,
-    ) -> list[Answer]:
-        """Ask several questions, each about its own image; an image given more than once is encoded once a batch.
+        on_error: OnError = "raise",
+    ) -> list[Answer] | list[Answer | ValueError]:
+        """Ask several questions, each about its own image; an image given more than once is perceived once a batch.
 
         Args:
             images: one for each prompt; as in `ask`.
             prompts: the questions.
             seg: one switch for all questions, or one for each.
-            depth: likewise.
+            depth: likewise; "teacher" only for all.
             constrained: as in `ask`.
             max_new_tokens: as in `ask`.
             forced_depth: (B, N) int64 codebook entries written in place of the model's own codes, to test what an
                 answer takes from them.
-            batch_size: questions decoded together.
+            depth_decoding: as in `ask`.
+            soft_depth: as in `ask`.
+            batch_size: questions decoded together. The images of the next batch are loaded meanwhile.
+            on_error: "raise", or "return": an image or a prompt that cannot be used costs its own answer alone, in
+                whose place the error stands.
 
         Raises:
             ImageError, ValueError, TypeError: as in `ask`, and if images and prompts differ in number.
@@ -153,20 +194,28 @@ class Perceptio:
         if len(images) != len(prompts):
             raise ValueError(f"{len(images)} images but {len(prompts)} prompts; give one prompt for each image")
         check_whole("batch_size", batch_size)
-        segs, depths = switches("seg", seg, len(prompts)), switches("depth", depth, len(prompts))
-        if forced_depth is not None:
-            check_forced_depth(forced_depth, len(prompts), self.model.config.vocabulary)
-        answers: list[Answer] = []
-        for start in range(0, len(prompts), batch_size):
-            part = slice(start, start + batch_size)
-            options = DecodingOptions(
-                segs[part],
-                depths[part],
-                constrained,
-                max_new_tokens=max_new_tokens,
-                forced_depth=None if forced_depth is None else forced_depth[part],
-            )
-            answers += self._answer_batch(images[part], prompts[part], options)
+        if on_error not in get_args(OnError):
+            raise ValueError(f"on_error must be raise or return, not {shown(on_error)}")
+        options = DecodingOptions.of(
+            len(prompts), seg, depth, constrained=constrained, max_new_tokens=max_new_tokens, forced_depth=forced_depth,
+            depth_decoding=depth_decoding, soft_depth=soft_depth,
+        )  # fmt: skip
+        self._answering.check(options)
+        answers: list[Answer | ValueError] = []
+        perceived: Perceived | None = None
+        began = time.perf_counter()
+        for first, prepared in self._prepared(images, prompts, options, batch_size):
+            if on_error == "raise" and prepared.failures:
+                raise prepared.failures[min(prepared.failures)]
+            watch = Stopwatch({"prepare": time.perf_counter() - began})
+            found: dict[int, Answer | ValueError] = {**prepared.failures}
+            if prepared.rows:
+                perceived, index = self._perceived(prepared, perceived, watch)
+                part = options.select([first + row for row in prepared.rows])
+                asked = Questions(perceived, index, prepared.questions, part, watch)
+                found |= zip(prepared.rows, self._answering.answers(asked), strict=True)
+            answers += [found[row] for row in sorted(found)]
+            began = time.perf_counter()
         return answers
 
     def stream(
@@ -178,155 +227,75 @@ class Perceptio:
         depth: str | Switch = Switch.AUTO,
         constrained: bool = True,
         max_new_tokens: int | None = None,
+        depth_decoding: DepthDecoding | None = None,
+        soft_depth: bool = True,
     ) -> Iterator[Event]:
         """Ask one question and hear of each mask, the depth map and the words as they come; arguments as in `ask`.
+
+        To close the iterator ends the work, and lets its memory go.
 
         Yields:
             `SegmentFound`, `DepthProgress`, `DepthReady`, `TextDelta`, and at last `Done` with the whole answer.
         """
-        options = DecodingOptions(
-            switches("seg", seg, 1), switches("depth", depth, 1), constrained, max_new_tokens=max_new_tokens
-        )
-        batch, steps = self._start([image], [prompt], options)
-        return self._events(batch, steps)
-
-    def _events(self, batch: _Batch, steps: Iterator[Step]) -> Iterator[Event]:
-        vocabulary = self.model.config.vocabulary
-        ids: list[int] = []
-        masks: list[MaskPrediction] = []
-        said, depth_told, found = "", False, 0
-        while True:
-            with batch.timed("generate"):
-                step = next(steps, None)
-            if step is None:
-                break
-            token = step.tokens[0]
-            assert token is not None
-            ids.append(token)
-            if 0 in step.masks:
-                masks.append(step.masks[0])
-                mask = self._mask(batch, 0, masks[-1])
-                if mask is not None:
-                    yield SegmentFound(found, mask)
-                    found += 1
-            parsed = parse(vocabulary, ids)
-            if token in vocabulary.code_index:
-                yield DepthProgress(len(parsed.spans[-1].codes) if parsed.spans else 0, vocabulary.tokens_per_map)
-            if parsed.codes is not None and token == vocabulary.depth_end and not depth_told:
-                depth_told = True
-                yield DepthReady(self._depth_map(parsed.codes, batch.images[0].size, batch))
-            text = read_words(parsed, vocabulary.order, self._decode)[0]
-            if not text.endswith(_REPLACEMENT) and len(text) > len(said):
-                yield TextDelta(text[len(said) :])
-                said = text
-        answer = self._answers(batch, [tuple(ids)], [masks])[0]
-        if len(answer.text) > len(said):
-            yield TextDelta(answer.text[len(said) :])
-        yield Done(answer)
-
-    def _answer_batch(
-        self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions
-    ) -> list[Answer]:
-        batch, start = self._read(images, prompts, options)
-        with batch.timed("generate"):
-            generations = decode(self.model, start, options, partial(self._draw, batch))
-        return self._answers(batch, [found.ids for found in generations], [found.masks for found in generations])
-
-    def _start(
-        self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions
-    ) -> tuple[_Batch, Iterator[Step]]:
-        batch, start = self._read(images, prompts, options)
-        return batch, decode_steps(self.model, start, options, partial(self._draw, batch))
-
-    def _read(
-        self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions
-    ) -> tuple[_Batch, Prefill]:
-        """Load the images and run the prompts through the model."""
+        options = DecodingOptions.of(
+            1, seg, depth, constrained=constrained, max_new_tokens=max_new_tokens, depth_decoding=depth_decoding,
+            soft_depth=soft_depth,
+        )  # fmt: skip
+        self._answering.check(options)
         began = time.perf_counter()
-        for prompt in prompts:
-            check_text("prompt", prompt)
-        keys: list[int | str] = [str(image) if isinstance(image, str | Path) else id(image) for image in images]
-        distinct = list(dict.fromkeys(keys))
-        pictures = [load_working_image(images[keys.index(key)]) for key in distinct]
-        index = [distinct.index(key) for key in keys]
-        tiles = [self.processor.tiles(picture.image) for picture in pictures]
-        tokens = self.processor.tokens(prompts, options.seg, options.depth, [tiles[number] for number in index])
-        check_context(self.model, tokens["input_ids"].shape[1], options)  # before the work of reading them
-        pixels, sam_pixels = self.processor.pixels([picture.image for picture in pictures])
-        prepared = time.perf_counter()
-        device, dtype = self.model.device, self.model.vlm.dtype
-        start = prefill(
-            self.model,
-            tokens["input_ids"].to(device),
-            tokens["attention_mask"].to(device),
-            pixels.to(device, dtype),
-            index,
-        )
-        seconds = {"prepare": prepared - began, "read": time.perf_counter() - prepared}
-        return _Batch(pictures, index, None, sam_pixels, options, seconds), start
+        prepared = prepare(self.model, self.processor, [image], [prompt], options)
+        if prepared.failures:
+            raise prepared.failures[0]
+        watch = Stopwatch({"prepare": time.perf_counter() - began})
+        perceived, index = self._perceived(prepared, None, watch)
+        return self._answering.events(Questions(perceived, index, prepared.questions, options, watch))
 
-    def _answers(
-        self, batch: _Batch, written: Sequence[tuple[int, ...]], drawn: Sequence[Sequence[MaskPrediction]]
-    ) -> list[Answer]:
-        """Turn finished rows, their ids and their masks, into answers."""
-        vocabulary = self.model.config.vocabulary
-        answers = []
-        for row, (ids, masks) in enumerate(zip(written, drawn, strict=True)):
-            parsed = parse(vocabulary, ids)
-            text, phrases = read_words(parsed, vocabulary.order, self._decode)
-            image = batch.images[batch.image_index[row]]
-            found = [
-                mask
-                for prediction, label in zip(masks, phrases, strict=True)
-                if (mask := self._mask(batch, row, prediction, label)) is not None
-            ]
-            depth = None if parsed.codes is None else self._depth_map(parsed.codes, image.size, batch)
-            wanted = bool(masks) or batch.options.seg[row] is Switch.ON
-            trace = Trace(
-                raw=self.processor.text(ids),
-                malformed=[str(item) for item in parsed.malformed],
-                seconds=dict(batch.seconds),
-                tokens=len(ids),
-                no_target=wanted and not found,
-            )
-            answers.append(Answer(text, found, depth, trace, image.image))
-        return answers
+    def open(self, image: ImageLike) -> Picture:
+        """Perceive an image once, to ask about it as often as you like.
 
-    @torch.no_grad()
-    def _draw(self, batch: _Batch, rows: Tensor, states: Tensor, pointed: Pointed | None) -> MaskPrediction:
-        """The mask of a `[SEG]` in each of some rows (M,), from its state (M, D) and what it points at."""
-        with batch.timed("masks"):
-            if batch.features is None:
-                batch.features = self.model.image_features(batch.sam_pixels.to(self.model.device))
-            index = torch.tensor(batch.image_index, device=rows.device)[rows]
-            return self.model.segment(states, index, batch.features, pointed)
+        ```python
+        with model.open("scene.png") as picture:
+            picture.ask("How many cubes are there?")
+            picture.segment(boxes=[40, 60, 180, 200])
+        ```
 
-    def _mask(self, batch: _Batch, row: int, prediction: MaskPrediction, label: str | None = None) -> Mask | None:
-        """A mask at the size of its row's image; None where it is empty, or SAM2 sees no object and the gate is on."""
-        gate = self.model.config.mask_gate
-        if gate and prediction.object_logit <= 0:
-            return None
-        with batch.timed("masks"):
-            width, height = batch.images[batch.image_index[row]].size
-            array = np.empty((height, width), bool)
-            for place, logits in upsampled_parts(prediction.logits[0].cpu(), height, width):
-                array[place] = (logits > 0).numpy()
-            there = prediction.object_logit.sigmoid() if gate else 1.0  # an untrained score says nothing
-            score = float(there * prediction.iou.clamp(0, 1))
-        return Mask(array, score, label) if array.any() else None
+        Args:
+            image: as in `ask`.
 
-    @torch.no_grad()
-    def _depth_map(self, codes: Sequence[int], size: tuple[int, int], batch: _Batch) -> DepthMap:
-        """The depth map of N codes at an image's size (width, height)."""
-        with batch.timed("depth"):
-            tokenizer = self.model.depth_tokenizer
-            grid = tokenizer.config.grid
-            ids = torch.tensor([codes], device=self.model.device)
-            array = np.empty((size[1], size[0]), np.float32)
-            for place, values in upsampled_parts(tokenizer.decode(ids)[0, 0].cpu(), size[1], size[0]):
-                array[place] = values.clamp(-1, 1).numpy()
-        return DepthMap(array, np.array(codes, dtype=np.int64).reshape(grid, grid))
+        Raises:
+            ImageError: if the image cannot be used.
+        """
+        pictures = load_pictures(self.processor, [load_working_image(image)])
+        return Picture(self._answering, perceive(self.model, self.processor, pictures))
 
-    def _decode(self, text_ids: Sequence[int]) -> str:
-        """The words of an answer, phrase marks included, other control tokens dropped."""
-        return self.processor.text([token for token in text_ids if token not in self._silent])
+    def _prepared(
+        self, images: Sequence[ImageLike], prompts: Sequence[str], options: DecodingOptions, size: int
+    ) -> Iterator[tuple[int, Prepared]]:
+        """The first question of each batch, and the batch, ready to be read; the next one is made ready meanwhile."""
+
+        def make(first: int) -> Prepared:
+            rows = range(first, min(first + size, len(prompts)))
+            part = slice(rows.start, rows.stop)
+            return prepare(self.model, self.processor, images[part], prompts[part], options.select(rows))
+
+        if len(prompts) <= size:
+            if prompts:
+                yield 0, make(0)
+            return
+        with ThreadPoolExecutor(1) as loader:
+            job = loader.submit(make, 0)
+            for first in range(0, len(prompts), size):
+                prepared = job.result()
+                if first + size < len(prompts):
+                    job = loader.submit(make, first + size)
+                yield first, prepared
+
+    def _perceived(
+        self, prepared: Prepared, last: Perceived | None, watch: Stopwatch
+    ) -> tuple[Perceived, tuple[int, ...]]:
+        """The pictures of a batch, which may be among those of the last one; and which of them each question shows."""
+        if last is not None and set(prepared.pictures.keys) <= set(last.pictures.keys):
+            places = [last.pictures.keys.index(key) for key in prepared.pictures.keys]
+            return last, tuple(places[picture] for picture in prepared.picture_index)
+        with watch.timed("read"):
+            return perceive(self.model, self.processor, prepared.pictures), prepared.picture_index

@@ -26,6 +26,10 @@ from typing import Literal, TypeVar
 # whether an answer's text follows [SEG] and the depth span, leads, or holds the [SEG]
 Order = Literal["spans_first", "answer_first", "interleaved"]
 
+# how the codes of a depth span are found: as greedy decoding finds them, in few passes; nearly so, in fewer; all at
+# once; or one after the other
+DepthDecoding = Literal["exact", "quick", "parallel", "sequential"]
+
 SEG = "[SEG]"
 DEPTH_START = "<DEPTH_START>"
 DEPTH_END = "<DEPTH_END>"
@@ -204,7 +208,7 @@ def parse(vocabulary: SpatialVocabulary, ids: Sequence[int]) -> ParsedAnswer:
     misplaced `[SEG]` is reported and kept, stray codes are reported and dropped. Whatever follows the end of text
     (padding) is ignored. A run of the same mistake is reported once, at its first token.
     """
-    reader = _Reader(vocabulary)
+    reader = AnswerReader(vocabulary)
     for position, item in enumerate(ids):
         token = int(item)  # array and tensor elements hash unlike ints
         if token == vocabulary.end_of_text:
@@ -213,8 +217,8 @@ def parse(vocabulary: SpatialVocabulary, ids: Sequence[int]) -> ParsedAnswer:
     return reader.finish(len(ids), ended=False)
 
 
-class _Reader:
-    """The state of `parse` between two tokens."""
+class AnswerReader:
+    """`parse`, token by token."""
 
     def __init__(self, vocabulary: SpatialVocabulary) -> None:
         self.vocabulary = vocabulary
@@ -230,6 +234,7 @@ class _Reader:
         self.run: tuple[MalformationKind, int] | None = None  # kind and position of the latest mistake in a run
 
     def read(self, position: int, token: int) -> None:
+        """Take the next token, other than the end of text."""
         code = self.vocabulary.code_index.get(token)
         if self.open_at is not None:
             if code is not None:
@@ -264,6 +269,11 @@ class _Reader:
             if self.text_leads and (self.segments or self.spans):
                 self._report_run(MalformationKind.LATE_TEXT, position)
             self.text.append(token)
+
+    @property
+    def newest_codes(self) -> Sequence[int]:
+        """Codebook entries of the span that is open, or of the last one."""
+        return self.open_codes if self.open_at is not None or not self.spans else self.spans[-1].codes
 
     def finish(self, length: int, *, ended: bool) -> ParsedAnswer:
         """Close what is open and hand back the parts; `ended` tells whether the end of text was reached."""

@@ -84,6 +84,17 @@ def test_the_report_counts_what_is_untrained(parts: Path, pointing: bool) -> Non
     assert (f"the pointer ({pointer:,} parameters)" in str(report)) is pointing
 
 
+def test_a_depth_query_begins_as_the_mean_code_and_is_counted(parts: Path, tmp_path: Path) -> None:
+    model, processor, report = join(parts, Design(depth_decoding="parallel"))
+    codes = model.get_input_embeddings().weight[model.config.depth_code_token_ids]
+    torch.testing.assert_close(model.depth_query, codes.mean(0))
+    assert f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters: " in str(report)
+    assert "the depth query (64 parameters)" in str(report)
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    assert torch.equal(load(tmp_path, device="cpu")[0].depth_query, model.depth_query)
+
+
 @pytest.mark.parametrize("pointing", [True, False])
 def test_a_joined_model_is_saved_loaded_and_asked(parts: Path, tmp_path: Path, pointing: bool) -> None:
     model, processor, _ = join(parts, Design(pointing=pointing), tiles=4)

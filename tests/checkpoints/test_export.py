@@ -15,8 +15,10 @@ from transformers import AutoTokenizer, GotOcr2ImageProcessorPil, InternVLForCon
 from perceptio.checkpoints.assemble import assemble
 from perceptio.checkpoints.export import export, lost
 from perceptio.cli import main
-from perceptio.decoding.engine import DecodingOptions, decode, prefill
+from perceptio.decoding.engine import decode
 from perceptio.decoding.grammar import SpatialGrammar
+from perceptio.decoding.options import DecodingOptions
+from perceptio.decoding.reading import prefill
 from perceptio.model.design import Design
 from perceptio.model.loading import load, load_depth_tokenizer
 from perceptio.tokens import Switch, parse
@@ -173,11 +175,13 @@ def test_the_chat_template_writes_what_the_processor_writes(joined: Path, tmp_pa
 def test_what_is_lost_is_said(
     parts: Path, tmp_path: Path, joined: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    depth, ours = load_depth_tokenizer(parts / "depth"), Design(depth_positions="image", pointing=True)
+    depth = load_depth_tokenizer(parts / "depth")
+    ours = Design(depth_positions="image", pointing=True, depth_decoding="parallel")
     pointing, _, _ = assemble(parts / "vlm", parts / "sam", depth, ours)
-    assert len(lost(pointing.config)) == 4
+    assert len(lost(pointing.config)) == 5
     assert "pointer" in lost(pointing.config)[2]
-    assert "depth spans will be wrong" in lost(pointing.config)[3]
+    assert "one after the other" in lost(pointing.config)[3]
+    assert "depth spans will be wrong" in lost(pointing.config)[4]
     assert run(monkeypatch, "export", joined, "--out", tmp_path / "out", "--to", "internvl") == 0
     said = capsys.readouterr()
     assert said.err.count("warning: ") == 2

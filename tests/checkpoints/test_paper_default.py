@@ -35,6 +35,7 @@ CHOICES = {
     "sam_prompts": "alone",
     "order": "spans_first",
     "mask_gate": False,
+    "depth_decoding": "exact",
 }
 TURNS = (
     Turn("Segment both.", "Here are <p>both cubes</p>.", "plural", masks=(2, 1)),

@@ -168,3 +168,19 @@ def test_output_folder_is_tried_before_the_model_is_loaded(run: Run, image: Path
         run("ask", image, "hello", "--model", "no model: --out comes first", "--out", tmp_path / "file" / "o")
     )
     assert message.startswith("cannot write")
+
+
+def test_a_teacher_gives_the_depth(run: Run, image: Path, depth_anything: Path, options: list[str]) -> None:
+    asked = ("ask", image, "hello", *options, "--seg", "off", "--json")
+    taught = json.loads(run(*asked, "--depth", "teacher", "--depth-teacher", depth_anything).out)
+    own = json.loads(run(*asked, "--depth", "on").out)
+    assert taught["depth"]["codes"] != own["depth"]["codes"]
+    for half in (("--depth", "teacher"), ("--depth-teacher", str(depth_anything))):
+        assert "--depth-teacher belong together" in failed(run(*asked, *half))
+
+
+def test_depth_codes_are_found_as_asked(run: Run, image: Path, options: list[str]) -> None:
+    asked = ("depth", image, *options, "--json", "--depth-decoding")
+    found = [json.loads(run(*asked, how).out)["depth"]["codes"] for how in ("exact", "sequential")]
+    assert found[0] == found[1]
+    assert "no depth query" in failed(run(*asked, "parallel"))

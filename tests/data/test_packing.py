@@ -14,7 +14,7 @@ from perceptio.data.packing import PackedRow, collate, pack_sample, text_weights
 from perceptio.data.rle import mask_rle
 from perceptio.data.schema import ABSENT, IdMap, Sample, Turn
 from perceptio.data.supervision import Supervision, TokenWeights
-from perceptio.model.packed_objective import IGNORED
+from perceptio.model.packed_batch import IGNORED
 from perceptio.pipeline import Perceptio
 from perceptio.tokens import Order, build_target, parse
 

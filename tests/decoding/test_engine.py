@@ -13,11 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from perceptio.decoding.engine import DecodingOptions, Draw, Generation, check_context, decode, decode_steps, prefill
+from perceptio.decoding.engine import Generation, decode, decode_steps
 from perceptio.decoding.grammar import SpatialGrammar
+from perceptio.decoding.options import DecodingOptions, check_context
+from perceptio.decoding.reading import prefill
 from perceptio.pipeline import Perceptio
 from perceptio.segmentation.bridge import MaskPrediction
-from perceptio.segmentation.pointing.pointer import Pointed
+from perceptio.segmentation.pointing.pointer import Draw, Pointed
 from perceptio.tokens import Switch, parse
 
 OFF, AUTO, ON = Switch.OFF, Switch.AUTO, Switch.ON
@@ -197,7 +199,7 @@ def test_rows_end_with_the_end_of_text_and_write_nothing_after_it(tiny: Percepti
     end = tiny.model.config.vocabulary.end_of_text
     lengths = []
     for row in range(3):
-        written = [step.tokens[row] for step in steps]
+        written = [step.tokens.get(row, (None,))[0] for step in steps]
         lengths.append(written.index(end) + 1 if end in written else len(written))
         assert None not in written[: lengths[-1]]
         assert set(written[lengths[-1] :]) <= {None}

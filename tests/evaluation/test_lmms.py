@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perceptio.decoding.engine import TEXT_BUDGET
+from perceptio.decoding.options import TEXT_BUDGET
 from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.lmms import TASKS
 from perceptio.evaluation.lmms.answers import from_json

@@ -74,7 +74,13 @@ def test_every_sample_and_the_settings_are_kept(tiny: Perceptio, tmp_path: Path)
     assert [sample.key for sample in samples] == [f"{unit}/{kind}" for unit in range(UNITS) for kind in ("both", "one")]
     report = json.loads((results.folder / "report.json").read_text())
     assert report["figures"]["even"]["count"] == 2 * UNITS
-    assert report["decoding"] == {"constrained": True, "batch_size": 7, "greedy": True}
+    assert report["decoding"] == {
+        "constrained": True,
+        "batch_size": 7,
+        "depth_decoding": "exact",
+        "soft_depth": True,
+        "greedy": True,
+    }
     assert report["weights"] == weights_hash(tiny)
     assert report["configuration"] == configuration_hash(tiny)
     assert report["versions"]["torch"]

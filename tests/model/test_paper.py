@@ -12,7 +12,9 @@ from PIL import Image
 
 from perceptio.data.packing import collate, pack_sample
 from perceptio.data.schema import IdMap, Sample, Turn
-from perceptio.decoding.engine import DecodingOptions, decode, prefill
+from perceptio.decoding.engine import decode
+from perceptio.decoding.options import DecodingOptions
+from perceptio.decoding.reading import prefill
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.loading import find
 from perceptio.model.modeling import PerceptioForConditionalGeneration
@@ -91,7 +93,8 @@ def test_training_and_decoding_see_the_same_states_at_every_segment(plain: Perce
     start = prefill(plain.model, ids["input_ids"], ids["attention_mask"], packed.pixel_values)
     decode(plain.model, start, DecodingOptions((Switch.ON,), (Switch.OFF,), max_segments=2), draw)
     places = packed.segments[:, 1]
-    torch.testing.assert_close(torch.cat(given), states[places[: len(given)]], rtol=1e-3, atol=1e-4)
+    found = torch.cat(given)
+    torch.testing.assert_close(found, states[places[: len(found)]], rtol=1e-3, atol=1e-4)
 
 
 def test_masks_are_drawn(plain: Perceptio) -> None:

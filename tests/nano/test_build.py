@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from perceptio.depth.configuration import DepthTokenizerConfig
+from perceptio.model.design import Design
+from perceptio.nano.build import Sizes, build_model
 from perceptio.nano.initialization import (
     LANGUAGE,
     VISION,
@@ -26,6 +29,15 @@ def test_positions_differ_everywhere_and_neighbours_are_alike() -> None:
 
 def test_a_width_that_is_no_multiple_of_four_is_padded() -> None:
     assert sine_positions(4, 30).shape == (16, 30)
+
+
+def test_a_fresh_depth_query_is_the_mean_of_the_codes(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    sizes = Sizes(image=128, vision_layers=1, text_layers=1, design=Design(depth_decoding="parallel"))
+    model = build_model(tiny_tokenizer, DepthTokenizerConfig(image_size=64, downsample=16, codes=8), sizes)
+    codes = model.get_input_embeddings().weight[model.config.depth_code_token_ids]
+    assert codes.std(0).min() > 0
+    torch.testing.assert_close(model.depth_query, codes.mean(0))
+    assert model.depth_query.requires_grad
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from perceptio.data.packing import collate, pack_sample
 from perceptio.data.schema import Mark, Sample, Turn
 from perceptio.model.packed_batch import PackedBatch
 from perceptio.model.packed_objective import PackedObjective
+from perceptio.model.parallel_depth import set_depth_decoding
 from perceptio.nano.attention import attention_losses, call_arguments, taught_layers
 from perceptio.nano.attention_targets import attention_targets
 from perceptio.nano.dense import DenseHead, dense_targets
@@ -85,6 +87,30 @@ def test_the_attention_loss_is_the_sum_over_the_kinds_of_target(tiny: Perceptio)
     torch.testing.assert_close(outputs["losses"]["attention"], expected)
     plain = PackedObjective(tiny.model)(**batch)
     torch.testing.assert_close(outputs["loss"], plain["loss"] + 0.5 * expected)
+
+
+def test_depth_queries_change_no_other_loss(tiny: Perceptio) -> None:
+    """Attention targets and dense targets beside a model that learns all codes of a span at once."""
+    stored = next(iter(fresh_scenes("train", 1, 128)))
+    rng = np.random.default_rng(0)
+    sample = build_sample(stored, rng, questions=3, marks=True)
+    row = pack_sample(sample, tiny.processor, tiny.model.config, rng)
+    batch = with_supervision(
+        collate([row], tiny.processor.tokenizer.pad_token_id),
+        [attention_targets(sample, row, tiny.model.config)],
+        [dense_targets(stored, sample.marks, 16)],
+        [None],
+    )
+    model = copy.deepcopy(tiny.model)
+    set_depth_decoding(model, "parallel")
+    losses = []
+    for each in (tiny.model, model):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            losses.append(NanoObjective(each, dense=0.25, attention=1.0).eval()(**batch)["losses"])
+    assert losses[1].keys() - losses[0].keys() == {"parallel_token", "parallel_reconstruction"}
+    for name, value in losses[0].items():
+        torch.testing.assert_close(losses[1][name], value, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
 def test_marks_of_the_sample_are_dense_targets(scenes: tuple[dict[str, Tensor], Dense]) -> None:

@@ -90,6 +90,13 @@ def test_without_a_matrix_rate_everything_is_adamws() -> None:
     assert all("betas" in group for group in combined.param_groups)
 
 
+def test_a_single_parameter_may_have_a_rate_of_its_own() -> None:
+    module = small()
+    combined = MatrixOptimizer(module, 0.0, 1e-3, 0.05, {"head.bias": 3.0})
+    (scaled,) = [group for group in combined.param_groups if group["lr"] == pytest.approx(3e-3)]
+    assert [id(parameter) for parameter in scaled["params"]] == [id(module.head.bias)]
+
+
 def test_a_scale_for_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="'hiden'"):
         MatrixOptimizer(small(), 1e-2, 1e-3, 0.05, {"hiden": 0.5})

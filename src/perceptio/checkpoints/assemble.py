@@ -26,6 +26,7 @@ from perceptio.model.design import Design
 from perceptio.model.image_processor import read_image_processor, tiling
 from perceptio.model.loading import check_fit
 from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.parallel_depth import set_depth_decoding
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.vlm_configuration import read_vlm_config
 from perceptio.model.vocabulary import IMAGE_TOKENS, TILE_TOKENS, TURN_END, extend_embeddings, extend_tokenizer
@@ -55,18 +56,20 @@ class Report:
     pointer: int  # 0 for a model without one
     new_tokens: int  # tokens that were added
     new_rows: int  # parameters of their rows
+    query: int = 0  # of the depth query, where all codes of a span are found at once
     kept: tuple[str, ...] = ()  # tokens of ours that the model came with, whose rows stay as they are
     trained_projector: bool = False  # the projector comes from a checkpoint that has one
 
     def __str__(self) -> str:
-        total = self.vlm + self.sam + self.depth_tokenizer + self.projector + self.pointer
+        total = self.vlm + self.sam + self.depth_tokenizer + self.projector + self.pointer + self.query
         projector = "" if self.trained_projector else f"the [SEG] projector ({self.projector:,} parameters), "
         pointer = f"the pointer ({self.pointer:,} parameters), " if self.pointer else ""
+        query = f"the depth query ({self.query:,} parameters), " if self.query else ""
         kept = f"\nkept, with the rows they came with: {', '.join(self.kept)}" if self.kept else ""
         return (
             f"{total:,} parameters: vision-language model {self.vlm:,}, SAM 2 {self.sam:,}, "
             f"depth tokenizer {self.depth_tokenizer:,}, [SEG] projector {self.projector:,}\n"
-            f"new and untrained: {projector}{pointer}the rows of "
+            f"new and untrained: {projector}{pointer}{query}the rows of "
             f"{self.new_tokens} new tokens ({self.new_rows:,} parameters, each the mean of the trained rows){kept}"
         )
 
@@ -140,6 +143,8 @@ def join(
     model.vlm, model.sam, model.depth_tokenizer = vlm, sam, depth_tokenizer
     model.projector = SegmentationProjector(*sizes)
     model.pointer = Pointer(*sizes) if design.pointing else None
+    model.depth_query = None  # that of the meta device
+    set_depth_decoding(model, design.depth_decoding)
     model.freeze()
     processor = PerceptioProcessor(
         image_processor=image_processor,
@@ -159,6 +164,7 @@ def join(
         pointer=0 if model.pointer is None else count_parameters(model.pointer.parameters()),
         new_tokens=len(new_ids),
         new_rows=len(new_ids) * sizes[0] * (1 if vlm.config.tie_word_embeddings else 2),
+        query=0 if model.depth_query is None else model.depth_query.numel(),
         kept=_kept(before, present),
     )
     return model.eval(), processor, report

@@ -94,6 +94,11 @@ def lost(config: PerceptioConfig) -> list[str]:
             "answers with [SEG] differ: the input after it carries what this model's pointer found, and another [SEG] "
             "depends on it; a plain InternVL has no pointer (init and train with --no-pointing avoids that)"
         )
+    if config.depth_decoding == "parallel":
+        sentences.append(
+            "depth codes come one after the other, not all at once: the query that this model learnt for that is left "
+            "behind"
+        )
     if config.depth_positions == "image":
         sentences.append(
             "depth spans will be wrong: this model reads them at the places of the picture, a plain InternVL in "

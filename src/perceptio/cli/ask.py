@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from perceptio.cli.options import quiet
-from perceptio.tokens import Switch
+from perceptio.tokens import DepthDecoding, Switch
 
 if TYPE_CHECKING:
     from perceptio.results import Answer
@@ -27,6 +28,15 @@ Out = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the answer's text.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0 ...", show_default=False)]
 Free = Annotated[bool, typer.Option("--free", help="Let the model run free of the grammar.")]
+DepthSwitch = Literal["off", "auto", "on", "teacher"]
+HowDepth = Annotated[
+    DepthDecoding | None,
+    typer.Option(
+        help="How depth codes are found: exact in few calls, quick in six, parallel in two by a model that was trained "
+        "for it, sequential one after the other. As the model says by default.",
+        show_default=False,
+    ),
+]
 
 
 def ask(
@@ -36,12 +46,19 @@ def ask(
     out: Out = None,
     as_json: Json = False,
     seg: Annotated[Switch, typer.Option(help="Masks.")] = Switch.AUTO,
-    depth: Annotated[Switch, typer.Option(help="Depth map.")] = Switch.AUTO,
+    depth: Annotated[DepthSwitch, typer.Option(help="Depth map; teacher: with the codes of --depth-teacher.")] = "auto",
+    depth_teacher: Annotated[
+        str | None, typer.Option(help="Folder or hub id of a monocular depth network.", show_default=False)
+    ] = None,
+    depth_decoding: HowDepth = None,
     free: Free = False,
     device: Device = None,
 ) -> None:
     """Ask a question about one or more images."""
-    _run(images, prompt, model, out, as_json, seg, depth, free, device)
+    if (depth == "teacher") != (depth_teacher is not None):
+        raise ValueError("--depth teacher and --depth-teacher belong together: give both or neither")
+    asking = _Asking(seg, depth, not free, depth_decoding, depth_teacher)
+    _run(images, prompt, model, out, as_json, asking, device)
 
 
 def segment(
@@ -55,12 +72,30 @@ def segment(
     """Segment what is named: short for ask IMAGE "Segment WHAT." --seg on --depth off."""
     if not what.strip():
         raise ValueError('name what to segment, such as "the red cube"')
-    _run(images, f"Segment {what.strip().rstrip('.')}.", model, out, as_json, Switch.ON, Switch.OFF, False, device)
+    asking = _Asking(Switch.ON, "off")
+    _run(images, f"Segment {what.strip().rstrip('.')}.", model, out, as_json, asking, device)
 
 
-def depth(images: Images, model: Model = "nano", out: Out = None, as_json: Json = False, device: Device = None) -> None:
+def depth(
+    images: Images,
+    model: Model = "nano",
+    out: Out = None,
+    as_json: Json = False,
+    depth_decoding: HowDepth = None,
+    device: Device = None,
+) -> None:
     """Estimate depth: short for ask IMAGE "Show the depth map." --seg off --depth on."""
-    _run(images, "Show the depth map.", model, out, as_json, Switch.OFF, Switch.ON, False, device)
+    asking = _Asking(Switch.OFF, "on", depth_decoding=depth_decoding)
+    _run(images, "Show the depth map.", model, out, as_json, asking, device)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    seg: Switch
+    depth: DepthSwitch
+    constrained: bool = True
+    depth_decoding: DepthDecoding | None = None
+    depth_teacher: str | None = None
 
 
 def _run(
@@ -69,9 +104,7 @@ def _run(
     model: str,
     out: Path | None,
     as_json: bool,
-    seg: Switch,
-    depth: Switch,
-    free: bool,
+    asking: _Asking,
     device: str | None,
 ) -> None:
     if not prompt.strip():
@@ -85,12 +118,17 @@ def _run(
     quiet()
     from perceptio.pipeline import Perceptio
 
-    asked = Perceptio.from_pretrained(model, device=device)
+    asked = Perceptio.from_pretrained(model, device=device, depth_teacher=asking.depth_teacher)
     folders = [None] * len(images) if out is None else _folders(out, images)
     objects: list[dict[str, object]] = []
     for part in _parts(sizes):
         answers = asked.ask_batch(
-            images[part], [prompt] * len(images[part]), seg=seg, depth=depth, constrained=not free
+            images[part],
+            [prompt] * len(images[part]),
+            seg=asking.seg,
+            depth=asking.depth,
+            constrained=asking.constrained,
+            depth_decoding=asking.depth_decoding,
         )
         for answer, image, folder in zip(answers, images[part], folders[part], strict=True):
             if folder is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from perceptio.cli.options import AsJson, Limit, OneSplit, Rendered, Split, open_split, quiet
+from perceptio.tokens import DepthDecoding
 
 if TYPE_CHECKING:
     from perceptio.evaluation.questions import Benchmark
@@ -49,6 +50,13 @@ Root = Annotated[Path, typer.Argument(help="Folder of the data set.", show_defau
 AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="Run on what is there; the report says how much is not.")
 ]
+HowDepth = Annotated[
+    DepthDecoding | None,
+    typer.Option(help="How depth codes are found; as the model says by default.", show_default=False),
+]
+HardDepth = Annotated[
+    bool, typer.Option("--hard-depth", help="Make depth maps of the codes, not of the vectors that are expected.")
+]
 BatchSize = Annotated[int, typer.Option(help="Questions decoded together.", min=1)]
 Tokens = Annotated[
     Literal["own", "off", "oracle", "random", "matched-random", "constant", "first-repeat", "other"],
@@ -63,6 +71,8 @@ def scenes(
     folder: Rendered = None,
     limit: Limit = None,
     depth_tokens: Tokens = "own",
+    depth_decoding: HowDepth = None,
+    hard_depth: HardDepth = False,
     free: Free = False,
     batch_size: BatchSize = 32,
     out: Out = None,
@@ -75,7 +85,7 @@ def scenes(
     ranks, loaded = _load(model)
     with _shared_split(ranks, folder, split, limit) as store:
         benchmark = ScenesBenchmark(loaded, store, limit=limit, depth_tokens=DepthTokens(depth_tokens))
-        _measure(ranks, loaded, benchmark, out, free, batch_size, as_json)
+        _measure(ranks, loaded, benchmark, out, free, batch_size, as_json, depth_decoding, hard_depth)
 
 
 @contextmanager
@@ -124,6 +134,8 @@ def hardblink(
         ),
     ] = None,
     allow_missing: AllowMissing = False,
+    depth_decoding: HowDepth = None,
+    hard_depth: HardDepth = False,
     free: Free = False,
     batch_size: BatchSize = 32,
     out: Out = None,
@@ -138,7 +150,7 @@ def hardblink(
     benchmark = open_hardblink(root, allow_missing=allow_missing)
     ranks, loaded = _load(model)
     benchmark.replace_depth(loaded, kind, labels)
-    _measure(ranks, loaded, benchmark, out, free, batch_size, as_json)
+    _measure(ranks, loaded, benchmark, out, free, batch_size, as_json, depth_decoding, hard_depth)
 
 
 @app.command()
@@ -180,6 +192,8 @@ def depth(
     model: Model = "nano",
     scale: Annotated[float, typer.Option(help="Steps a metre of 16-bit PNG depth: NYU 1000, KITTI 256.")] = 1000.0,
     allow_missing: AllowMissing = False,
+    depth_decoding: HowDepth = None,
+    hard_depth: HardDepth = False,
     free: Free = False,
     batch_size: BatchSize = 32,
     out: Out = None,
@@ -189,7 +203,7 @@ def depth(
     from perceptio.evaluation.depth_pairs import open_depth_pairs
 
     benchmark = open_depth_pairs(root, scale=scale, allow_missing=allow_missing)
-    _measure(*_load(model), benchmark, out, free, batch_size, as_json)
+    _measure(*_load(model), benchmark, out, free, batch_size, as_json, depth_decoding, hard_depth)
 
 
 @app.command()
@@ -230,10 +244,21 @@ def _measure(
     free: bool,
     batch_size: int,
     as_json: bool,
+    depth_decoding: DepthDecoding | None = None,
+    hard_depth: bool = False,
 ) -> None:
     from perceptio.evaluation.runner import run_benchmark
 
-    results = run_benchmark(model, benchmark, out, constrained=not free, batch_size=batch_size, ranks=ranks)
+    results = run_benchmark(
+        model,
+        benchmark,
+        out,
+        constrained=not free,
+        batch_size=batch_size,
+        depth_decoding=depth_decoding,
+        soft_depth=not hard_depth,
+        ranks=ranks,
+    )
     if ranks.is_first:
         typer.echo(results.report.to_json() if as_json else results.report.to_markdown())
         typer.echo(f"report and samples: {results.folder}", err=True)

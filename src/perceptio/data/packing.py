@@ -21,7 +21,7 @@ from perceptio.data.schema import SPANS, Sample, Turn, target_place
 from perceptio.data.supervision import Spans, Supervision, TokenWeights, choose_spans
 from perceptio.depth.normalization import resize_nearest
 from perceptio.model.configuration import PerceptioConfig
-from perceptio.model.packed_objective import IGNORED
+from perceptio.model.packed_batch import IGNORED
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.tokens import SEG, SpatialVocabulary, arrange
 

@@ -59,14 +59,16 @@ def check_sequence(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a list, not {type(value).__name__}")
 
 
-def check_model(name: Any, device: Any, dtype: Any) -> None:
-    """Complain of what cannot name a model, a device or the type of its numbers.
+def check_model(name: Any, device: Any, dtype: Any, depth_teacher: Any = None) -> None:
+    """Complain of what cannot name a model, a device, the type of its numbers, or a teacher of depth.
 
     Raises:
         TypeError: with the argument's name.
     """
     if not isinstance(name, (str, os.PathLike)):
         raise TypeError(f"name must be a model's name or folder, not {type(name).__name__}")
+    if depth_teacher is not None and not isinstance(depth_teacher, (str, os.PathLike)):
+        raise TypeError(f"depth_teacher must be a network's name or folder, not {type(depth_teacher).__name__}")
     if device is not None and not isinstance(device, str):
         raise TypeError(f"device must be a text such as 'cpu' or 'cuda:0', not {shown(device)}")
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):

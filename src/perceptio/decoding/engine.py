@@ -1,110 +1,45 @@
 """The decoding loop: batched, greedy, cached; it hands out each token and the hidden state at every `[SEG]`.
 
 `generate()` of transformers reports the state that *predicted* a token. A mask needs the state *at* `[SEG]`, known
-only once that token has been fed back, so the loop is our own: a prefill, then one forward pass a token, with the
-language-model head on the last position alone. The image is encoded in the prefill only, and once per distinct image.
+only once that token has been fed back, so the loop is our own: one call of the language model a token, and few calls
+for a whole depth span (`depth_span`). A row that has opened a span waits until every row that may still open one has
+done so, and their spans are written together. A row that has ended leaves the batch.
 
 Masks are drawn as the loop goes. A model's pointer (`segmentation/pointing`), if it has one, is asked in two places:
 before a token is chosen, and where a `[SEG]` has been written.
 
-Shape legend: B rows, I distinct images, P prompt length (left-padded), D hidden size, V vocabulary, N codes in a span,
-W visual tokens of the whole picture, M rows that have just written a `[SEG]`.
+Shape legend: B rows, R of them in a call, D hidden size, V vocabulary, N codes in a span, K entries of the codebook.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from perceptio.decoding.arguments import check_flag, check_forced_depth, check_whole
-from perceptio.decoding.grammar import SpatialGrammar
-from perceptio.model.positions import positions_of_cells
+from perceptio.decoding.arguments import check_forced_depth
+from perceptio.decoding.depth_span import UNKNOWN, Span, SpanWriter
+from perceptio.decoding.grammar import AllowedTokens, AnswerGrammar, TokenClass
+from perceptio.decoding.options import DecodingOptions, check_context
+from perceptio.decoding.reading import Prefill, feed
+from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.segmentation.bridge import MaskPrediction
 from perceptio.segmentation.pointing.pointer import Draw
-from perceptio.tokens import SpatialVocabulary, Switch
+from perceptio.tokens import SpatialVocabulary
 
-if TYPE_CHECKING:
-    from perceptio.model.modeling import PerceptioForConditionalGeneration
-
-TEXT_BUDGET = 192  # tokens of plain text that the default token budget leaves room for
-MAX_SEGMENTS = 16
-
-
-@dataclass(frozen=True)
-class DecodingOptions:
-    """How a batch is decoded."""
-
-    seg: tuple[Switch, ...]  # of the segmentation tokens, by row
-    depth: tuple[Switch, ...]  # of the depth span, by row
-    constrained: bool = True  # follow the grammar; False lets the model run free
-    max_segments: int = MAX_SEGMENTS  # the most [SEG] tokens in a constrained answer
-    max_new_tokens: int | None = None  # None: room for a whole depth span, every segment and TEXT_BUDGET tokens
-    forced_depth: Tensor | None = None  # (B, N) int64 codebook entries written in place of the model's own codes
-
-    def __post_init__(self) -> None:
-        check_flag("constrained", self.constrained)
-        check_whole("max_segments", self.max_segments)
-        if self.max_new_tokens is not None:
-            check_whole("max_new_tokens", self.max_new_tokens, least=None)  # `budget` knows the least
-
-    def spatial_budget(self, vocabulary: SpatialVocabulary) -> tuple[int, int]:
-        """The most tokens of a depth span and of segments that the switches allow in one row."""
-        span = 0 if all(switch == Switch.OFF for switch in self.depth) else vocabulary.tokens_per_map + 2
-        return span, 0 if all(switch == Switch.OFF for switch in self.seg) else self.max_segments
-
-    def text_budget(self, vocabulary: SpatialVocabulary) -> int | None:
-        """The most tokens of text; None where nothing is due after it, and it may use up what is left."""
-        if vocabulary.order == "spans_first":
-            return None
-        span, segments = self.spatial_budget(vocabulary)
-        if vocabulary.order == "interleaved":  # one [SEG] may be due, wherever it stands
-            if Switch.ON not in self.seg:
-                return None
-            segments = 1
-        return self.budget(vocabulary) - span - segments - 1
-
-    def budget(self, vocabulary: SpatialVocabulary) -> int:
-        """The most tokens that one row may generate.
-
-        Raises:
-            ValueError: if a given budget cannot hold what the switches allow.
-        """
-        span, segments = self.spatial_budget(vocabulary)
-        if self.max_new_tokens is None:
-            return vocabulary.tokens_per_map + 2 + self.max_segments + TEXT_BUDGET
-        least = span + segments + 1 if self.constrained else 1
-        if self.max_new_tokens < least:
-            raise ValueError(
-                f"max_new_tokens={self.max_new_tokens} is too small: {span} tokens for a depth span, {segments} for "
-                f"segments and at least 1 of text need {least}; raise it, or switch depth or seg off"
-            )
-        return self.max_new_tokens
-
-
-@dataclass
-class Prefill:
-    """A batch whose prompts have been read."""
-
-    hidden: Tensor  # (B, D) state at the last prompt token
-    logits: Tensor  # (B, V) of the first token of the answers
-    visual: Tensor  # (B, W, D) embeddings of the visual tokens of the whole picture
-    visual_states: Tensor  # (B, W, D) states at them
-    cache: DynamicCache  # keys and values of the P prompt positions
-    mask: Tensor  # (B, P) int64, 0 at left padding
-    cells: Tensor | None  # (B, N) int64 positions of the tokens that predict codes; None: they follow the sequence
+_MASKS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one decoding step produced."""
+    """What the rows of a batch have written since the step before."""
 
-    tokens: tuple[int | None, ...]  # new id by row; None in rows that had ended before
-    masks: dict[int, MaskPrediction]  # row -> its one mask, where masks are drawn
+    tokens: Mapping[int, tuple[int, ...]]  # row -> its new ids: one, or some of a depth span
+    states: dict[int, Tensor] = field(default_factory=dict)  # row -> (D,) state at the [SEG] that it has just written
+    masks: dict[int, MaskPrediction] = field(default_factory=dict)  # row -> its one mask, where masks are drawn
+    depth_logits: dict[int, Tensor] = field(default_factory=dict)  # row -> (N, K) of a span whose codes are all there
 
 
 @dataclass(frozen=True)
@@ -113,75 +48,45 @@ class Generation:
 
     ids: tuple[int, ...]  # generated ids, the end of text included where it was reached
     masks: tuple[MaskPrediction, ...] = ()  # one each, where masks are drawn
+    depth_logits: Tensor | None = None  # (N, K) float32 of the codes of a constrained span that the model chose
 
 
-@torch.no_grad()
-def prefill(
-    model: PerceptioForConditionalGeneration,
-    input_ids: Tensor,
-    attention_mask: Tensor,
-    pixel_values: Tensor,
-    image_index: Sequence[int] | None = None,
-) -> Prefill:
-    """Read the prompts.
+@dataclass
+class _Row:
+    """An answer that is being written."""
 
-    Args:
-        input_ids: (B, P) int64, left-padded; each row holds the image placeholders of one image.
-        attention_mask: (B, P), 0 at padding.
-        pixel_values: (tiles, 3, S, S) of I distinct images in order; how many tiles an image has, the placeholders of
-            its rows say.
-        image_index: the image of each row, each image in some row; None where row b shows image b.
+    number: int
+    grammar: AnswerGrammar | None
+    given: Tensor | None  # (N,) codes to be written in place of the model's own
+    cells: Tensor | None  # (N,) positions of the tokens that predict codes, on the CPU
+    start: int  # position of its first token
+    written: int = 0
+    place: int = -1  # tokens since <DEPTH_START>, itself 0, in a span that a free row writes
+    closed: bool = False
+    replaced: int = 0  # given codes that a free row has written
 
-    Raises:
-        ValueError: if tiles and placeholders do not fit.
-    """
-    vlm = model.vlm
-    features = model.visual_tokens(pixel_values)
-    embeddings = model.embed(input_ids, _features_of_rows(model, input_ids, features, image_index))
-    mask = attention_mask.long()
-    cache = DynamicCache(config=vlm.config.get_text_config())
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    output = model(
-        inputs_embeds=embeddings,
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    cells = None
-    if model.config.depth_positions == "image":
-        cells = positions_of_cells(
-            input_ids,
-            positions,
-            vlm.config.image_token_id,
-            model.config.depth.tokens_per_map,
-            vlm.config.image_seq_length,
-        )
-    states = output.last_hidden_state
-    visual, visual_states = (model.whole_picture(values, input_ids) for values in (embeddings, states))
-    return Prefill(states[:, -1], output.logits[:, -1], visual, visual_states, cache, mask, cells)
+    def position(self, token: int, vocabulary: SpatialVocabulary) -> int:
+        """Take note of the next token; its position: in sequence, or its cell inside a span."""
+        position = self.start + self.written
+        self.written += 1
+        self.place += self.place >= 0 or token == vocabulary.depth_start
+        self.closed |= token == vocabulary.depth_end
+        if self.cells is None or self.closed or not 0 <= self.place < len(self.cells):
+            return position
+        return int(self.cells[self.place])
+
+    def replace(self, token: int, vocabulary: SpatialVocabulary) -> int:
+        """The token, or the next given code where it is a code and some are left."""
+        if self.given is None or token not in vocabulary.code_index or self.replaced == len(self.given):
+            return token
+        self.replaced += 1
+        return vocabulary.codes[int(self.given[self.replaced - 1])]
 
 
-def _features_of_rows(
-    model: PerceptioForConditionalGeneration, input_ids: Tensor, features: Tensor, image_index: Sequence[int] | None
-) -> Tensor:
-    """Visual tokens (tiles of all rows, W, D) from those of the distinct images."""
-    if image_index is None:
-        return features
-    placeholders = (input_ids == model.config.vlm.image_token_id).sum(1).tolist()
-    tiles = {image: count // features.shape[1] for image, count in zip(image_index, placeholders, strict=True)}
-    if sum(tiles.values()) != len(features):
-        raise ValueError(f"{len(features)} tiles do not fit prompts whose images have {sum(tiles.values())}")
-    parts = dict(zip(sorted(tiles), features.split([tiles[image] for image in sorted(tiles)]), strict=True))
-    return torch.cat([parts[image] for image in image_index])
-
-
-@torch.no_grad()
 def decode_steps(
     model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions, draw: Draw | None = None
 ) -> Iterator[Step]:
-    """Continue `start` token by token until every row has ended or the budget is spent.
+    """Continue `start` until every row has ended or the budget is spent.
 
     A row ends with the end of text. `start` is used up: its cache grows in place.
 
@@ -194,128 +99,210 @@ def decode_steps(
     Raises:
         ValueError: if options do not fit the batch or the model (number of switches, token budget, context length).
     """
-    vocabulary: SpatialVocabulary = model.config.vocabulary
-    rows, prompt = start.mask.shape
-    if len(options.seg) != rows or len(options.depth) != rows:
-        given = f"{len(options.seg)} seg and {len(options.depth)} depth"
-        raise ValueError(f"{rows} prompts need {rows} switches, got {given}")
-    budget = options.budget(vocabulary)
-    check_context(model, prompt, options)
-    device = start.mask.device
-    grammar = None
-    if options.constrained:
-        most = options.text_budget(vocabulary)
-        grammar = SpatialGrammar(vocabulary, 0, options.seg, options.depth, options.max_segments, most)
-    replacement = _Replacement(vocabulary, options.forced_depth, rows, device)
-    pointing = model.start_pointing(start.visual, start.visual_states)
-    hidden, logits, mask = start.hidden, start.logits, start.mask
-    ended = torch.zeros(rows, dtype=torch.bool, device=device)
-    positions = mask.sum(1, keepdim=True)
-    generated = torch.empty(rows, 0, dtype=torch.long, device=device)
-    carried = torch.zeros_like(hidden)  # what the input after a [SEG] carries
-    is_seg = torch.zeros_like(ended)
-    for step in range(budget):
-        scores = logits.float()
-        if pointing is not None and is_seg.any():
-            here = is_seg.nonzero().flatten()
-            scores[here, vocabulary.seg] += pointing.continue_logits(here, hidden[here])
-        if grammar is not None:
-            scores = grammar(generated, scores)
-        tokens = replacement(scores.argmax(-1)).masked_fill(ended, vocabulary.end_of_text)
-        live = ~ended
-        ended = ended | (tokens == vocabulary.end_of_text)
-        generated = torch.cat([generated, tokens[:, None]], dim=1)
-        is_seg = live & (tokens == vocabulary.seg)
-        done = bool(ended.all())
-        if not done and (step + 1 < budget or bool(is_seg.any())):  # the last [SEG] is fed too: its state is needed
-            mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
-            output = model(
-                inputs_embeds=(model.get_input_embeddings()(tokens) + carried)[:, None],
-                attention_mask=mask,
-                position_ids=_positions(generated, positions + step, start.cells, vocabulary),
-                past_key_values=start.cache,
-                use_cache=True,
-            )
-            hidden, logits = output.last_hidden_state[:, -1], output.logits[:, -1]
-            carried = torch.zeros_like(hidden)
-        here = is_seg.nonzero().flatten()
-        masks: dict[int, MaskPrediction] = {}
-        if len(here):
-            if pointing is not None:
-                drawn, carried[here] = pointing.segment(here, hidden[here], draw)
-            else:
-                drawn = None if draw is None else draw(here, hidden[here], None)
-            if drawn is not None:
-                masks = dict(zip(here.tolist(), drawn.apart(), strict=True))
-        yield Step(
-            tokens=tuple(token if alive else None for token, alive in zip(tokens.tolist(), live.tolist(), strict=True)),
-            masks=masks,
-        )
-        if done:
-            return
+    return _Decoding(model, start, options, draw).steps()
 
 
 def decode(
     model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions, draw: Draw | None = None
 ) -> list[Generation]:
-    """Run `decode_steps` to its end and collect every row."""
+    """Run `decode_steps` to its end and collect every row.
+
+    Without a pointer no token depends on a mask: then all are drawn at the end, some at a time.
+    """
     rows = len(start.hidden)
     ids: list[list[int]] = [[] for _ in range(rows)]
     masks: list[list[MaskPrediction]] = [[] for _ in range(rows)]
-    for step in decode_steps(model, start, options, draw):
-        for row, token in enumerate(step.tokens):
-            if token is not None:
-                ids[row].append(token)
+    depth: dict[int, Tensor] = {}
+    states: list[tuple[int, Tensor]] = []
+    later = None if model.pointer is not None else draw
+    for step in decode_steps(model, start, options, None if later else draw):
+        for row, tokens in step.tokens.items():
+            ids[row].extend(tokens)
         for row, mask in step.masks.items():
             masks[row].append(mask)
-    return [Generation(tuple(row_ids), tuple(row_masks)) for row_ids, row_masks in zip(ids, masks, strict=True)]
+        states.extend(step.states.items())
+        depth |= step.depth_logits
+    if later is not None:
+        for first in range(0, len(states), _MASKS_AT_ONCE):
+            part = states[first : first + _MASKS_AT_ONCE]
+            where = torch.tensor([row for row, _ in part], device=model.device)
+            with torch.no_grad():
+                drawn = later(where, torch.stack([state for _, state in part]), None)
+            for (row, _), mask in zip(part, drawn.apart(), strict=True):
+                masks[row].append(mask)
+    return [Generation(tuple(ids[row]), tuple(masks[row]), depth.get(row)) for row in range(rows)]
 
 
-def _positions(generated: Tensor, next_position: Tensor, cells: Tensor | None, vocabulary: SpatialVocabulary) -> Tensor:
-    """Position (B, 1) of the newest of `generated` (B, G) ids: `next_position` (B, 1), or its cell inside a span."""
-    if cells is None:
-        return next_position
-    opened = (generated == vocabulary.depth_start).cumsum(1) > 0
-    place = opened.sum(1, keepdim=True) - 1  # 0 at <DEPTH_START>, -1 before it
-    due = (place >= 0) & (place < cells.shape[1]) & ~(generated == vocabulary.depth_end).any(1, keepdim=True)
-    return torch.where(due, cells.gather(1, place.clamp(0, cells.shape[1] - 1)), next_position)
+class _Decoding:
+    """A batch of answers that are being written; arguments as of `decode_steps`."""
 
+    def __init__(
+        self, model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions, draw: Draw | None
+    ) -> None:
+        vocabulary: SpatialVocabulary = model.config.vocabulary
+        rows = len(start.hidden)
+        if len(options.seg) != rows or len(options.depth) != rows:
+            given = f"{len(options.seg)} seg and {len(options.depth)} depth"
+            raise ValueError(f"{rows} prompts need {rows} switches, got {given}")
+        self.budget = options.budget(vocabulary)
+        check_context(model, max(start.lengths), options)
+        if options.forced_depth is not None:
+            check_forced_depth(options.forced_depth, rows, vocabulary)
+        self.model, self.start, self.options, self.draw = model, start, options, draw
+        self.vocabulary, self.cache, self.hidden = vocabulary, start.cache, start.hidden
+        self.how = options.depth_decoding_of(model)
+        self.device = start.hidden.device
+        most = options.text_budget(vocabulary)
+        cells = None if start.pictures.cells is None else start.pictures.cells.cpu()
+        self.rows = [
+            _Row(
+                number,
+                AnswerGrammar(vocabulary, seg, depth, options.max_segments, most) if options.constrained else None,
+                None if options.forced_depth is None else options.forced_depth[number].cpu(),
+                None if cells is None else cells[picture],
+                start.lengths[number],
+            )
+            for number, (seg, depth, picture) in enumerate(
+                zip(options.seg, options.depth, start.picture_index, strict=True)
+            )
+        ]
+        visual = start.pictures.visual[list(start.picture_index)] if model.pointer is not None else None
+        self.pointing = None if visual is None else model.start_pointing(visual, start.visual_states)
+        self.allowed = AllowedTokens(vocabulary, model.vlm.lm_head.weight.shape[0], self.device)
+        self.carried: dict[int, Tensor] = {}  # row -> what its next input carries after a [SEG]
+        self.after_seg: set[int] = set()  # rows whose newest token is a [SEG]
+        self.waiting: list[_Row] = []  # rows that have opened a span which is not written yet
 
-def check_context(model: PerceptioForConditionalGeneration, prompt: int, options: DecodingOptions) -> None:
-    """Refuse a prompt that leaves no room for its answer.
+    @torch.no_grad()
+    def steps(self) -> Iterator[Step]:
+        running = self.rows
+        while running or self.waiting:
+            if self.waiting and not any(row.grammar is not None and row.grammar.may_open_span for row in running):
+                opened = sorted(self.waiting, key=lambda row: row.number)
+                yield from self._write_spans(opened)
+                running = sorted([*running, *opened], key=lambda row: row.number)
+                running = [row for row in running if row.written < self.budget]
+                self.waiting = []
+            else:
+                tokens = self._choose(running)
+                step, running = self._advance(running, tokens)
+                yield step
 
-    Raises:
-        ValueError: if `prompt` and the answer's tokens exceed the positions of the language model.
-    """
-    limit = int(model.vlm.config.get_text_config().max_position_embeddings)
-    budget = options.budget(model.config.vocabulary)
-    if prompt + budget <= limit:
-        return
-    if options.max_new_tokens is not None and budget >= limit:
-        raise ValueError(f"max_new_tokens={budget} is too large: the model's context holds {limit:,} tokens")
-    raise ValueError(
-        f"the prompt is too long: {prompt:,} tokens with its image, but the model's context holds {limit:,} of which "
-        f"the answer keeps {budget:,}, so at most {max(limit - budget, 0):,}; shorten the prompt"
-    )
-
-
-class _Replacement:
-    """Writes given codes over those the model chooses: the token-replacement test (oracle, random or constant)."""
-
-    def __init__(self, vocabulary: SpatialVocabulary, codes: Tensor | None, rows: int, device: torch.device) -> None:
-        self.codes: Tensor | None = None
-        if codes is None:
-            return
-        check_forced_depth(codes, rows, vocabulary)
-        self.table = torch.tensor(vocabulary.codes, device=device)
-        self.codes = self.table[codes.to(device)]
-        self.written = torch.zeros(rows, dtype=torch.long, device=device)
-
-    def __call__(self, tokens: Tensor) -> Tensor:
-        """Tokens (B,) with the next given code wherever the model chose a code and some are left."""
-        if self.codes is None:
+    def _choose(self, rows: Sequence[_Row]) -> list[int]:
+        """The next token of each row."""
+        vocabulary = self.vocabulary
+        forced = {TokenClass.START: vocabulary.depth_start, TokenClass.STOP: vocabulary.end_of_text,
+                  TokenClass.SEG: vocabulary.seg}  # fmt: skip
+        allowed = [None if row.grammar is None else row.grammar.allowed for row in rows]
+        tokens = [-1 if kinds is None else forced.get(kinds, -1) for kinds in allowed]
+        free = [place for place, token in enumerate(tokens) if token < 0]
+        if free:
+            numbers = torch.tensor([rows[place].number for place in free], device=self.device)
+            scores_RV = self.model.vlm.lm_head(self.hidden[numbers]).float()
+            self._add_continue_logits(scores_RV, [rows[place] for place in free])
+            kinds = [kind for place in free if (kind := allowed[place]) is not None]
+            if kinds:
+                assert len(kinds) == len(free), "the grammar holds for all rows or for none"
+                scores_RV = self.allowed.mask(scores_RV, kinds)
+            for place, token in zip(free, scores_RV.argmax(-1).tolist(), strict=True):
+                tokens[place] = token
+        if self.options.constrained:
             return tokens
-        here = torch.isin(tokens, self.table) & (self.written < self.codes.shape[1])
-        due = self.codes.gather(1, self.written.clamp(max=self.codes.shape[1] - 1)[:, None])[:, 0]
-        self.written += here
-        return torch.where(here, due, tokens)
+        return [row.replace(token, vocabulary) for row, token in zip(rows, tokens, strict=True)]
+
+    def _add_continue_logits(self, scores_RV: Tensor, rows: Sequence[_Row]) -> None:
+        places = [place for place, row in enumerate(rows) if row.number in self.after_seg]
+        if self.pointing is None or not places:
+            return
+        here = torch.tensor([rows[place].number for place in places], device=self.device)
+        scores_RV[places, self.vocabulary.seg] += self.pointing.continue_logits(here, self.hidden[here])
+
+    def _advance(self, rows: Sequence[_Row], tokens: Sequence[int]) -> tuple[Step, list[_Row]]:
+        """Write a token in each row and feed it; gives the step and the rows that go on."""
+        vocabulary = self.vocabulary
+        fed: dict[int, tuple[_Row, int, int]] = {}  # by number: the row, its token and the token's position
+        going_on = []
+        for row, token in zip(rows, tokens, strict=True):
+            if row.grammar is not None:
+                row.grammar.push(token)
+                if token == vocabulary.depth_start:
+                    self.waiting.append(row)
+                    continue
+            position = row.position(token, vocabulary)
+            spent = row.written == self.budget
+            if token == vocabulary.end_of_text or (spent and token != vocabulary.seg):
+                continue
+            fed[row.number] = (row, token, position)  # the last [SEG] is fed too: its state is needed
+            if not spent:
+                going_on.append(row)
+        if fed:
+            self._feed(fed)
+        segments = [number for number, (_, token, _) in fed.items() if token == vocabulary.seg]
+        self.after_seg = set(segments)
+        written = {row.number: (token,) for row, token in zip(rows, tokens, strict=True)}
+        states = {number: self.hidden[number].clone() for number in segments}
+        return Step(written, states, self._segment(segments)), going_on
+
+    def _feed(self, fed: dict[int, tuple[_Row, int, int]]) -> None:
+        order = self.cache.in_front(list(fed))
+        ids = torch.tensor([fed[number][1] for number in order], device=self.device)
+        positions_R1 = torch.tensor([[fed[number][2]] for number in order], device=self.device)
+        embeddings_RD = self.model.get_input_embeddings()(ids)
+        for place, number in enumerate(order):
+            if number in self.carried:
+                embeddings_RD[place] += self.carried.pop(number)
+        states_R1D = feed(self.model, self.cache, order, embeddings_RD[:, None], positions_R1)
+        for number in order:
+            self.cache.lengths[number] += 1
+        self.hidden[order] = states_R1D[:, 0]
+
+    def _segment(self, numbers: Sequence[int]) -> dict[int, MaskPrediction]:
+        """Point and draw, in rows that have just written a `[SEG]`."""
+        if not numbers:
+            return {}
+        here = torch.tensor(numbers, device=self.device)
+        if self.pointing is None:
+            drawn = None if self.draw is None else self.draw(here, self.hidden[here], None)
+        else:
+            drawn, carried = self.pointing.segment(here, self.hidden[here], self.draw)
+            self.carried |= dict(zip(numbers, carried, strict=True))
+        return {} if drawn is None else dict(zip(numbers, drawn.apart(), strict=True))
+
+    def _write_spans(self, rows: Sequence[_Row]) -> Iterator[Step]:
+        """Write the spans that rows have opened; each code is given out once, when it is final."""
+        vocabulary = self.vocabulary
+        spans = [self._span(row) for row in rows]
+        told = [0] * len(spans)
+        for _ in SpanWriter(self.model, self.cache, self.how).write(spans):
+            tokens: dict[int, tuple[int, ...]] = {}
+            logits: dict[int, Tensor] = {}
+            for place, span in enumerate(spans):
+                whole = [*(vocabulary.codes[code] for code in span.codes[: span.known].tolist()), vocabulary.depth_end]
+                final = span.known + span.done
+                if final > told[place]:
+                    tokens[span.row] = tuple(whole[told[place] : final])
+                    told[place] = final
+                    if span.done and span.logits is not None:
+                        logits[span.row] = span.logits
+            yield Step(tokens, depth_logits=logits)
+        for row, span in zip(rows, spans, strict=True):
+            assert row.grammar is not None
+            for code in span.codes.tolist():
+                row.grammar.push(vocabulary.codes[code])
+            row.grammar.push(vocabulary.depth_end)
+            row.written += len(span.codes) + 2
+            row.closed = True
+            self.hidden[row.number] = span.hidden
+
+    def _span(self, row: _Row) -> Span:
+        count, guess = self.vocabulary.tokens_per_map, self.options.depth_guess
+        codes = torch.full((count,), UNKNOWN) if guess is None else guess[row.number].cpu().clone()
+        return Span(
+            row.number,
+            self.start.picture_index[row.number],
+            codes if row.given is None else row.given,
+            row.start + row.written,
+            row.cells,
+            self.carried.pop(row.number, None),
+            given=row.given is not None,
+        )

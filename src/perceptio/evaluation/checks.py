@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from perceptio.decoding.arguments import check_text
-from perceptio.decoding.engine import DecodingOptions, check_context
+from perceptio.decoding.options import DecodingOptions, check_context
 from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Judged
 from perceptio.evaluation.questions import Ask, Item

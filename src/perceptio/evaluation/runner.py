@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from perceptio.evaluation.report import Report
 from perceptio.files import locked
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
+from perceptio.tokens import DepthDecoding
 
 _CHUNK = 8  # units decoded together, and lost at most when a run is killed
 _BATCH_PIXELS = 50_000_000  # of the pictures of a batch: answers hold masks and depth of their size
@@ -62,6 +63,8 @@ class Results:
 class _Decoding:
     constrained: bool
     batch_size: int
+    depth_decoding: DepthDecoding
+    soft_depth: bool
 
 
 def run_benchmark(
@@ -71,6 +74,8 @@ def run_benchmark(
     *,
     constrained: bool = True,
     batch_size: int = 32,
+    depth_decoding: DepthDecoding | None = None,
+    soft_depth: bool = True,
     progress: bool = True,
     ranks: Ranks | None = None,
 ) -> Results:
@@ -83,6 +88,8 @@ def run_benchmark(
             finished run is read. By default out/eval/NAME-HASH, one for each benchmark and settings.
         constrained: decode by the grammar.
         batch_size: questions decoded together; fewer where pictures are large.
+        depth_decoding: how depth codes are found, and
+        soft_depth: how maps are made of them: as of `Perceptio.ask`.
         progress: show a progress bar.
         ranks: the processes that share the run, each of which makes this call; by default there is one.
 
@@ -94,11 +101,13 @@ def run_benchmark(
         raise TypeError(f"batch_size is a number of questions, not {batch_size!r}")
     if batch_size < 1:
         raise EvaluationError(f"batch_size must be at least 1, not {batch_size}")
+    how = depth_decoding or model.model.config.depth_decoding
+    decoding = _Decoding(constrained, batch_size, how, soft_depth)
     settings = {
         "benchmark": benchmark.name,
         "protocol": benchmark.protocol,
         **benchmark.settings,
-        "decoding": {"constrained": constrained, "batch_size": batch_size, "greedy": True},
+        "decoding": {**asdict(decoding), "greedy": True},
         **provenance(model),
     }
     folder = Path(folder) if folder else _default_folder(settings)
@@ -108,7 +117,7 @@ def run_benchmark(
     with locked(folder) if ranks.is_first else nullcontext():
         if ranks.is_first:
             claim_folder(folder, settings)
-        _run(model, benchmark, folder, _Decoding(constrained, batch_size), ranks, progress)
+        _run(model, benchmark, folder, decoding, ranks, progress)
         if ranks.is_first:
             samples, seconds = _gather(benchmark, folder)
             write_results(folder, Report(benchmark.name, settings, benchmark.figures(samples)), samples, seconds)
@@ -259,5 +268,7 @@ def _answers(model: Perceptio, asks: Sequence[Ask], decoding: _Decoding, forced:
         depth=[ask.depth for ask in asks],
         constrained=decoding.constrained,
         forced_depth=forced,
+        depth_decoding=decoding.depth_decoding,
+        soft_depth=decoding.soft_depth,
         batch_size=len(asks),
     )

@@ -1,7 +1,4 @@
-"""The labelling function: some pictures in, their depth codes and masks out.
-
-Legend: B pictures, S side of the tokenizer's maps, N codes a map.
-"""
+"""The labelling function: some pictures in, their depth codes and masks out."""
 
 from __future__ import annotations
 
@@ -11,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from perceptio.depth.normalization import resize_nearest
+from perceptio.depth.teacher_codes import encode_maps
 from perceptio.depth.teachers.loading import load_teacher
 from perceptio.depth.teachers.network import NetworkTeacher
 from perceptio.images import WorkingImage
@@ -88,11 +84,8 @@ class Labeler:
         return found
 
     def _codes(self, pictures: Sequence[WorkingImage]) -> list[tuple[int, ...]]:
-        size = self.tokenizer.config.image_size
         maps = teacher_maps(self.depth, self.name, pictures)
-        maps_B1SS = torch.from_numpy(np.stack([resize_nearest(each, size) for each in maps]))[:, None]
-        codes_BN = self.tokenizer.encode(maps_B1SS.to(self.tokenizer.device))
-        return [tuple(codes) for codes in codes_BN.tolist()]
+        return [tuple(codes) for codes in encode_maps(self.tokenizer, maps).tolist()]
 
 
 def teacher_maps(teacher: NetworkTeacher, name: str, pictures: Sequence[WorkingImage]) -> list[np.ndarray]:

@@ -25,7 +25,7 @@ from perceptio.pretrained.fields import (
 )
 from perceptio.pretrained.folder import ModelError, naming, read_object
 from perceptio.segmentation.configuration import read_sam_config
-from perceptio.tokens import Order, SpatialVocabulary
+from perceptio.tokens import DepthDecoding, Order, SpatialVocabulary
 
 _DEFAULT = Design()
 _ID = whole(-1, 10_000_000)  # -1: the vocabulary has no such token yet
@@ -45,6 +45,7 @@ _FIELDS: Fields = {
     "sam_prompts": choice(*get_args(SamPrompts)),
     "order": choice(*get_args(Order)),
     "mask_gate": FLAG,
+    "depth_decoding": choice(*get_args(DepthDecoding)),
 }
 
 
@@ -60,7 +61,8 @@ class PerceptioConfig(PretrainedConfig):
         depth_end_token_id: id of `<DEPTH_END>`.
         depth_code_token_ids: ids of `<DEPTH_0>` ... `<DEPTH_{K-1}>`, in order of the code.
         end_token_id: id of the token that ends an answer.
-        depth_positions, pointing, sam_prompts, order, mask_gate: as of `Design`, which has the defaults.
+        depth_positions, pointing, sam_prompts, order, mask_gate, depth_decoding: as of `Design`, which has
+            the defaults.
 
     Raises:
         ValueError: if a field holds what it may not, or the number of code ids is not the size of the codebook.
@@ -84,6 +86,7 @@ class PerceptioConfig(PretrainedConfig):
         sam_prompts: SamPrompts = _DEFAULT.sam_prompts,
         order: Order = _DEFAULT.order,
         mask_gate: bool = _DEFAULT.mask_gate,
+        depth_decoding: DepthDecoding = _DEFAULT.depth_decoding,
         **kwargs: Any,
     ) -> None:
         self.vlm = read_vlm_config(vlm, "vlm") if isinstance(vlm, dict) else vlm or InternVLConfig()
@@ -101,6 +104,7 @@ class PerceptioConfig(PretrainedConfig):
         self.sam_prompts = sam_prompts
         self.order = order
         self.mask_gate = mask_gate
+        self.depth_decoding = depth_decoding
         for name, field in _FIELDS.items():
             if field is not _PART:
                 check(name, getattr(self, name), field)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from perceptio.tokens import Order
+from perceptio.tokens import DepthDecoding, Order
 
 DepthPositions = Literal["sequence", "image"]
 SamPrompts = Literal["alone", "padded"]
@@ -34,3 +34,6 @@ class Design:
     # whether a mask is dropped where SAM 2's object score rules its object out; only for a model whose score has learnt
     # from [SEG] states, with absent objects among them
     mask_gate: bool = False
+    # how the codes of a depth span are found where a call does not say (`decoding.depth_span`); "parallel" gives the
+    # model a learnt query token, which must be trained
+    depth_decoding: DepthDecoding = "exact"

@@ -56,8 +56,9 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
     """The whole model.
 
     Parts: `vlm` (InternVL), `sam` (SAM2; image and prompt encoders frozen), `depth_tokenizer` (VQ-VAE, frozen),
-    `projector` (the state at `[SEG]` -> a sparse prompt of SAM2's mask decoder, LISA 2308.00692), and `pointer`, which
-    is None unless the configuration says `pointing` (`segmentation/pointing`, ours).
+    `projector` (the state at `[SEG]` -> a sparse prompt of SAM2's mask decoder, LISA 2308.00692), `pointer`, which is
+    None unless the configuration says `pointing` (`segmentation/pointing`, ours), and `depth_query` (D,), the embedding
+    that asks for a depth code where all are found at once, None unless `depth_decoding` is "parallel".
     """
 
     config_class = PerceptioConfig
@@ -80,6 +81,7 @@ class PerceptioForConditionalGeneration(PreTrainedModel):
         self.depth_tokenizer = DepthTokenizer(config.depth)
         self.projector = SegmentationProjector(*sizes)
         self.pointer = Pointer(*sizes) if config.pointing else None
+        self.depth_query = nn.Parameter(torch.zeros(sizes[0])) if config.depth_decoding == "parallel" else None
         self.post_init()
         self.freeze()
 

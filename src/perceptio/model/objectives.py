@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+SOFT_TEMPERATURE = 1.25  # AiT (2301.02229) multiplies the logits by 0.8
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -122,7 +124,7 @@ def reconstruction_loss(
     codebook_KD: Tensor,
     decode_vectors: Callable[[Tensor], Tensor],
     maps_B1SS: Tensor,
-    temperature: float = 1.25,
+    temperature: float = SOFT_TEMPERATURE,
 ) -> Tensor:
     """Mean squared error of the soft-merged, decoded depth map on the normalised scale.
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+import torch
 from torch import Tensor
+
+IGNORED = -100  # no target
 
 
 @dataclass
@@ -32,6 +35,14 @@ class PackedBatch:
     pixel_values: Tensor  # (tiles, 3, side, side) of all pictures in order, for the vision tower
     sam_pixel_values: Tensor  # (B, 3, side', side') for SAM2
     seeds: Tensor | None = None  # (B,) int64, of the points at which masks are compared; None: torch's own generator
+
+    def decoded_spans(self) -> tuple[Tensor, Tensor]:
+        """Rows and places of one taught span an image: its others hold the same codes, and decoding is not free."""
+        spans_R2 = self.spans[self.targets[self.spans[:, 0], self.spans[:, 1]] != IGNORED]
+        first_R = torch.ones(len(spans_R2), dtype=torch.bool, device=spans_R2.device)
+        first_R[1:] = spans_R2[1:, 0] != spans_R2[:-1, 0]
+        rows_R, starts_R = spans_R2[first_R].unbind(1)
+        return rows_R, starts_R
 
     @classmethod
     def split(cls, batch: dict[str, Any]) -> tuple[PackedBatch, dict[str, Any]]:

@@ -20,15 +20,14 @@ from torch import Tensor, nn
 from perceptio.model import objectives
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.objectives import LossWeights
-from perceptio.model.packed_batch import PackedBatch
+from perceptio.model.packed_batch import IGNORED, PackedBatch
+from perceptio.model.parallel_objective import ParallelObjective
 from perceptio.model.pointing_objective import PointingObjective
 from perceptio.model.shares import Shares
 from perceptio.segmentation.bridge import decode_masks
 from perceptio.segmentation.cache import FeatureCache
 from perceptio.segmentation.losses import mask_loss
 from perceptio.segmentation.pointing.pointer_losses import PointerWeights
-
-IGNORED = -100  # no target
 
 
 class PackedObjective(nn.Module):
@@ -53,11 +52,15 @@ class PackedObjective(nn.Module):
         self.weights = weights or LossWeights()
         self.feature_cache = feature_cache
         self.pointing = PointingObjective.of(model, pointer_weights or PointerWeights())
+        self.parallel = ParallelObjective.of(model, self.weights)
 
     @property
     def loss_weights(self) -> dict[str, float]:
         """The weight of every loss, by its name."""
-        return asdict(self.weights) | ({} if self.pointing is None else asdict(self.pointing.weights))
+        found: dict[str, float] = asdict(self.weights)
+        if self.pointing is not None:
+            found |= asdict(self.pointing.weights)
+        return found if self.parallel is None else found | self.parallel.loss_weights
 
     def forward(self, counts: Mapping[str, Tensor] | None = None, **batch: Tensor) -> dict[str, Any]:
         """Losses of a packed batch.
@@ -93,12 +96,14 @@ class PackedObjective(nn.Module):
             "marker": marker_BT.sum(),
             "token": inside_BT.sum(),
             "count": targets.new_tensor(len(packed.answer_has_span)),
-            "reconstruction": targets.new_tensor(len(self._decoded_spans(packed)[0])),
+            "reconstruction": targets.new_tensor(len(packed.decoded_spans()[0])),
             "masks": taught_M.sum(),
             "present": (taught_M & present_M).sum(),
         }
         if self.pointing is not None:
             found |= self.pointing.counts(packed, taught_M, present_M)
+        if self.parallel is not None:
+            found |= self.parallel.counts(packed)
         return {name: value.float() for name, value in found.items()}
 
     def supervise(self, packed: PackedBatch, shares: Shares, extra: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -108,8 +113,10 @@ class PackedObjective(nn.Module):
         `loss_weights` and their items in `counts`). `extra` is what else stands in its batches.
         """
         assert not extra, f"nothing reads {', '.join(extra)}"
-        states_BTD = self.read(packed)
-        return self._sequence_losses(packed, states_BTD, shares) | self._mask_losses(packed, states_BTD, shares)
+        states, length = self.read(packed), packed.input_ids.shape[1]
+        states_BTD, queries_BND = states[:, :length], states[:, length:]
+        losses = self._sequence_losses(packed, states_BTD, shares) | self._mask_losses(packed, states_BTD, shares)
+        return losses if self.parallel is None else losses | self.parallel.losses(packed, queries_BND, shares)
 
     def write_codes(self, packed: PackedBatch) -> Tensor:
         """Fill the code positions of inputs and taught targets with the given codes, or with those of the maps.
@@ -141,15 +148,23 @@ class PackedObjective(nn.Module):
         return codes_RN
 
     def read(self, packed: PackedBatch) -> Tensor:
-        """Last hidden states (B, T, D): each branch sees the shared prefix and itself, causally."""
+        """Last hidden states (B, T, D): each branch sees the shared prefix and itself, causally.
+
+        With a depth query, where spans are taught: (B, T + N, D), see `ParallelObjective.add_queries`.
+        """
         branch_BT = packed.branch_ids
         same_BTT = (branch_BT[:, :, None] == branch_BT[:, None, :]) | (branch_BT[:, None, :] == 0)
         length = branch_BT.shape[1]
         causal_TT = torch.ones(length, length, dtype=torch.bool, device=branch_BT.device).tril()
+        positions_BT = self.model.positions(packed.input_ids, packed.position_ids)
+        embeddings_BTD, mask_BTT = self.embed(packed), same_BTT & causal_TT
+        if self.parallel is not None:
+            inputs = self.parallel.add_queries(packed, embeddings_BTD, mask_BTT, positions_BT)
+            embeddings_BTD, mask_BTT, positions_BT = inputs
         states: Tensor = self.model.vlm.model(
-            inputs_embeds=self.embed(packed),
-            attention_mask=(same_BTT & causal_TT)[:, None],
-            position_ids=self.model.positions(packed.input_ids, packed.position_ids),
+            inputs_embeds=embeddings_BTD,
+            attention_mask=mask_BTT[:, None],
+            position_ids=positions_BT,
             use_cache=False,
         ).last_hidden_state
         return states
@@ -191,7 +206,7 @@ class PackedObjective(nn.Module):
         return losses
 
     def _reconstruction_loss(self, packed: PackedBatch, states_BTD: Tensor) -> Tensor:
-        rows_R, starts_R = self._decoded_spans(packed)
+        rows_R, starts_R = packed.decoded_spans()
         config, tokenizer = self.model.config, self.model.depth_tokenizer
         positions_RN = starts_R[:, None] + torch.arange(config.depth.tokens_per_map, device=starts_R.device)
         head_KD = self.model.vlm.lm_head.weight[torch.tensor(config.depth_code_token_ids, device=starts_R.device)]
@@ -199,15 +214,6 @@ class PackedObjective(nn.Module):
         return objectives.reconstruction_loss(
             code_logits_RNK, tokenizer.codebook, tokenizer.decode_vectors, packed.depth_maps[rows_R]
         )
-
-    @staticmethod
-    def _decoded_spans(packed: PackedBatch) -> tuple[Tensor, Tensor]:
-        """Rows and places of one taught span an image: its others hold the same codes, and decoding is not free."""
-        spans_R2 = packed.spans[packed.targets[packed.spans[:, 0], packed.spans[:, 1]] != IGNORED]
-        first_R = torch.ones(len(spans_R2), dtype=torch.bool, device=spans_R2.device)
-        first_R[1:] = spans_R2[1:, 0] != spans_R2[:-1, 0]
-        rows_R, starts_R = spans_R2[first_R].unbind(1)
-        return rows_R, starts_R
 
     @staticmethod
     def _taught(packed: PackedBatch) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, get_args
 
 import torch
 from PIL import Image
 from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
 from torch import Tensor
 from transformers import BatchFeature, InternVLProcessor
 from transformers.processing_utils import ProcessorMixin
@@ -157,6 +158,18 @@ class PerceptioProcessor(InternVLProcessor):
         asked = [place for place in places if place[1] <= len(question.rstrip())]
         return [*ids, *self._control_ids("<|im_end|>\n<|im_start|>assistant\n")], asked
 
+    def history_ids(self, turns: Sequence[tuple[str, str]], tiles: int = 1) -> list[int]:
+        """Ids of earlier questions about the image and their answers, which stand before `question_ids`.
+
+        Raises:
+            ValueError: if a question is empty or does not fit the context.
+        """
+        ids: list[int] = []
+        for question, answer in turns:
+            ids += [*self.question_ids(question, tiles=tiles), *self._plain_ids(answer)]
+            ids += self._control_ids("<|im_end|>\n<|im_start|>user")
+        return ids
+
     def answer_ids(self, text: str) -> list[int]:
         """Ids of an answer's words; `<p>` and `</p>` are tokens here, because the answer is ours."""
         return self._control_ids(text)
@@ -164,6 +177,11 @@ class PerceptioProcessor(InternVLProcessor):
     def text(self, ids: Sequence[int]) -> str:
         """The text of ids, control tokens included."""
         return str(self._control_tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    def text_pieces(self) -> Callable[[int], str]:
+        """A function that makes text of ids one by one, control tokens included; "" inside a character."""
+        stream = DecodeStream(skip_special_tokens=False)
+        return lambda token: stream.step(self._control_tokenizer, token) or ""
 
     def pixels(self, images: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
         """(tiles, 3, side, side) of all images in order for the vision tower, and (B, 3, side', side') for SAM2."""
@@ -219,6 +237,9 @@ class PerceptioProcessor(InternVLProcessor):
             "input_ids": torch.tensor([[padding] * (length - len(row)) + row for row in rows]),
             "attention_mask": torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows]),
         }
+
+    def _plain_ids(self, text: str) -> list[int]:
+        return list(self._plain_tokenizer.encode(text, add_special_tokens=False).ids)
 
     def _control_ids(self, text: str) -> list[int]:
         return list(self._control_tokenizer.encode(text, add_special_tokens=False).ids)

@@ -19,6 +19,7 @@ from perceptio.depth.configuration import DepthTokenizerConfig
 from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.design import Design
 from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.parallel_depth import fresh_query
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.model.vocabulary import TURN_END, extend_tokenizer
 from perceptio.nano.initialization import (
@@ -177,4 +178,6 @@ def build_model(
             mimetic_attention(layer.attention, layer.attention.projection_layer, sizes.vision_heads, VISION)
         transparent_language(model.vlm.model.language_model, model.vlm.lm_head, sizes.text_heads)
         nn.init.normal_(embeddings.cls_token, std=0.02)
+    if model.depth_query is not None:
+        model.depth_query = fresh_query(model)
     return model

@@ -83,6 +83,7 @@ def train_on_questions(
         **({"vlm.model.vision_tower": stage.tower_rate} if stage.tower_rate else {}),
         "vlm.model.language_model.embed_tokens": stage.embedding_rate,
         **({} if model.config.tie_word_embeddings else {"vlm.lm_head": stage.head_rate}),
+        **({} if model.depth_query is None else {"depth_query": stage.embedding_rate}),
     }
     train_stage(
         objective,

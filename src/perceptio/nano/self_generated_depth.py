@@ -23,7 +23,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from perceptio.data.templates import DEPTH, pick
-from perceptio.decoding.engine import DecodingOptions, decode, prefill
+from perceptio.decoding.engine import decode
+from perceptio.decoding.options import DecodingOptions
+from perceptio.decoding.reading import prefill
 from perceptio.files import replacing
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.processing import PerceptioProcessor

@@ -77,7 +77,12 @@ def encode_image(
 
 
 def decode_masks(
-    sam: Sam2Model, features: ImageFeatures, image_index: Tensor, prompts: Tensor, padded: bool = False
+    sam: Sam2Model,
+    features: ImageFeatures,
+    image_index: Tensor,
+    prompts: Tensor,
+    padded: bool = False,
+    best_of_several: bool = False,
 ) -> MaskPrediction:
     """Decode one mask per prompt.
 
@@ -90,6 +95,7 @@ def decode_masks(
         image_index: (M,) int64, the image in `features` that each prompt speaks of.
         prompts: (M, C) one token per mask, or (M, P, C).
         padded: whether they stand as Sa2VA's do.
+        best_of_several: whether the best by its estimated IoU of SAM 2's candidates for ambiguous prompts counts.
     """
     if prompts.dim() == 2:
         prompts = prompts.unsqueeze(1)
@@ -118,7 +124,7 @@ def decode_masks(
             image_positional_embeddings=positions,
             sparse_prompt_embeddings=prompts.to(embedding.dtype).unsqueeze(1),
             dense_prompt_embeddings=dense,
-            multimask_output=padded,
+            multimask_output=padded or best_of_several,
             high_resolution_features=[level.index_select(0, image_index) for level in features.high_resolution],
         )
     rows, best = torch.arange(len(iou), device=iou.device), iou[:, 0].argmax(-1)  # of one candidate, or of three

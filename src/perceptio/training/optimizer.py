@@ -29,7 +29,8 @@ class MatrixOptimizer(Optimizer):
         matrix_rate: learning rate of the matrices; 0 leaves them to AdamW.
         rate: of everything else.
         weight_decay: of matrices; AdamW's parameters decay likewise, except vectors.
-        scales: factors on both rates, by the name of a submodule ("sam"); the rest learns at the full rates.
+        scales: factors on both rates, by the name of a submodule ("sam") or a parameter; the rest learns at the full
+            rates.
         beta2: of AdamW.
 
     Raises:
@@ -51,7 +52,7 @@ class MatrixOptimizer(Optimizer):
         for name, parameter, kind in sort_parameters(module):
             if kind == "matrix" and not matrix_rate:
                 kind = "other"
-            part = next((part for part in scales if name.startswith(f"{part}.")), None)
+            part = next((part for part in scales if f"{name}.".startswith(f"{part}.")), None)
             unused.discard(part or "")
             groups.setdefault((kind, 1.0 if part is None else scales[part]), []).append(parameter)
         if unused:

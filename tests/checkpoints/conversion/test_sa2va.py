@@ -15,7 +15,9 @@ from transformers import AutoTokenizer
 
 from perceptio.checkpoints.conversion.checkpoint import convert_checkpoint, convert_grounding, convert_internvl
 from perceptio.checkpoints.conversion.internvl import internvl_config
-from perceptio.decoding.engine import DecodingOptions, decode, prefill
+from perceptio.decoding.engine import decode
+from perceptio.decoding.options import DecodingOptions
+from perceptio.decoding.reading import prefill
 from perceptio.model.loading import load_depth_tokenizer
 from perceptio.pipeline import Perceptio
 from perceptio.pretrained.folder import read_object

@@ -189,11 +189,12 @@ def test_checkpoints_of_another_trainer_are_left_alone(
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_rate_of_rows_is_that_of_a_separate_head_too(tied: bool) -> None:
-    found = rates(TuningPlan(decoder_rate=0.5, rows_rate=3.0), tied=tied)
+def test_the_rate_of_rows_is_that_of_a_separate_head_and_of_a_query_too(tied: bool) -> None:
+    found = rates(TuningPlan(decoder_rate=0.5, rows_rate=3.0), tied=tied, query=not tied)
     assert found.pop("model.sam.mask_decoder") == 0.5
     assert set(found.values()) == {3.0}
     assert ("model.vlm.lm_head" in found) is not tied
+    assert ("model.depth_query" in found) is not tied
 
 
 def test_a_folder_that_was_begun_with_another_recipe_is_refused(

@@ -1,7 +1,7 @@
 """A small fine-tune as a script, for tests that need processes of their own: torchrun, and one that dies while
 it saves.
 
-worker.py BASE FOLDER [--shard] [--die optimizer.pt]
+worker.py BASE FOLDER [--shard] [--parallel] [--die optimizer.pt]
 """
 
 from __future__ import annotations
@@ -61,9 +61,10 @@ class Squares(Dataset[Sample]):
         return Sample(image, turns, f"square/{visit}", IdMap(ids), depth)
 
 
-def run(base: str | Path, folder: Path, **tuning: Any) -> None:
-    """Fine-tune `base` on squares."""
-    recipe = replace(RECIPE, base=str(base), tuning=replace(RECIPE.tuning, **tuning))
+def run(base: str | Path, folder: Path, parallel: bool = False, **tuning: Any) -> None:
+    """Fine-tune `base` on squares, with parallel depth spans if wanted."""
+    how = "parallel" if parallel else "base"
+    recipe = replace(RECIPE, base=str(base), depth_decoding=how, tuning=replace(RECIPE.tuning, **tuning))
     Finetune(recipe, folder, TuningData(8, Squares, Squares(4))).run()
 
 
@@ -86,8 +87,9 @@ if __name__ == "__main__":
     parser.add_argument("base")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shard", action="store_true")
+    parser.add_argument("--parallel", action="store_true")
     parser.add_argument("--die")
     given = parser.parse_args()
     if given.die:
         die_in_second(given.die)
-    run(given.base, given.folder, shard=given.shard)
+    run(given.base, given.folder, given.parallel, shard=given.shard)

@@ -11,7 +11,7 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
 from tqdm import tqdm
 
-from perceptio.decoding.engine import MAX_SEGMENTS, TEXT_BUDGET
+from perceptio.decoding.options import MAX_SEGMENTS, TEXT_BUDGET
 from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.lmms.answers import cut, to_json
 from perceptio.evaluation.ranks import own_device

@@ -40,15 +40,18 @@ def dry_run(recipe: FinetuneRecipe, folder: Path, devices: int = 1) -> Iterator[
             after the table, something is wrong with the data.
     """
     config, processor, rows = _base(recipe)
+    if recipe.depth_decoding != "base":
+        config.depth_decoding = recipe.depth_decoding
+    queries = config.depth.tokens_per_map if config.depth_decoding == "parallel" else 0
     data: TuningData | None = None
     looked: Sequence[PackedRow] = ()
     problem: DataError | None = None
-    load = assumed_load(config, recipe.packing.length)
+    load = assumed_load(config, recipe.packing.length).with_queries(queries)
     try:
         data = open_data(recipe, folder, config, processor)
         if processor is not None:
             looked = first_rows(recipe, data, config, processor)
-            load = measured_load(looked)
+            load = measured_load(looked).with_queries(queries if any(row.spans for row in looked) else 0)
     except DataError as error:  # the table first: it may be why the data is not there yet
         problem = error
     needed = estimate(skeleton(config, recipe, rows), recipe, load, devices)

@@ -2,8 +2,8 @@
 
 As Sa2VA does it (2501.04001; docs/method.md): the vision tower, SAM 2's image and prompt encoders and the depth
 tokenizer stay frozen; trained are LoRA (2106.09685) on all linear layers of the language model, the rows of the spatial
-tokens, the multimodal projector, the `[SEG]` projector (with the pointer, where there is one) and SAM 2's mask decoder.
-peft does the first two.
+tokens, the multimodal projector, the `[SEG]` projector (with the pointer and the depth query, where there is one) and
+SAM 2's mask decoder. peft does the first two.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerBase
 
 from perceptio.files import reading_weights, replacing_folder
 from perceptio.model.modeling import PerceptioForConditionalGeneration
+from perceptio.model.parallel_depth import set_depth_decoding
 from perceptio.pretrained.misfits import refuse_misfits
 from perceptio.pretrained.weights import check_numbers
 from perceptio.tokens import PHRASE_END, PHRASE_START, SpatialVocabulary
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _WHOLE_PARTS = ("vlm.model.multi_modal_projector", "projector", "pointer", "sam.mask_decoder")
 _LANGUAGE = "vlm.model.language_model"
+_QUERY = "depth_query"
 _PARTS_FILE = "parts.safetensors"
 _ADAPTER_FILE = "adapter_model.safetensors"  # peft's
 
@@ -86,6 +88,8 @@ def adapt(model: PerceptioForConditionalGeneration, plan: LoraPlan, rows: Sequen
         layer.cast_input_dtype_enabled = False
     for part in whole_parts(model).values():
         part.requires_grad_(True)
+    if model.depth_query is not None:
+        model.depth_query.requires_grad_(True)
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -157,6 +161,8 @@ def load_adapter(model: PerceptioForConditionalGeneration, folder: Path) -> Perc
         for file, weights in ((_PARTS_FILE, parts), (_ADAPTER_FILE, stored)):
             for name, values in weights.items():
                 check_numbers(values, f"{folder / file}: the weight {name}")
+        if _QUERY in parts:
+            set_depth_decoding(model, "parallel")
         _refuse_misfits(_parts_of(model), parts, what)
         try:
             adapted = PeftModel.from_pretrained(model, str(folder))
@@ -170,11 +176,17 @@ def load_adapter(model: PerceptioForConditionalGeneration, folder: Path) -> Perc
 
 def _parts_of(model: nn.Module) -> dict[str, Tensor]:
     """The weights of the parts that train whole, by their names in the model."""
-    return {
+    modules = {
         f"{part}.{name}": value
         for part, module in whole_parts(model).items()
         for name, value in module.state_dict().items()
     }
+    return modules | _query_of(model)
+
+
+def _query_of(model: Any) -> dict[str, Tensor]:
+    """The depth query by its name, of a model that has one."""
+    return {} if model.depth_query is None else {_QUERY: model.depth_query}
 
 
 def _refuse_misfits(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], what: str) -> None:

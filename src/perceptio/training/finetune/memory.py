@@ -16,7 +16,7 @@ of the weights counts as activations: all that is in no layer, from the first us
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ from perceptio.training.finetune.settings import FinetuneRecipe
 from perceptio.training.finetune.tracing import Cost, Tracer
 
 UTILISATION = 0.4  # share of the peak that training usually gets
+_ADAPTER = "LoRA and token rows"
 _PARTS = {  # by prefix; the first that fits
     "vision tower": "vlm.model.vision_tower.",
     "multimodal projector": "vlm.model.multi_modal_projector.",
@@ -43,8 +44,8 @@ _PARTS = {  # by prefix; the first that fits
     "depth tokenizer": "depth_tokenizer.",
     "[SEG] projector": "projector.",
     "pointer": "pointer.",
+    _ADAPTER: "depth_query",  # and what trains in the language model
 }
-_ADAPTER = "LoRA and token rows"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class Load:
     length: int  # tokens
     labels: int  # positions with a target
     masks: int = 4  # referred objects
+
+    def with_queries(self, count: int) -> Load:
+        """The load with so many depth queries at the end, each of which has a target."""
+        return replace(self, length=self.length + count, labels=self.labels + count)
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ def skeleton(config: PerceptioConfig, recipe: FinetuneRecipe, rows: int) -> Perc
 
 def count_parts(model: nn.Module) -> dict[str, Part]:
     """Weights, gradients and AdamW's state of each part; exact."""
-    parts = dict.fromkeys([*_PARTS, _ADAPTER], Part(0, 0, 0, 0, 0))
+    parts = dict.fromkeys(_PARTS, Part(0, 0, 0, 0, 0))
     for name, value in model.named_parameters():
         owner = next(part for part, prefix in _PARTS.items() if name.startswith(prefix))
         if owner == "language model" and value.requires_grad:

@@ -30,6 +30,7 @@ from perceptio.model.configuration import PerceptioConfig
 from perceptio.model.loading import find, load
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.packed_objective import PackedObjective
+from perceptio.model.parallel_depth import set_depth_decoding
 from perceptio.model.processing import PerceptioProcessor
 from perceptio.pretrained.precision import computes_bfloat16
 from perceptio.segmentation.cache import FeatureCache
@@ -125,7 +126,7 @@ class Finetune:
             seed=recipe.seed,
             validation=None if data.validation is None else Visits(data.validation, pack, recipe.seed),
             evaluate_every=plan.evaluate_every,
-            scales=rates(plan, tied=model.config.tie_word_embeddings),
+            scales=rates(plan, tied=model.config.tie_word_embeddings, query=model.depth_query is not None),
             trainer=FinetuneTrainer,
             report_to=plan.report_to,
         )
@@ -157,6 +158,8 @@ class Finetune:
                     f"{recipe.base} has a pointer, whose [SEG] tokens stand together: order cannot be interleaved"
                 )
             model.config.order = recipe.order
+        if recipe.depth_decoding != "base":
+            set_depth_decoding(model, recipe.depth_decoding)
         return model, processor
 
     def _export(self) -> None:
@@ -215,8 +218,14 @@ def as_stage(plan: TuningPlan, samples: int, processes: int) -> Stage:
     )
 
 
-def rates(plan: TuningPlan, *, tied: bool) -> dict[str, float]:
-    """Factors on the learning rate, by part; a head that is not the embedding has rows of its own."""
-    rows = ("vlm.model.language_model.embed_tokens", *(() if tied else ("vlm.lm_head",)))
+def rates(plan: TuningPlan, *, tied: bool, query: bool = False) -> dict[str, float]:
+    """Factors on the learning rate, by part; a head that is not the embedding has rows of its own.
+
+    Args:
+        plan: of the fine-tune.
+        tied: the head is the embedding.
+        query: the model has a depth query, the row of a token that is never written.
+    """
+    rows = ["vlm.model.language_model.embed_tokens", *([] if tied else ["vlm.lm_head"]), *["depth_query"] * query]
     scales = {"sam.mask_decoder": plan.decoder_rate, **dict.fromkeys(rows, plan.rows_rate)}
     return {f"model.{name}": scale for name, scale in scales.items()}  # the objective's

@@ -114,6 +114,8 @@ class FinetuneRecipe:
     seed: Seed = 0
     sizes: str = ""  # published sizes that a dry run assumes while `base` is not there, such as internvl3-2b
     order: Literal["base", "spans_first", "answer_first", "interleaved"] = "base"  # of an answer's parts; as the base's
+    # of its depth spans in use; as the base's. "parallel" teaches a query token that finds all codes at once
+    depth_decoding: Literal["base", "exact", "quick", "parallel", "sequential"] = "base"
     mask_gate: bool = False  # whether its masks are dropped by SAM 2's object score: for data with absent objects
     sam_cache: str = ""  # folder for SAM 2's features of each picture, about 44 MB each at 1024 px; "": none
     packing: PackPlan = field(default_factory=PackPlan)

@@ -1,0 +1,148 @@
+"""How answers are written: what may be in them, how long they may be, and how depth codes are found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, get_args
+
+from torch import Tensor
+
+from perceptio.decoding.arguments import check_flag, check_whole, switches
+from perceptio.pretrained.fields import shown
+from perceptio.tokens import DepthDecoding, SpatialVocabulary, Switch
+
+if TYPE_CHECKING:
+    from perceptio.model.modeling import PerceptioForConditionalGeneration
+
+TEXT_BUDGET = 192  # tokens of plain text that the default token budget leaves room for
+MAX_SEGMENTS = 16
+TEACHER = "teacher"  # in place of a depth switch
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """How a batch is decoded."""
+
+    seg: tuple[Switch, ...]  # of the segmentation tokens, by row
+    depth: tuple[Switch, ...]  # of the depth span, by row
+    constrained: bool = True  # follow the grammar; False lets the model run free
+    max_segments: int = MAX_SEGMENTS  # the most [SEG] tokens in a constrained answer
+    max_new_tokens: int | None = None  # None: room for a whole depth span, every segment and TEXT_BUDGET tokens
+    forced_depth: Tensor | None = None  # (B, N) int64 codebook entries written in place of the model's own codes
+    depth_decoding: DepthDecoding | None = None  # of constrained answers; None: as the model's configuration says
+    teacher_depth: bool = False  # a teacher of depth gives the codes, where the model's are not trained yet
+    depth_guess: Tensor | None = None  # (B, N) int64 codes that may be right, for "exact" and "quick"; -1: none
+    soft_depth: bool = True  # decode a map from the code vectors that are expected, not from those that were written
+
+    def __post_init__(self) -> None:
+        check_flag("constrained", self.constrained)
+        check_flag("soft_depth", self.soft_depth)
+        check_whole("max_segments", self.max_segments)
+        if self.max_new_tokens is not None:
+            check_whole("max_new_tokens", self.max_new_tokens, least=None)  # `budget` knows the least
+        if self.depth_decoding is not None and self.depth_decoding not in get_args(DepthDecoding):
+            known = ", ".join(get_args(DepthDecoding))
+            raise ValueError(f"depth_decoding must be one of {known}, not {shown(self.depth_decoding)}")
+
+    @classmethod
+    def of(
+        cls,
+        count: int,
+        seg: str | Switch | Sequence[str | Switch],
+        depth: str | Switch | Sequence[str | Switch],
+        **others: Any,
+    ) -> Self:
+        """The options of `count` prompts, from arguments of public calls.
+
+        Args:
+            count: of the prompts.
+            seg: one switch for all, or one for each.
+            depth: likewise; or "teacher" for all.
+            others: fields.
+
+        Raises:
+            TypeError, ValueError: with the argument's name.
+        """
+        teacher = isinstance(depth, str) and depth == TEACHER
+        depths = (Switch.ON,) * count if teacher else switches("depth", depth, count)
+        return cls(switches("seg", seg, count), depths, teacher_depth=teacher, **others)
+
+    def select(self, rows: Sequence[int]) -> Self:
+        """Those of some rows."""
+
+        def part(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[list(rows)]
+
+        return replace(
+            self,
+            seg=tuple(self.seg[row] for row in rows),
+            depth=tuple(self.depth[row] for row in rows),
+            forced_depth=part(self.forced_depth),
+            depth_guess=part(self.depth_guess),
+        )
+
+    def spatial_budget(self, vocabulary: SpatialVocabulary) -> tuple[int, int]:
+        """The most tokens of a depth span and of segments that the switches allow in one row."""
+        span = 0 if all(switch == Switch.OFF for switch in self.depth) else vocabulary.tokens_per_map + 2
+        return span, 0 if all(switch == Switch.OFF for switch in self.seg) else self.max_segments
+
+    def text_budget(self, vocabulary: SpatialVocabulary) -> int | None:
+        """The most tokens of text; None where nothing is due after it, and it may use up what is left."""
+        if vocabulary.order == "spans_first":
+            return None
+        span, segments = self.spatial_budget(vocabulary)
+        if vocabulary.order == "interleaved":  # one [SEG] may be due, wherever it stands
+            if Switch.ON not in self.seg:
+                return None
+            segments = 1
+        return self.budget(vocabulary) - span - segments - 1
+
+    def budget(self, vocabulary: SpatialVocabulary) -> int:
+        """The most tokens that one row may generate.
+
+        Raises:
+            ValueError: if a given budget cannot hold what the switches allow.
+        """
+        span, segments = self.spatial_budget(vocabulary)
+        if self.max_new_tokens is None:
+            return vocabulary.tokens_per_map + 2 + self.max_segments + TEXT_BUDGET
+        least = span + segments + 1 if self.constrained else 1
+        if self.max_new_tokens < least:
+            raise ValueError(
+                f"max_new_tokens={self.max_new_tokens} is too small: {span} tokens for a depth span, {segments} for "
+                f"segments and at least 1 of text need {least}; raise it, or switch depth or seg off"
+            )
+        return self.max_new_tokens
+
+    def depth_decoding_of(self, model: PerceptioForConditionalGeneration) -> DepthDecoding:
+        """How depth codes are found with a model.
+
+        Raises:
+            ValueError: if the model was not trained for it.
+        """
+        found: DepthDecoding = self.depth_decoding or model.config.depth_decoding
+        if found == "parallel" and model.depth_query is None:
+            raise ValueError(
+                'this model has no depth query, so depth_decoding cannot be "parallel": train it with '
+                "depth_decoding: parallel in the recipe, or ask for exact or quick"
+            )
+        return found
+
+
+def check_context(model: PerceptioForConditionalGeneration, prompt: int, options: DecodingOptions) -> None:
+    """Refuse a prompt that leaves no room for its answer.
+
+    Raises:
+        ValueError: if `prompt` and the answer's tokens exceed the positions of the language model.
+    """
+    limit = int(model.vlm.config.get_text_config().max_position_embeddings)
+    budget = options.budget(model.config.vocabulary)
+    if prompt + budget <= limit:
+        return
+    if options.max_new_tokens is not None and budget >= limit:
+        raise ValueError(f"max_new_tokens={budget} is too large: the model's context holds {limit:,} tokens")
+    raise ValueError(
+        f"the prompt is too long: {prompt:,} tokens with its image, but the model's context holds {limit:,} of which "
+        f"the answer keeps {budget:,}, so at most {max(limit - budget, 0):,}; shorten the prompt"
+    )
