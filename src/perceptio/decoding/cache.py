@@ -74,10 +74,13 @@ class RowCache(Cache):
         return torch.arange(width, device=device) <= (starts_R[:, None] + last_q)[:, None, :, None]
 
     def _swap(self, one: int, other: int) -> None:
-        pair = torch.tensor([one, other])
+        width = max(self.lengths[self._rows[one]], self.lengths[self._rows[other]])
         for layer in self.layers:
             for buffer in (layer.keys, layer.values):
-                buffer[pair] = buffer[pair.flip(0)]
+                first, second = buffer[one, :, :width], buffer[other, :, :width]
+                kept = first.clone()
+                first.copy_(second)
+                second.copy_(kept)
         self._rows[one], self._rows[other] = self._rows[other], self._rows[one]
         self._slots[self._rows[one]], self._slots[self._rows[other]] = one, other
 
