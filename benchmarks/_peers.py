@@ -40,7 +40,8 @@ def plain(model: Perceptio) -> Perceptio:
     copy = PerceptioForConditionalGeneration(config)
     weights = model.model.state_dict()
     copy.load_state_dict({name: weights[name] for name in copy.state_dict()})
-    return Perceptio(copy.to(model.model.device, model.model.vlm.dtype).eval(), model.processor, model.name)
+    copy.vlm.to(model.model.vlm.dtype)  # the other parts stay in float32
+    return Perceptio(copy.to(model.model.device).eval(), model.processor, model.name)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import tempfile
@@ -37,8 +38,9 @@ from perceptio.cli.options import quiet
 from perceptio.decoding import depth_span
 from perceptio.decoding.depth_span import WIDE, Windows
 from perceptio.evaluation.scenes import ScenesBenchmark
-from perceptio.files import write_files
+from perceptio.files import check_writable_folder, write_files
 from perceptio.images import load_image
+from perceptio.model.parallel_depth import set_depth_decoding
 from perceptio.results import Answer
 from perceptio.scenes.render_job import render_split
 from perceptio.tokens import DepthDecoding
@@ -53,6 +55,10 @@ WAYS: dict[str, dict[str, Any]] = {
     "parallel": {"seg": ON, "depth": ON, "depth_decoding": "parallel"},
 }
 TEN = 10  # questions about one picture
+PICTURES = 16  # asked about in each repeat, or as many as the batch
+BY_BATCH = ("ways", "windows", "perception")  # sections where a way is compared with another of the same batch
+COLOURS = {"ways": "tab:blue", "session": "tab:green", "perception": "tab:olive", "peers": "tab:orange",
+           "windows": "tab:purple"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,17 +75,21 @@ class Measured:
 
     section: str
     name: str
-    batch: int
-    questions: int
+    batch: int  # questions decoded together
+    questions: int  # in each repeat
+    base: str  # the way of the same section, and batch, that it is compared with
+    note: str = ""
     calls: float = 0.0  # of the language model, a batch
     tokens: float = 0.0  # written, a question
     seconds: list[float] = field(default_factory=list)  # a question, one entry a repeat
-    note: str = ""
 
     @property
     def median(self) -> float:
         """Seconds a question."""
         return statistics.median(self.seconds)
+
+
+Case = tuple[Measured, Callable[[], int]]  # where times are written, and what is run: it gives the tokens written
 
 
 @contextmanager
@@ -95,14 +105,12 @@ def counted(model: Perceptio) -> Iterator[list[int]]:
         hook.remove()
 
 
-def measure(
-    model: Perceptio, cases: Sequence[tuple[Measured, Callable[[], int]]], repeats: int, title: str
-) -> list[Measured]:
+def measure(model: Perceptio, cases: Sequence[Case], repeats: int, title: str) -> list[Measured]:
     """Run each case in turn, `repeats` times after one to warm up.
 
     Args:
         model: whose calls are counted.
-        cases: where to write times, and what to run; it gives the number of tokens written.
+        cases: to be run.
         repeats: of all cases.
         title: of the progress bar.
     """
@@ -116,7 +124,7 @@ def measure(
                 spent = time.perf_counter() - begin
             if repeat:
                 found.seconds.append(spent / found.questions)
-            found.calls = len(calls) / max(found.questions // found.batch, 1)
+            found.calls = len(calls) / (found.questions / found.batch)
             found.tokens = written / found.questions
     return [found for found, _ in cases]
 
@@ -127,26 +135,40 @@ def written(answers: Sequence[Answer]) -> int:
 
 
 def ways(model: Perceptio, questions: Sequence[Question], batches: Sequence[int], repeats: int) -> list[Measured]:
-    """Each way to answer, in batches of each size."""
+    """Each way to answer, in batches of each size; batch 1 by `ask`, which loads no picture ahead."""
+    trained = model.model.depth_query is not None
+    how_before = model.model.config.depth_decoding
+    set_depth_decoding(model.model, "parallel")
     found = []
     for batch in batches:
-        asked = list(questions[: max(batch, min(16, len(questions)))])
+        asked = questions[: max(batch, PICTURES // batch * batch)]
         cases = []
         for name, how in WAYS.items():
-            if name == "parallel" and model.model.depth_query is None:
-                continue
-
-            def run(how: dict[str, Any] = how, batch: int = batch, asked: list[Question] = asked) -> int:
-                images, prompts = [each.image for each in asked], [each.prompt for each in asked]
-                return written(model.ask_batch(images, prompts, batch_size=batch, **how))
-
-            cases.append((Measured("ways", name, batch, len(asked)), run))
+            note = "the query is not trained: its time, not its map" if name == "parallel" and not trained else ""
+            base = "answer only"
+            cases.append(
+                (Measured("ways", name, batch, len(asked), base, note), partial(_in_batches, model, asked, batch, how))
+            )
         found += measure(model, cases, repeats, f"batches of {batch}")
+    set_depth_decoding(model.model, how_before)
     return found
 
 
+def _in_batches(model: Perceptio, questions: Sequence[Question], batch: int, how: dict[str, Any]) -> int:
+    if batch == 1:
+        return written([model.ask(each.image, each.prompt, **how) for each in questions])
+    count = 0
+    for first in range(0, len(questions), batch):
+        part = questions[first : first + batch]
+        count += written(model.ask_batch([each.image for each in part], [each.prompt for each in part], **how))
+    return count
+
+
 def session(model: Perceptio, questions: Sequence[Question], repeats: int) -> list[Measured]:
-    """Questions about one picture: ten alone, in a session, together; and how time grows with their number."""
+    """Questions about one picture: ten alone, in a session, together; and how time grows with their number.
+
+    The questions are those of several scenes, so some do not fit the picture.
+    """
     image, prompts = questions[0].image, [each.prompt for each in questions]
     full: dict[str, Any] = {"seg": ON, "depth": ON}
 
@@ -161,44 +183,64 @@ def session(model: Perceptio, questions: Sequence[Question], repeats: int) -> li
         with model.open(image) as picture:
             return written(picture.ask_batch(prompts[:count], seg=switch, depth=switch))
 
-    cases = [
-        (Measured("session", "alone, sequential", 1, TEN), lambda: alone(TEN, "sequential")),
-        (Measured("session", "alone", 1, TEN), lambda: alone(TEN, "exact")),
-        (Measured("session", "one by one", 1, TEN), lambda: opened(TEN)),
-        (Measured("session", "together", TEN, TEN), lambda: together(TEN)),
-        (Measured("session", "one by one, answer only", 1, TEN), lambda: opened(TEN, OFF)),
-        (Measured("session", "together, answer only", TEN, TEN), lambda: together(TEN, OFF)),
+    slow = "alone, sequential"
+    cases: list[Case] = [
+        (Measured("session", slow, 1, TEN, slow), partial(alone, TEN, "sequential")),
+        (Measured("session", "alone", 1, TEN, slow), partial(alone, TEN, "exact")),
+        (Measured("session", "one by one", 1, TEN, slow), partial(opened, TEN)),
+        (Measured("session", "together", TEN, TEN, slow), partial(together, TEN)),
     ]
+    for name, batch, run in (("one by one", 1, opened), ("together", TEN, together)):
+        base = f"{name}, answer only"
+        cases.append((Measured("perception", base, batch, TEN, base), partial(run, TEN, OFF)))
+        cases.append((Measured("perception", name, batch, TEN, base), partial(run, TEN)))
     for count in (1, 2, 5, 10, 20):
-        if count <= len(prompts):
-            cases.append((Measured("questions", str(count), count, count), partial(together, count)))
+        cases.append((Measured("questions", str(count), count, count, "1"), partial(together, count)))
     return measure(model, cases, repeats, "one picture")
 
 
-def objects(model: Perceptio, questions: Sequence[Question], repeats: int) -> list[Measured]:
-    """How time grows with the number of objects that are segmented."""
+def growth(model: Perceptio, questions: Sequence[Question], repeats: int) -> list[Measured]:
+    """How time grows with the tiles of a picture and with the objects that are segmented.
+
+    Nano was not taught tiles: what it answers means nothing here. Questions with more objects have other words too.
+    """
+    cases: list[Case] = []
+    processor, image = model.processor, questions[0].image
+    side = image.width
+    kept = processor.image_processor.crop_to_patches, processor.image_processor.max_patches
+    short: dict[str, Any] = {"seg": ON, "depth": ON, "max_new_tokens": 130}
+
+    def tiled(tiles: int) -> int:
+        processor.image_processor.crop_to_patches, processor.image_processor.max_patches = tiles > 1, tiles
+        count = written([model.ask(image.resize((side * tiles, side)), "Show the depth map.", **short)])
+        processor.image_processor.crop_to_patches, processor.image_processor.max_patches = kept
+        return count
+
+    for tiles in (1, 2, 3):
+        total = model.model.config.vlm.image_seq_length * (tiles + (tiles > 1))
+        cases.append((Measured("image tokens", str(total), 1, 1, str(total)), partial(tiled, tiles)))
+    first = cases[0][0].name
+    for found, _ in cases:
+        found.base = first
     by_count: dict[int, Question] = {}
     for each in questions:
-        found = model.ask(each.image, each.prompt, seg=ON, depth=OFF)
-        by_count.setdefault(found.trace.raw.count("[SEG]"), each)
-    cases = []
+        answer = model.ask(each.image, each.prompt, seg=ON, depth=OFF)
+        by_count.setdefault(answer.trace.raw.count("[SEG]"), each)
+    fewest = str(min(by_count))
     for count, each in sorted(by_count.items()):
-
-        def run(each: Question = each) -> int:
-            return written([model.ask(each.image, each.prompt, seg=ON, depth=OFF)])
-
-        cases.append((Measured("objects", str(count), 1, 1), run))
-    return measure(model, cases, repeats, "objects")
+        run = partial(_in_batches, model, [each], 1, WAYS["masks only"])
+        cases.append((Measured("objects", str(count), 1, 1, fewest), run))
+    return measure(model, cases, repeats, "growth")
 
 
 def peers(model: Perceptio, questions: Sequence[Question], repeats: int) -> list[Measured]:
     """The algorithm of peers against ours, on a model that both can decode; the tokens must be the same."""
     both = plain(model)
     full: dict[str, Any] = {"seg": ON, "depth": ON, "soft_depth": False}
-    some = list(questions[:16])
-    image, prompts = some[0].image, [each.prompt for each in questions[:TEN]]
+    some = questions[:PICTURES]
+    ten = [Question(some[0].image, each.prompt) for each in questions[:TEN]]
     held = 0
-    for each in some[:4]:
+    for each in [*some, *ten]:
         theirs = peer_answer(both, each.image, each.prompt, ON, ON)
         ours = both.ask(each.image, each.prompt, **full)
         assert both.processor.text(theirs.ids) == ours.trace.raw, "both algorithms must write the same tokens"
@@ -207,47 +249,43 @@ def peers(model: Perceptio, questions: Sequence[Question], repeats: int) -> list
     def theirs_of(asked: Sequence[Question]) -> int:
         return sum(len(peer_answer(both, each.image, each.prompt, ON, ON).ids) for each in asked)
 
-    def ours_alone() -> int:
-        return written([both.ask(each.image, each.prompt, **full) for each in some])
-
-    def ours_together() -> int:
-        return written(both.ask_batch([each.image for each in some], [each.prompt for each in some], **full))
-
     def ours_opened() -> int:
-        with both.open(image) as picture:
-            return written(picture.ask_batch(prompts, **full))
+        with both.open(ten[0].image) as picture:
+            return written(picture.ask_batch([each.prompt for each in ten], **full))
 
-    note = f"up to {held / 1e6:.1f} MB of hidden states a question"
-    ten = [Question(image, prompt) for prompt in prompts]
-    cases = [
-        (Measured("peers", "theirs", 1, len(some), note=note), lambda: theirs_of(some)),
-        (Measured("peers", "ours", 1, len(some)), ours_alone),
-        (Measured("peers", "ours, together", len(some), len(some)), ours_together),
-        (Measured("peers", "theirs, one picture", 1, TEN), lambda: theirs_of(ten)),
-        (Measured("peers", "ours, one picture", TEN, TEN), ours_opened),
+    note = f"keeps up to {held / 1e6:.1f} MB of hidden states a question"
+    many, one = "theirs", "theirs, one picture"
+    cases: list[Case] = [
+        (Measured("peers", many, 1, len(some), many, note), partial(theirs_of, some)),
+        (Measured("peers", "ours", 1, len(some), many), partial(_in_batches, both, some, 1, full)),
+        (Measured("peers", "ours", len(some), len(some), many), partial(_in_batches, both, some, len(some), full)),
+        (Measured("peers", one, 1, TEN, one, note), partial(theirs_of, ten)),
+        (Measured("peers", "ours, one picture", TEN, TEN, one), ours_opened),
     ]
     return measure(both, cases, repeats, "peers")
 
 
 def windows(model: Perceptio, questions: Sequence[Question], repeats: int) -> list[Measured]:
     """Exact decoding with windows of several lengths."""
-    found = []
     kind = model.model.device.type
-    kept = depth_span.WINDOWS.get(kind)
+    kept = depth_span.WINDOWS.get(kind, WIDE)
     length = model.model.config.vocabulary.tokens_per_map + 2
-    for batch in (1, 4, 16):
-        asked = list(questions[:16])
-        images, cases = [each.image for each in asked], []
-        for window in sorted({8, 16, 24, 32, 48, 64, length}):
+    asked = [Question(each.image, "Show the depth map.") for each in questions[:PICTURES]]
 
-            def run(window: int = window, batch: int = batch, images: list[Image.Image] = images) -> int:
-                depth_span.WINDOWS[kind] = Windows(window, window, window)
-                prompts = ["Show the depth map."] * len(images)
-                return written(model.ask_batch(images, prompts, seg=OFF, depth=ON, batch_size=batch))
+    def run(window: int, batch: int) -> int:
+        depth_span.WINDOWS[kind] = Windows(window, window, window)
+        try:
+            return _in_batches(model, asked, batch, {"seg": OFF, "depth": ON})
+        finally:
+            depth_span.WINDOWS[kind] = kept
 
-            cases.append((Measured("windows", str(window), batch, len(asked)), run))
+    found = []
+    for batch in (1, 4, PICTURES):
+        cases = [
+            (Measured("windows", str(window), batch, len(asked), str(length)), partial(run, window, batch))
+            for window in sorted({8, 16, 24, 32, 48, 64, length})
+        ]
         found += measure(model, cases, repeats, f"windows, batches of {batch}")
-    depth_span.WINDOWS[kind] = WIDE if kept is None else kept
     return found
 
 
@@ -266,17 +304,17 @@ def scenes_questions(model: Perceptio, scenes: int) -> tuple[list[Question], lis
 
 
 def table(found: Sequence[Measured]) -> str:
-    """Markdown: each way, and how many times as long as the first of its section and batch it takes."""
-    lines = ["| section | way | batch | ms a question | times the first | calls a batch | tokens a question |",
-             "|---|---|---:|---:|---:|---:|---:|"]  # fmt: skip
-    first: dict[tuple[str, int], Measured] = {}
+    """Markdown: each way, and its time over that of the way it is compared with, repeat by repeat."""
+    bases = {(each.section, each.name, each.batch if each.section in BY_BATCH else 0): each for each in found[::-1]}
+    lines = ["| section | way | batch | ms a question | ratio | to | calls a batch | tokens a question | note |",
+             "|---|---|---:|---:|---:|---|---:|---:|---|"]  # fmt: skip
     for each in found:
-        base = first.setdefault((each.section, each.batch if each.section in ("ways", "windows") else 0), each)
+        base = bases[each.section, each.base, each.batch if each.section in BY_BATCH else 0]
         ratios = [one / other for one, other in zip(each.seconds, base.seconds, strict=True)]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         lines.append(
-            f"| {each.section} | {each.name} | {each.batch} | {each.median * 1e3:.0f} | {spread} | {each.calls:.1f} | "
-            f"{each.tokens:.0f} |"
+            f"| {each.section} | {each.name} | {each.batch} | {each.median * 1e3:.0f} | {spread} | {each.base} | "
+            f"{each.calls:.1f} | {each.tokens:.0f} | {each.note} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -288,12 +326,11 @@ def plot(found: Sequence[Measured], path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    shown = [each for each in found if each.section in ("ways", "session", "peers")]
+    shown = [each for each in found if each.section in COLOURS]
     figure, axis = pyplot.subplots(figsize=(8, 0.3 * len(shown) + 1))
-    labels = [f"{each.name}, batch {each.batch}" if each.section == "ways" else each.name for each in shown]
-    colours = {"ways": "tab:blue", "session": "tab:green", "peers": "tab:orange"}
+    labels = [f"{each.section}: {each.name}, batch {each.batch}" for each in shown]
     places = range(len(shown))
-    axis.barh(places, [each.median * 1e3 for each in shown], color=[colours[each.section] for each in shown])
+    axis.barh(places, [each.median * 1e3 for each in shown], color=[COLOURS[each.section] for each in shown])
     axis.set_yticks(places, labels, fontsize=7)
     axis.invert_yaxis()
     axis.set_xlabel("ms a question")
@@ -302,29 +339,38 @@ def plot(found: Sequence[Measured], path: Path) -> None:
     pyplot.close(figure)
 
 
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
 @reporting()
 def main() -> None:
     """Measure, print the table, write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 32])
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--batches", type=positive, nargs="+", default=[1, 4, 16, 32])
+    parser.add_argument("--repeats", type=positive, default=3)
     parser.add_argument("--windows", action="store_true", help="only sweep how much of a span one call reads")
-    parser.add_argument("--out", type=Path, default=Path("out/decoding"))
+    parser.add_argument("--out", type=Path, help="out/decoding, or out/decoding-windows, by default")
     options = parser.parse_args()
+    options.out = options.out or Path("out/decoding-windows" if options.windows else "out/decoding")
+    check_writable_folder(options.out)
     torch.set_num_threads(options.threads)
     quiet()
     model = Perceptio.from_pretrained(options.model, device=options.device)
-    mixed, about_one = scenes_questions(model, max(16, *options.batches))
+    mixed, about_one = scenes_questions(model, max(PICTURES, *options.batches))
     if options.windows:
         found = windows(model, mixed, options.repeats)
     else:
         found = [
             *ways(model, mixed, options.batches, options.repeats),
             *session(model, about_one, options.repeats),
-            *objects(model, about_one, options.repeats),
+            *growth(model, about_one, options.repeats),
             *peers(model, mixed, options.repeats),
         ]
     text = table(found)
@@ -334,6 +380,7 @@ def main() -> None:
         "model": options.model,
         "device": options.device if options.device == "cpu" else torch.cuda.get_device_name(),
         "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
         "threads": options.threads,
         "torch": torch.__version__,
         "repeats": options.repeats,

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from perceptio.decoding.answering import Stopwatch
+from perceptio.decoding.engine import Step
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, SegmentFound, TextDelta
 from perceptio.depth.teacher_codes import teacher_codes
 from perceptio.depth.teachers.loading import load_teacher
@@ -480,3 +481,19 @@ def test_a_teacher_s_codes_take_the_place_of_the_model_s(
         taught.ask_batch([portrait], ["hello"], depth="teacher", forced_depth=codes)
     with pytest.raises(TypeError, match=r"^depth_teacher must be"):
         Perceptio.from_pretrained(tiny_folder, depth_teacher=5)
+
+
+def test_the_depth_map_is_told_once(tiny: Perceptio, portrait: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A free answer may write a second end marker, or none."""
+    vocabulary = tiny.model.config.vocabulary
+    span = (vocabulary.depth_start, *vocabulary.codes)
+    for after in ((vocabulary.depth_end, vocabulary.depth_end), tuple(tiny.processor.answer_ids("a"))):
+        written = (*span, *after, vocabulary.end_of_text)
+        monkeypatch.setattr(
+            "perceptio.decoding.answering.decode_steps", lambda *_, w=written: iter([Step({0: (t,)}) for t in w])
+        )
+        *events, done = tiny.stream(portrait, "hello", constrained=False)
+        assert isinstance(done, Done)
+        assert done.answer.depth is not None
+        (told,) = [event for event in events if isinstance(event, DepthReady)]
+        np.testing.assert_array_equal(told.depth.codes, done.answer.depth.codes)

@@ -13,8 +13,8 @@ from perceptio.decoding.events import Done, Event
 from perceptio.decoding.options import DecodingOptions
 from perceptio.decoding.perceiving import Perceived, Turn, question_ids
 from perceptio.results import Answer, Mask
-from perceptio.segmentation.prompt_arguments import read_prompts
-from perceptio.segmentation.prompts import segment_prompts
+from perceptio.segmentation.prompted_arguments import read_objects
+from perceptio.segmentation.prompted_objects import segment_objects
 from perceptio.tokens import DepthDecoding, Switch
 
 
@@ -132,9 +132,9 @@ class Picture:
             ValueError, TypeError: if prompts do not fit one another or the picture, or the picture was closed.
         """
         perceived, model = self._opened, self._answering.model
-        objects = read_prompts(points, labels, boxes, self.size)
+        objects = read_objects(points, labels, boxes, self.size)
         index = torch.zeros(len(objects), dtype=torch.int64)
-        found = segment_prompts(model.sam, perceived.features(model), index, objects, self.size)
+        found = segment_objects(model.sam, perceived.features(model), index, objects, self.size)
         return [full_mask(one, self.size, gate=True) for one in found.apart()]
 
     @property

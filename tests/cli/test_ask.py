@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perceptio import pipeline
+from perceptio.decoding import perceiving
 from perceptio.pipeline import Perceptio
 
 from .conftest import Run, failed, noise
@@ -153,8 +153,8 @@ def test_each_picture_is_decoded_once(
 ) -> None:
     """Large ones would be held twice."""
     decoded: list[object] = []
-    load = pipeline.load_working_image
-    monkeypatch.setattr(pipeline, "load_working_image", lambda source: decoded.append(source) or load(source))
+    load = perceiving.load_working_image
+    monkeypatch.setattr(perceiving, "load_working_image", lambda source: decoded.append(source) or load(source))
     images = [noise(tmp_path / name, seed) for seed, name in enumerate(("a.png", "b.png"))]
     monkeypatch.setattr("perceptio.cli.ask._PIXELS", 90 * 60)  # one picture at a time
     result = run("ask", *images, "hello", *options, "--seg", "off")

@@ -36,10 +36,9 @@ def encode(
     teacher: codebook.Teacher = None,
 ) -> None:
     """Print the codes of a depth map as JSON."""
-    import torch
 
     from perceptio.data.depth_files import read_depth
-    from perceptio.depth.normalization import resize_nearest
+    from perceptio.depth.teacher_codes import encode_maps
     from perceptio.depth.teachers.loading import load_teacher
     from perceptio.images import load_working_image
     from perceptio.model.loading import load_depth_tokenizer
@@ -56,8 +55,7 @@ def encode(
         nearness = load_teacher(teacher).inverse_depth(picture)
     tokenizer = load_depth_tokenizer(model)
     config = tokenizer.config
-    values = resize_nearest(nearness, config.image_size)
-    codes = tokenizer.encode(torch.from_numpy(values)[None, None])[0]
+    codes = encode_maps(tokenizer, [nearness])[0]
     print(json.dumps({"grid": config.grid, "codes": codes.tolist()}))
 
 

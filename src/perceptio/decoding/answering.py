@@ -120,7 +120,7 @@ class Answering:
         ids: list[int] = []
         masks: list[MaskPrediction] = []
         depth_logits: Tensor | None = None
-        shown, said = 0, ""
+        shown, shown_depth, said = 0, False, ""
         while True:
             with watch.timed("generate"):
                 step = next(steps, None)
@@ -139,10 +139,10 @@ class Answering:
                     shown += 1
             if any(token in vocabulary.code_index for token in step.tokens.get(0, ())):
                 yield DepthProgress(len(words.reader.newest_codes), vocabulary.tokens_per_map)
-            if ids[-1] == vocabulary.depth_end and len(words.reader.spans) == 1:
-                codes = words.reader.spans[0].codes
-                if len(codes) == vocabulary.tokens_per_map:
-                    yield DepthReady(self._depth_maps(questions, {0: codes}, {0: depth_logits})[0])
+            codes = words.reader.spans[0].codes if words.reader.spans and not shown_depth else ()
+            if len(codes) == vocabulary.tokens_per_map:
+                shown_depth = True
+                yield DepthReady(self._depth_maps(questions, {0: codes}, {0: depth_logits})[0])
             if spoken:
                 said += spoken
                 yield TextDelta(spoken)

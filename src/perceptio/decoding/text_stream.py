@@ -25,9 +25,9 @@ class TextStream:
         self._silent = silent
         self._tokens = 0
         self._ended = False
-        self._decode = processor.text_pieces()
-        self._half = False  # the last token of the text ended inside a character
+        self._detokenizer = processor.detokenizer()
         self._blank = ""  # before what may be a [SEG], which swallows it
+        self._swallowed: list[str] = []  # uncertain text before a [SEG] whose last blank, if it stays one, is swallowed
         self._marks = [_Without(PHRASE_START), _Without(PHRASE_END)]
         self._blanks = ""  # that may be the last
         self._begun = False
@@ -42,15 +42,22 @@ class TextStream:
         reader.read(self._tokens, token)
         self._tokens += 1
         if len(reader.text) > before and token not in self._silent:
-            return self._push(self._decode(token))
-        if token == vocabulary.seg and reader.interleaved and not self._half:
-            self._blank = ""  # "It is [SEG]." is read as "It is."
+            return self._push(self._detokenizer.push(token))
+        if token == vocabulary.seg and reader.interleaved:  # "It is [SEG]." is read as "It is."
+            held = self._detokenizer.held()
+            if not held:
+                self._blank = ""
+            elif held.endswith(" ") and held not in self._swallowed:
+                self._swallowed.append(held)
         return ""
 
     def _push(self, piece: str) -> str:
-        self._half = not piece
         if not piece:
             return ""
+        for held in reversed(self._swallowed):
+            if piece.startswith(held):
+                piece = piece[: len(held) - 1] + piece[len(held) :]
+        self._swallowed.clear()
         piece = self._blank + piece
         self._blank = " " if piece.endswith(" ") else ""
         piece = piece.removesuffix(" ")

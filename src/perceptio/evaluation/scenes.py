@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from perceptio.data.marks import MARKED_SIZE, choose_points
 from perceptio.data.schema import Turn
 from perceptio.depth.metrics import depth_errors, nearest_point
-from perceptio.depth.normalization import inverse_depth_from_metric, resize_nearest
+from perceptio.depth.normalization import inverse_depth_from_metric
+from perceptio.depth.teacher_codes import encode_maps
 from perceptio.evaluation.depth_tokens import DepthTokens, Replacement
 from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.judged import Judged, Outcome, Overlap, figures
@@ -95,13 +95,10 @@ class ScenesBenchmark:
             for number, (image, turn) in enumerate(turns)
         ]
 
-    @torch.no_grad()
     def _true_codes(self, unit: int) -> np.ndarray:
         """(N,) codes of the true map of a scene."""
         tokenizer = self.model.model.depth_tokenizer
-        values = resize_nearest(inverse_depth_from_metric(self.store[unit].depth), tokenizer.config.image_size)
-        found = tokenizer.encode(torch.from_numpy(values)[None, None].to(self.model.model.device))[0].cpu().numpy()
-        return np.asarray(found)
+        return encode_maps(tokenizer, [inverse_depth_from_metric(self.store[unit].depth)])[0].cpu().numpy()
 
     def score(self, item: Item, answers: Sequence[Answer]) -> Judged:
         """One question of one scene."""

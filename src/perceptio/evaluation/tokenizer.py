@@ -14,6 +14,7 @@ from tqdm import tqdm
 from perceptio.data.marks import HARDBLINK, MARKED_SIZE, choose_points
 from perceptio.depth.metrics import depth_errors, nearest_point, perplexity, usage
 from perceptio.depth.normalization import resize_nearest
+from perceptio.depth.teacher_codes import encode_maps
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.evaluation.errors import EvaluationError
 from perceptio.evaluation.metrics import Mean, Share
@@ -120,8 +121,7 @@ def report_maps(
 @torch.no_grad()
 def reconstruct(tokenizer: DepthTokenizer, nearness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A map (H, W) float32 after it went through the codes, (H, W) float32, and its codes, (N,) int64."""
-    maps = torch.from_numpy(resize_nearest(nearness, tokenizer.config.image_size))[None, None].to(tokenizer.device)
-    codes = tokenizer.encode(maps)
+    codes = encode_maps(tokenizer, [nearness])
     decoded = torch.nn.functional.interpolate(tokenizer.decode(codes).float(), nearness.shape, mode="bilinear")
     return decoded[0, 0].clamp(-1, 1).cpu().numpy(), codes.cpu().numpy().ravel()
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, get_args
 
 import torch
 from PIL import Image
 from tokenizers import Tokenizer
-from tokenizers.decoders import DecodeStream
 from torch import Tensor
 from transformers import BatchFeature, InternVLProcessor
 from transformers.processing_utils import ProcessorMixin
 
+from perceptio.model.detokenizer import Detokenizer
 from perceptio.model.image_processor import read_image_processor
 from perceptio.model.vocabulary import IMAGE_TOKENS, TILE_TOKENS
 from perceptio.pretrained.fields import FLAG, SECTION, Fields, choice, read_fields, required, shown, whole
@@ -178,10 +178,9 @@ class PerceptioProcessor(InternVLProcessor):
         """The text of ids, control tokens included."""
         return str(self._control_tokenizer.decode(list(ids), skip_special_tokens=False))
 
-    def text_pieces(self) -> Callable[[int], str]:
-        """A function that makes text of ids one by one, control tokens included; "" inside a character."""
-        stream = DecodeStream(skip_special_tokens=False)
-        return lambda token: stream.step(self._control_tokenizer, token) or ""
+    def detokenizer(self) -> Detokenizer:
+        """Makes `text` of ids one by one."""
+        return Detokenizer(self._control_tokenizer)
 
     def pixels(self, images: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
         """(tiles, 3, side, side) of all images in order for the vision tower, and (B, 3, side', side') for SAM2."""

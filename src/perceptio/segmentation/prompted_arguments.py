@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perceptio.pretrained.fields import shown
-from perceptio.segmentation.prompts import NO_CLICK, PromptedObjects
+from perceptio.segmentation.prompted_objects import NO_CLICK, PromptedObjects
 
 _NESTED = 3  # levels of an argument at most: objects, clicks, x and y
 
 
-def read_prompts(points: Any, labels: Any, boxes: Any, size: tuple[int, int]) -> PromptedObjects:
+def read_objects(points: Any, labels: Any, boxes: Any, size: tuple[int, int]) -> PromptedObjects:
     """Clicks and boxes on a picture of the size (width, height), px.
 
     Args:

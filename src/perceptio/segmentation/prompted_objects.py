@@ -33,14 +33,14 @@ class PromptedObjects:
 
 
 @torch.no_grad()
-def segment_prompts(
+def segment_objects(
     sam: Sam2Model, features: ImageFeatures, image_index: Tensor, objects: PromptedObjects, size: tuple[int, int]
 ) -> MaskPrediction:
     """One mask per object, as `Sam2Model.forward` gives it for the object's clicks and box.
 
     A single click is ambiguous: of SAM 2's three candidates the one with the best estimate of its IoU counts. Further
     clicks or a box name one object: the single mask counts, or, where the model's configuration says so, the best
-    candidate in place of one that is not stable. This is SAM 2's own rule (2408.00714, appendix D).
+    candidate in place of one that is not stable. This is SAM's rule (2304.02643), which SAM 2 has kept.
 
     Args:
         sam: the SAM 2 model, in evaluation mode.

@@ -12,8 +12,8 @@ from transformers import Sam2Model
 
 from perceptio.nano.small_sam import build_sam, nano_sam_config
 from perceptio.segmentation.bridge import ImageFeatures, encode_image
-from perceptio.segmentation.prompt_arguments import read_prompts
-from perceptio.segmentation.prompts import NO_CLICK, segment_prompts
+from perceptio.segmentation.prompted_arguments import read_objects
+from perceptio.segmentation.prompted_objects import NO_CLICK, segment_objects
 
 SIZE = (60, 90)  # width, height px
 
@@ -80,7 +80,7 @@ OBJECTS: list[tuple[list[list[float]] | None, list[int] | None, list[float] | No
 def test_one_object_is_sam_s_own(
     sam: Sam2Model, features: ImageFeatures, pixels: Tensor, prompt: tuple[Any, Any, Any], image: int
 ) -> None:
-    found = segment_prompts(sam, features, torch.tensor([image]), read_prompts(*prompt, SIZE), SIZE)
+    found = segment_objects(sam, features, torch.tensor([image]), read_objects(*prompt, SIZE), SIZE)
     logits, iou = reference(sam, pixels[image], *prompt)
     torch.testing.assert_close(found.logits[0], logits, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.iou[0], iou, rtol=1e-4, atol=1e-4)
@@ -88,12 +88,12 @@ def test_one_object_is_sam_s_own(
 
 def test_objects_together_are_what_each_is_alone(sam: Sam2Model, features: ImageFeatures) -> None:
     clicked = [(points, labels or [1] * len(points)) for points, labels, box in OBJECTS if points and box is None]
-    objects = read_prompts([points for points, _ in clicked], [labels for _, labels in clicked], None, SIZE)
+    objects = read_objects([points for points, _ in clicked], [labels for _, labels in clicked], None, SIZE)
     assert objects.labels.tolist()[0] == [1, NO_CLICK, NO_CLICK]
     index = torch.tensor([0, 1, 1, 0])
-    together = segment_prompts(sam, features, index, objects, SIZE)
+    together = segment_objects(sam, features, index, objects, SIZE)
     for place, (points, labels) in enumerate(clicked):
-        alone = segment_prompts(sam, features, index[place : place + 1], read_prompts(points, labels, None, SIZE), SIZE)
+        alone = segment_objects(sam, features, index[place : place + 1], read_objects(points, labels, None, SIZE), SIZE)
         torch.testing.assert_close(together.logits[place], alone.logits[0], rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(together.object_logit[place], alone.object_logit[0], rtol=1e-4, atol=1e-4)
 
@@ -104,11 +104,11 @@ def test_objects_together_are_what_each_is_alone(sam: Sam2Model, features: Image
      [[[1, 2], [3, 4]]], [np.array([1, 2]), np.array([3, 4])]],
 )  # fmt: skip
 def test_any_kind_of_list_is_read(points: Any) -> None:
-    objects = read_prompts(points, None, None, SIZE)
+    objects = read_objects(points, None, None, SIZE)
     assert objects.points.tolist() == [[[1.0, 2.0], [3.0, 4.0]]]
     assert objects.labels.tolist() == [[1, 1]]
     assert objects.boxes is None
-    assert read_prompts(None, None, [1, 2, 3, 4], SIZE).boxes.tolist() == [[1.0, 2.0, 3.0, 4.0]]  # type: ignore[union-attr]
+    assert read_objects(None, None, [1, 2, 3, 4], SIZE).boxes.tolist() == [[1.0, 2.0, 3.0, 4.0]]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -138,4 +138,4 @@ def test_any_kind_of_list_is_read(points: Any) -> None:
 )
 def test_what_is_no_prompt_is_said(arguments: tuple[Any, Any, Any], error: type[Exception], complaint: str) -> None:
     with pytest.raises(error, match=complaint):
-        read_prompts(*arguments, SIZE)
+        read_objects(*arguments, SIZE)
