@@ -1,6 +1,6 @@
 """What perception costs beside the answer: ways to find depth codes, batches, sessions, and the algorithm of peers.
 
-    python benchmarks/decoding.py                     # nano, one thread, about 15 minutes
+    python benchmarks/decoding.py                     # nano, one thread, about 25 minutes
     python benchmarks/decoding.py --windows           # how much of a span one call should read
     python benchmarks/decoding.py --model MODEL --device cuda
 
