@@ -1,1 +1,1 @@
-"""From a prompt to tokens: the grammar that keeps spans well-formed, and the decoding loops built on it."""
+"""From pictures and questions to answers: pictures read once, a grammar that keeps spans well-formed, batched decoding."""

@@ -17,7 +17,7 @@ class SegmentFound:
 
 @dataclass(frozen=True)
 class DepthProgress:
-    """Another code of the depth span was written."""
+    """More codes of the depth span are certain: one, or as many as one call has found."""
 
     written: int
     total: int

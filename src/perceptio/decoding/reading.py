@@ -26,12 +26,6 @@ class ReadPictures:
     cells: Tensor | None  # (I, N) int64 positions of the tokens that predict codes; None: they follow the sequence
     cache: RowCache  # of the tokens up to the last of the picture
 
-    def select(self, picture: int) -> ReadPictures:
-        """One of them alone."""
-        part = slice(picture, picture + 1)
-        cells = None if self.cells is None else self.cells[part]
-        return ReadPictures(self.visual[part], self.visual_states[part], cells, self.cache.copies([picture]))
-
 
 @dataclass
 class Prefill:
