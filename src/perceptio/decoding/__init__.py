@@ -1,1 +1,1 @@
-"""From pictures and questions to answers: pictures read once, a grammar that keeps spans well-formed, batched decoding."""
+"""From pictures and questions to answers: pictures read once, spans kept well-formed by a grammar, batches, streams."""
