@@ -44,6 +44,7 @@ def test_the_toy_is_measured_in_every_section(tmp_path: Path, tiny_folder: Path,
         assert plot.width > 500
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_is_said_first(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "must be at least 1" in run(tmp_path, "--repeats", "0").stderr
