@@ -138,13 +138,12 @@ class SpanWriter:
         waiting = {span.row: span for span in spans}
         while waiting:
             calls += 1
-            window = self._window(len(waiting))
             if self.how == "quick" and calls == QUICK_CALLS:
                 yield from self._read(list(waiting.values()), give_logits=True)
                 return
             rows = self.cache.in_front(list(waiting))
             here = [waiting[row] for row in rows]
-            window = min(window, self.length - min(span.kept for span in here))
+            window = min(self._window(len(here)), self.length - min(span.kept for span in here))
             states_RqD = self._feed(here, window)
             logits_RqK = F.linear(states_RqD, self.head_KD).float()
             predicted_Rq = logits_RqK.argmax(-1).cpu()
