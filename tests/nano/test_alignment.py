@@ -7,7 +7,7 @@ import torch
 from perceptio.data.marks import LETTERS
 from perceptio.nano.alignment import WordAlignment, shown_words
 from perceptio.pipeline import Perceptio
-from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
+from perceptio.scenes.tabletop.world import COLORS, MATERIALS, SHAPES, SIZES
 
 WORDS = len(SHAPES) + len(COLORS) + len(MATERIALS) + len(SIZES) + len(LETTERS)
 

@@ -10,7 +10,7 @@ from perceptio.nano.dense import VisionPretraining, dense_sample
 from perceptio.pipeline import Perceptio
 from perceptio.scenes.contact_sheet import fresh_scenes
 from perceptio.scenes.storage import StoredScene
-from perceptio.scenes.world import COLORS, SHAPES
+from perceptio.scenes.tabletop.world import COLORS, SHAPES
 
 SIDE, PATCH = 128, 8
 GRID = SIDE // PATCH

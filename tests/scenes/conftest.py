@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from perceptio.scenes.layout import sample_scene
 from perceptio.scenes.render_job import render_split
-from perceptio.scenes.renderer import Renderer
 from perceptio.scenes.storage import SceneStore, StoredScene
+from perceptio.scenes.tabletop.layout import sample_scene
+from perceptio.scenes.tabletop.renderer import Renderer
+from perceptio.scenes.tabletop.world import SCALES, Scene, SceneObject
 from perceptio.scenes.views import ObjectView, describe_view
-from perceptio.scenes.world import SCALES, Scene, SceneObject
 
 # size, colour, material, shape; centre x, y and half side in px of a 224 px picture; depth in metres
 Block = tuple[str, str, str, str, int, int, int, float]

@@ -13,8 +13,8 @@ from perceptio.data.templates import capital
 from perceptio.scenes.language import describe, grounding, questions, wording
 from perceptio.scenes.language.facts import Facts, Kind, nearer
 from perceptio.scenes.storage import StoredScene
+from perceptio.scenes.tabletop.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES, SceneObject
 from perceptio.scenes.views import ObjectView
-from perceptio.scenes.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES, SceneObject
 from perceptio.tokens import extract_phrases
 
 DRAWS = 40  # draws from each scene

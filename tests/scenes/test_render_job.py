@@ -14,7 +14,7 @@ import pytest
 from perceptio.files import FolderInUseError, OutputError, locked, refuse_foreign
 from perceptio.scenes import render_job
 from perceptio.scenes.render_job import STORES, render_split, render_test_splits
-from perceptio.scenes.renderer import RendererError
+from perceptio.scenes.rendering.context import RendererError
 from perceptio.scenes.shards import SHARD_SIZE, SceneStoreError
 from perceptio.scenes.storage import SceneStore
 

@@ -10,10 +10,11 @@ import shutil
 import numpy as np
 import pytest
 
-from perceptio.scenes.layout import sample_scene
-from perceptio.scenes.renderer import RenderedScene, Renderer
+from perceptio.scenes.rendering.rendered import RenderedScene
 from perceptio.scenes.shards import SceneStoreError, write_shard
 from perceptio.scenes.storage import SceneStore
+from perceptio.scenes.tabletop.layout import sample_scene
+from perceptio.scenes.tabletop.renderer import Renderer
 from perceptio.scenes.views import ObjectView, describe_view
 
 

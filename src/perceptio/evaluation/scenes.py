@@ -20,9 +20,9 @@ from perceptio.evaluation.report import Figure
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 from perceptio.scenes.language.scoring import is_correct
-from perceptio.scenes.layout import FARTHEST
 from perceptio.scenes.samples import scene_test_turns
 from perceptio.scenes.storage import SceneStore, StoredScene
+from perceptio.scenes.tabletop.layout import FARTHEST
 from perceptio.tokens import Switch, parse
 
 _POINTS = (3, 4, 5)

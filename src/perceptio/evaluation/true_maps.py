@@ -17,8 +17,8 @@ from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.depth.teachers.network import NetworkTeacher
 from perceptio.labeling.map_job import DEPTH_SUFFIXES
 from perceptio.labeling.pictures import PictureFile, find_pictures
-from perceptio.scenes.layout import FARTHEST
 from perceptio.scenes.storage import SceneStore
+from perceptio.scenes.tabletop.layout import FARTHEST
 
 
 @dataclass(frozen=True, eq=False)

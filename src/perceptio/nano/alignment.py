@@ -20,7 +20,7 @@ from transformers import InternVLModel, PreTrainedTokenizerBase
 
 from perceptio.data.marks import LETTERS
 from perceptio.scenes.language.facts import NOUNS
-from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
+from perceptio.scenes.tabletop.world import COLORS, MATERIALS, SHAPES, SIZES
 from perceptio.segmentation.preprocess import normalize
 
 # the words, by the target of `dense_sample` and the number of the class that is the first word

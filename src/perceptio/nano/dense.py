@@ -21,7 +21,7 @@ from perceptio.data.schema import Mark
 from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.model.shares import Shares
 from perceptio.scenes.storage import StoredScene
-from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
+from perceptio.scenes.tabletop.world import COLORS, MATERIALS, SHAPES, SIZES
 from perceptio.segmentation.preprocess import normalize
 
 MARKED = 0.6  # share of pictures with marks

@@ -10,10 +10,10 @@ from PIL import Image
 
 from perceptio.files import replacing
 from perceptio.scenes.language.facts import Kind
-from perceptio.scenes.layout import sample_scene
-from perceptio.scenes.renderer import Renderer
 from perceptio.scenes.samples import build_sample
 from perceptio.scenes.storage import StoredScene
+from perceptio.scenes.tabletop.layout import sample_scene
+from perceptio.scenes.tabletop.renderer import Renderer
 from perceptio.scenes.views import describe_view
 from perceptio.tokens import extract_phrases
 from perceptio.visualize import color_depth, contact_sheet, draw_masks

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from perceptio.files import OutputError, claim, locked, refuse_foreign, replacing
 from perceptio.scenes.render_workers import driver_name, render_pool, render_shard
-from perceptio.scenes.renderer import SIZES
+from perceptio.scenes.rendering.context import SIZES
 from perceptio.scenes.shards import (
     MOST_SHARDS,
     PIXEL_BYTES,
@@ -30,7 +30,7 @@ from perceptio.scenes.shards import (
     verify_shard,
 )
 from perceptio.scenes.storage import GENERATOR_VERSION, META_FILE, SceneStore, SplitMeta
-from perceptio.scenes.world import SPLITS
+from perceptio.scenes.tabletop.world import SPLITS
 
 TEST_SPLITS = {"test": 500, "test-compositional": 300, "test-shift": 300}  # scenes of each
 _PLAN_FILE = "plan.json"  # what a job in progress renders: a second one with other settings must not mix in

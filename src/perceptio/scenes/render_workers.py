@@ -15,10 +15,12 @@ from pathlib import Path
 
 from perceptio.files import OutputError
 from perceptio.processes import end_with_parent
-from perceptio.scenes.layout import sample_scene
-from perceptio.scenes.renderer import RenderedScene, Renderer, RendererError
+from perceptio.scenes.rendering.context import RendererError
+from perceptio.scenes.rendering.rendered import RenderedScene
 from perceptio.scenes.shards import SHARD_SIZE, write_shard
-from perceptio.scenes.world import Scene
+from perceptio.scenes.tabletop.layout import sample_scene
+from perceptio.scenes.tabletop.renderer import Renderer
+from perceptio.scenes.tabletop.world import Scene
 
 _size = 224  # of the pictures that this worker process draws
 _stop: Event | None = None  # set when it should put its pencil down

@@ -22,9 +22,9 @@ from typing import IO
 import numpy as np
 
 from perceptio.files import replacing_folder
-from perceptio.scenes.renderer import RenderedScene
+from perceptio.scenes.rendering.rendered import RenderedScene
+from perceptio.scenes.tabletop.world import Scene
 from perceptio.scenes.views import describe_view
-from perceptio.scenes.world import Scene
 
 SHARD_SIZE = 64  # scenes
 MOST_SHARDS = 100_000  # five digits

@@ -17,7 +17,7 @@ from typing import Any, overload
 import numpy as np
 
 from perceptio.files import read_json, read_lines
-from perceptio.scenes.renderer import SIZES
+from perceptio.scenes.rendering.context import SIZES
 from perceptio.scenes.shards import (
     ARRAYS,
     MOST_SHARDS,
@@ -30,8 +30,8 @@ from perceptio.scenes.shards import (
     shard_folder,
     shard_length,
 )
+from perceptio.scenes.tabletop.world import SPLITS, Scene
 from perceptio.scenes.views import ObjectView
-from perceptio.scenes.world import SPLITS, Scene
 
 GENERATOR_VERSION = "1"  # raise it whenever the same seed would give another picture, label or scene
 META_FILE = "split.json"

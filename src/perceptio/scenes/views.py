@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perceptio.scenes.renderer import RenderedScene
-from perceptio.scenes.world import Scene
+from perceptio.scenes.rendering.rendered import RenderedScene
+from perceptio.scenes.tabletop.world import Scene
 
 
 @dataclass(frozen=True)

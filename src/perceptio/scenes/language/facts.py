@@ -12,8 +12,8 @@ from perceptio.data.marks import cell_words, two_digits
 from perceptio.data.templates import capital
 from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.scenes.storage import StoredScene
+from perceptio.scenes.tabletop.world import SceneObject
 from perceptio.scenes.views import ObjectView
-from perceptio.scenes.world import SceneObject
 
 MIN_PIXELS = 60  # of a picture of 224 px a side; smaller referents are not spoken of
 MIN_VISIBLE = 0.35  # share of an object that must be seen

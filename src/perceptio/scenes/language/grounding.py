@@ -11,7 +11,7 @@ from perceptio.data.templates import DEPTH, DEPTH_ANSWERS, capital, pick
 from perceptio.scenes.language import wording
 from perceptio.scenes.language.describe import attributes_to_name, by_attributes, describe, kind_of, several
 from perceptio.scenes.language.facts import Facts, Kind, Thing
-from perceptio.scenes.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES
+from perceptio.scenes.tabletop.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES
 
 MAX_READ = 4  # objects whose places one question asks for
 

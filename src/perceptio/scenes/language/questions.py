@@ -16,7 +16,7 @@ from perceptio.scenes.language import wording
 from perceptio.scenes.language.describe import by_attributes, describe, kind_of, several
 from perceptio.scenes.language.facts import NOUNS, Facts, Kind, Thing, nearer
 from perceptio.scenes.language.grounding import any_of, missing_kind
-from perceptio.scenes.world import COLORS, MATERIALS, SHAPES, SIZES
+from perceptio.scenes.tabletop.world import COLORS, MATERIALS, SHAPES, SIZES
 
 VALUES = {
     "color": tuple(COLORS),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from perceptio.scenes.shapes import FOOTPRINTS
-from perceptio.scenes.world import Camera, Room, Vector
+from perceptio.scenes.camera import Camera, Vector
+from perceptio.scenes.tabletop.shapes import FOOTPRINTS
+from perceptio.scenes.tabletop.world import Room
 
 Box = tuple[float, float, float, float, float, float]  # low x, y, z, high x, y, z in metres
 MIN_PIXELS, MAX_PIXELS = 15.0, 96.0  # projected size of an object in a picture of 224 px

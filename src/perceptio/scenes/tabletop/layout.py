@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import random
 
-from perceptio.scenes.placement import Placer
-from perceptio.scenes.space import Space, View
-from perceptio.scenes.world import FLOORS, SPLITS, Camera, Light, Room, Scene, Vector
+from perceptio.scenes.camera import Camera, Vector
+from perceptio.scenes.tabletop.placement import Placer
+from perceptio.scenes.tabletop.space import Space, View
+from perceptio.scenes.tabletop.world import FLOORS, SPLITS, Light, Room, Scene
 
 FEWEST = 3  # objects a scene has at least
 _WIDTHS, _LENGTHS, _HEIGHTS = (5.0, 8.5), (5.5, 9.0), (2.7, 4.0)  # of rooms, in metres

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random
 
-from perceptio.scenes.shapes import FOOTPRINTS
-from perceptio.scenes.space import Box, Extent, Space, box_around, extent_of, overlaps
-from perceptio.scenes.world import COLORS, HELD_OUT, MATERIALS, SCALES, SHAPES, SIZES, SceneObject, Structure, Vector
+from perceptio.scenes.camera import Vector
+from perceptio.scenes.tabletop.shapes import FOOTPRINTS
+from perceptio.scenes.tabletop.space import Box, Extent, Space, box_around, extent_of, overlaps
+from perceptio.scenes.tabletop.world import COLORS, HELD_OUT, MATERIALS, SCALES, SHAPES, SIZES, SceneObject, Structure
 
 TRIES = 220  # placements tried before a scene stays as full as it is
 UPRIGHT = math.pi / 2

@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from perceptio.scenes.geometry import build_geometry, rotation_matrix, scene_triangles
-from perceptio.scenes.layout import sample_scene
-from perceptio.scenes.shapes import FOOTPRINTS, unit_mesh
-from perceptio.scenes.world import SHAPES
+from perceptio.scenes.tabletop.geometry import build_geometry, rotation_matrix, scene_triangles
+from perceptio.scenes.tabletop.layout import sample_scene
+from perceptio.scenes.tabletop.shapes import FOOTPRINTS, unit_mesh
+from perceptio.scenes.tabletop.world import SHAPES
 
 MESHES = (*SHAPES, "box", "wedge", "post")
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perceptio.scenes.shapes import UnitMesh, unit_mesh
-from perceptio.scenes.world import COLORS, FLOORS, MATERIALS, Scene, Vector
+from perceptio.scenes.camera import Vector
+from perceptio.scenes.tabletop.shapes import UnitMesh, unit_mesh
+from perceptio.scenes.tabletop.world import COLORS, FLOORS, MATERIALS, Scene
 
 STRUCTURE_MATERIAL = len(MATERIALS)  # surface codes after the object materials
 FLOOR_MATERIAL = STRUCTURE_MATERIAL + 1

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from perceptio.scenes.world import SHAPES
+from perceptio.scenes.tabletop.world import SHAPES
 
 AROUND = 32  # segments around an axis of revolution: round at 224 px, cheap to transform
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perceptio.scenes.geometry import scene_triangles
-from perceptio.scenes.layout import FARTHEST, sample_scene
-from perceptio.scenes.renderer import RenderedScene, Renderer, RendererError
-from perceptio.scenes.world import Scene
+from perceptio.scenes.rendering.context import RendererError
+from perceptio.scenes.rendering.rendered import RenderedScene
+from perceptio.scenes.tabletop.geometry import scene_triangles
+from perceptio.scenes.tabletop.layout import FARTHEST, sample_scene
+from perceptio.scenes.tabletop.renderer import Renderer
+from perceptio.scenes.tabletop.world import Scene
 
 rtcore_scene = pytest.importorskip("embreex.rtcore_scene")
 mesh_construction = pytest.importorskip("embreex.mesh_construction")

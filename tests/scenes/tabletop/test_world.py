@@ -11,11 +11,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from perceptio.scenes.geometry import build_geometry
-from perceptio.scenes.layout import sample_scene
-from perceptio.scenes.renderer import camera_matrix
-from perceptio.scenes.space import FRAME
-from perceptio.scenes.world import COLORS, HELD_OUT, MATERIALS, SCALES, SHAPES, SIZES, SPLITS, SUPPORTS, Camera, Scene
+from perceptio.scenes.camera import Camera
+from perceptio.scenes.tabletop.geometry import build_geometry
+from perceptio.scenes.tabletop.layout import sample_scene
+from perceptio.scenes.tabletop.renderer import FAR, NEAR
+from perceptio.scenes.tabletop.space import FRAME
+from perceptio.scenes.tabletop.world import COLORS, HELD_OUT, MATERIALS, SCALES, SHAPES, SIZES, SPLITS, SUPPORTS, Scene
 
 COUNT = 120
 
@@ -34,10 +35,9 @@ def test_same_seed_gives_the_same_scene(drawn):
         for seed in (17, 3, 0):  # in another order than before
             assert sample_scene(seed, split) == drawn[split][seed]
 
-
-def test_another_process_gives_the_same_scenes(drawn):
     script = (
-        "import json; from perceptio.scenes.layout import sample_scene; from perceptio.scenes.world import SPLITS;"
+        "import json; from perceptio.scenes.tabletop.layout import sample_scene;"
+        "from perceptio.scenes.tabletop.world import SPLITS;"
         "print(json.dumps([sample_scene(5, split).to_dict() for split in SPLITS]))"
     )
     # the order of a set of strings changes with the hash seed
@@ -107,7 +107,7 @@ def test_objects_are_in_the_room_and_their_centres_in_the_picture(drawn):
             half = np.array([scene.room.width / 2, scene.room.length / 2, scene.room.height])
             assert (corners.max((0, 1)) <= half + 1e-3).all()
             assert (corners.min((0, 1)) >= [-half[0] - 1e-3, -half[1] - 1e-3, -1e-3]).all()
-            matrix = camera_matrix(scene.camera)
+            matrix = scene.camera.clip_matrix(NEAR, FAR)
             for thing in scene.objects:
                 x, y, _, w = matrix @ (*thing.position, 1)
                 assert w > 0.5

@@ -6,61 +6,24 @@ centre of each pixel writes view-space depth and instance id as floats. A third 
 
 from __future__ import annotations
 
-import math
-import os
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perceptio.scenes import shaders
-from perceptio.scenes.geometry import MAX_INSTANCES, Geometry, build_geometry
-from perceptio.scenes.world import MAX_OBJECTS, Camera, Scene
+from perceptio.scenes.rendering.context import check_size, open_context
+from perceptio.scenes.rendering.rendered import RenderedScene
+from perceptio.scenes.tabletop import shaders
+from perceptio.scenes.tabletop.geometry import MAX_INSTANCES, Geometry, build_geometry
+from perceptio.scenes.tabletop.world import MAX_OBJECTS, Scene
 
 if TYPE_CHECKING:
-    import moderngl
+    pass
 
-GL_HELP = (
-    "rendering needs OpenGL without a display (EGL), which this machine lacks; install it with: "
-    "apt-get install -y libegl1 libgl1 libgl1-mesa-dri"
-)
 NEAR, FAR = 0.05, 40.0  # metres, clipping planes
 SHADOW_SIZE = 768  # texels
 TILES = (4, 3)  # lone silhouettes a row and a column; holds MAX_OBJECTS
 VERTEX_BYTES = 40
-SIZES = range(16, 2048 + 1)  # px, sides of pictures: the silhouettes take six sides, and drivers have 16384 px
-
-
-class RendererError(OSError):
-    """OpenGL is missing or unusable; the message says what to install."""
-
-
-@dataclass(frozen=True)
-class RenderedScene:
-    """One picture of a scene with its truth."""
-
-    rgb: np.ndarray  # (H, W, 3) uint8
-    depth: np.ndarray  # (H, W) float32, view-space z in metres (along the optical axis), finite everywhere
-    ids: np.ndarray  # (H, W) uint8, 0 = no object
-    visible: tuple[float, ...]  # per object, seen pixels / pixels of its whole silhouette, also outside the frame
-
-
-def camera_matrix(camera: Camera, zoom: float = 1.0) -> np.ndarray:
-    """Return the (4, 4) float64 matrix from world to clip space; clip y points down, clip w is view-space z.
-
-    `zoom` scales the picture about its centre (below 1 shows more than the frame).
-    """
-    right, down, forward = np.array(camera.axes())
-    eye = np.array(camera.position)
-    focal = zoom / math.tan(math.radians(camera.fov) / 2)
-    rows = np.zeros((4, 4))
-    rows[0, :3], rows[0, 3] = focal * right, -focal * right @ eye
-    rows[1, :3], rows[1, 3] = focal * down, -focal * down @ eye
-    slope = (FAR + NEAR) / (FAR - NEAR)
-    rows[2, :3], rows[2, 3] = slope * forward, -slope * forward @ eye - 2 * FAR * NEAR / (FAR - NEAR)
-    rows[3, :3], rows[3, 3] = forward, -forward @ eye
-    return rows
 
 
 def light_matrix(direction: np.ndarray, vertices: np.ndarray) -> np.ndarray:
@@ -78,18 +41,6 @@ def light_matrix(direction: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _context() -> moderngl.Context:
-    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's software driver: one process a core, no threads
-    import moderngl
-
-    try:
-        # moderngl's own annotation of **settings is wrong
-        settings: Any = {"backend": "egl", "libgl": "libGL.so.1", "libegl": "libEGL.so.1"}
-        return moderngl.create_context(standalone=True, require=330, **settings)
-    except Exception as error:  # the library raises a bare Exception
-        raise RendererError(f"{GL_HELP} ({error})") from error
-
-
 class Renderer:
     """Draws scenes at one size. Make it in the process that uses it (contexts do not survive a fork).
 
@@ -102,12 +53,11 @@ class Renderer:
     """
 
     def __init__(self, size: int = 224) -> None:
-        if size not in SIZES:
-            raise ValueError(f"size must be between {SIZES[0]} and {SIZES[-1]} pixels, not {size}")
+        check_size(size)
         self.size = size
         self._margin = size // 4
         self._tile = size + 2 * self._margin
-        self._gl: Any = _context()
+        self._gl: Any = open_context()
         self._build_programs()
         self._build_targets()
 
@@ -134,7 +84,7 @@ class Renderer:
         """Draw a scene: picture, depth, ids and visible fractions."""
         geometry = build_geometry(scene)
         self._upload(geometry)
-        matrix = camera_matrix(scene.camera)
+        matrix = scene.camera.clip_matrix(NEAR, FAR)
         rgb = self._draw_color(scene, geometry, matrix)
         depth, ids = self._draw_labels(scene, len(geometry.faces), matrix)
         alone = self._draw_alone(scene, geometry)
@@ -260,7 +210,7 @@ class Renderer:
     def _draw_alone(self, scene: Scene, geometry: Geometry) -> list[int]:
         """Count the pixels of every object as if nothing else were there, a margin around the frame included."""
         gl, tile = self._gl, self._tile
-        self._lone["camera_matrix"].write(_bytes(camera_matrix(scene.camera, zoom=self.size / tile).T))
+        self._lone["camera_matrix"].write(_bytes(scene.camera.clip_matrix(NEAR, FAR, zoom=self.size / tile).T))
         gl.enable_only(gl.NOTHING)
         self._lone_target.use()
         self._lone_target.clear()

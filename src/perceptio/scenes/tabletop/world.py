@@ -6,11 +6,10 @@ angles in radians, R = Rz(yaw) @ Ry(pitch) @ Rz(spin), applied to the unit shape
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-Vector = tuple[float, float, float]
+from perceptio.scenes.camera import Camera, Vector
 
 SHAPES = ("cube", "sphere", "cylinder", "cone", "torus", "pyramid", "capsule", "prism")
 MATERIALS = ("matte", "metal", "striped", "checkered", "dotted")
@@ -92,30 +91,6 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Camera:
-    """A pinhole camera with square pixels whose axis passes through the centre of a square image."""
-
-    position: Vector  # metres
-    target: Vector  # metres, a point on the optical axis
-    fov: float  # degrees, horizontal and vertical
-    roll: float  # radians about the optical axis
-    style: str  # "level", "steep" or "low"
-
-    def axes(self) -> tuple[Vector, Vector, Vector]:
-        """Return the unit vectors right, down and forward of the image in world coordinates."""
-        forward = _unit(_sub(self.target, self.position))
-        right = _unit(_cross(forward, (0.0, 0.0, 1.0)))
-        down = _cross(forward, right)
-        c, s = math.cos(self.roll), math.sin(self.roll)
-        rolled = (c * right[0] + s * down[0], c * right[1] + s * down[1], c * right[2] + s * down[2])
-        return rolled, _cross(forward, rolled), forward
-
-    def focal(self, size: int) -> float:
-        """Return the focal length in pixels of an image with `size` pixels a side."""
-        return 0.5 * size / math.tan(math.radians(self.fov) / 2)
-
-
-@dataclass(frozen=True)
 class Light:
     """A distant light."""
 
@@ -158,16 +133,3 @@ class Scene:
 
 def _tuples(data: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-
-
-def _sub(a: Vector, b: Vector) -> Vector:
-    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
-
-
-def _cross(a: Vector, b: Vector) -> Vector:
-    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
-
-
-def _unit(a: Vector) -> Vector:
-    n = math.sqrt(a[0] ** 2 + a[1] ** 2 + a[2] ** 2)
-    return a[0] / n, a[1] / n, a[2] / n

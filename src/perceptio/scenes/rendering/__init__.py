@@ -1,0 +1,1 @@
+"""Drawing without a window: what both worlds need of OpenGL."""

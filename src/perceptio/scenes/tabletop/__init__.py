@@ -1,0 +1,1 @@
+"""The table-top world: eight shapes in a room, drawn with flat colours and patterns."""
