@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from perceptio.scenes.rendering.patterns import PATTERNS
+
 SHADOW_VERTEX = """
 #version 330
 uniform mat4 light_matrix;
@@ -40,7 +42,8 @@ void main() {
 }
 """
 
-COLOR_FRAGMENT = """
+COLOR_FRAGMENT = (
+    """
 #version 330
 uniform vec3 eye;
 uniform vec3 key_direction;
@@ -66,28 +69,11 @@ vec3 linear(vec3 c) { return c * (c * (c * 0.305306011 + 0.682171111) + 0.012522
 
 float hash(vec2 p) { return fract(sin(dot(p, vec2(12.9898, 78.233))) * 43758.5453); }
 
-// the second colour of a pattern contrasts with the first and keeps its hue in doubt-free minority
-vec3 partner(vec3 c) {
-    float l = dot(c, vec3(0.299, 0.587, 0.114));
-    return l > 0.5 ? c * 0.22 : mix(c, vec3(1.0), 0.72);
-}
-
-vec2 dominant(vec3 p, vec3 n) {
-    vec3 a = abs(n);
-    return a.z >= a.x && a.z >= a.y ? p.xy : (a.x >= a.y ? p.yz : p.xz);
-}
-
+"""
+    + PATTERNS
+    + """
 vec3 surface(vec3 base, int code, vec3 n) {
-    if (code == 2) return fract((unit.z + 0.55 * unit.x) * 4.6 + 0.2) < 0.42 ? partner(base) : base;
-    if (code == 3) {
-        vec3 cell = floor(unit * 4.4 + 0.23);
-        return mod(cell.x + cell.y + cell.z, 2.0) < 0.5 ? base : partner(base);
-    }
-    if (code == 4) {
-        // local normal is not needed: the largest coordinate tells the face well enough on every shape
-        vec2 cell = fract(dominant(unit, unit / vec3(1.0, 1.0, 1.12)) * 4.6 + 0.5) - 0.5;
-        return dot(cell, cell) < 0.085 ? partner(base) : base;
-    }
+    if (code >= 2 && code <= 4) return patterned(base, code, unit);
     if (code == 7) {  // wood: planks along y, each with its own tone and a faint grain
         vec2 p = world.xy / vec2(pattern * 0.28, pattern * 1.9);
         float row = floor(p.x);
@@ -166,6 +152,7 @@ void main() {
     color = vec4(pow(clamp(shade, 0.0, 1.0), vec3(1.0 / 2.2)), 1.0);
 }
 """
+)
 
 LABEL_VERTEX = """
 #version 330

@@ -1,0 +1,1 @@
+"""The second world: rooms and streets of real things, drawn like photographs."""
