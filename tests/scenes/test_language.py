@@ -10,8 +10,8 @@ import pytest
 
 from perceptio.data.schema import ABSENT, Turn
 from perceptio.data.templates import capital
-from perceptio.scenes.language import describe, grounding, questions, wording
-from perceptio.scenes.language.facts import Facts, Kind, nearer
+from perceptio.scenes.language import choices, describe, grounding, questions, wording
+from perceptio.scenes.language.facts import Facts, Kind
 from perceptio.scenes.storage import StoredScene
 from perceptio.scenes.tabletop.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES, SceneObject
 from perceptio.scenes.views import ObjectView
@@ -295,7 +295,7 @@ def test_comparisons_are_true_and_balanced(scenes):
 
 def test_choices_have_one_right_option_among_four(scenes):
     letters = Counter()
-    for stored, turn in draw(scenes, questions.choice):
+    for stored, turn in draw(scenes, choices.choice):
         asked, *options, tail = turn.question.split("\n")
         assert tail == "Answer with the option's letter from the given choices directly."
         assert [option[:3] for option in options] == ["A. ", "B. ", "C. ", "D. "]
@@ -333,7 +333,7 @@ def test_hidden_twin_makes_an_expression_ambiguous(build):
     for twin in (("small", "red", "matte", "cube", 150, 120, 2, 4.0), ("small", "red", "matte", "cube", 0, 0, 0, 0.0)):
         facts = Facts(build([red_cube, twin]))  # 25 pixels and none at all
         assert [thing.index for thing in facts.clear] == [1]
-        assert facts.matches(Kind(color="red", shape="cube")) is None
+        assert facts.matches(Kind(color="red", noun="cube")) is None
         assert all(describe.describe(facts, facts.clear[0], np.random.default_rng(seed)) is None for seed in range(40))
 
 
@@ -352,7 +352,7 @@ def test_relations_are_not_called_when_close(build):
     assert facts.relation(red, green, "left") is True
     assert facts.relation(green, red, "left") is False
     assert facts.relation(green, red, "right") is True
-    assert nearer(red, blue) is None  # 10 % apart
+    assert facts.nearer(red, blue) is None  # 10 % apart
     assert facts.relation(red, green, "front") is True
     assert facts.relation(red, green, "behind") is False
 

@@ -7,7 +7,8 @@ import pytest
 
 from perceptio.data.schema import Turn
 from perceptio.scenes.language.scoring import extract_choice, is_correct
-from perceptio.scenes.samples import TASKS, build_sample, scene_test_turns
+from perceptio.scenes.samples import build_sample, scene_test_turns
+from perceptio.scenes.tabletop.lexicon import LEXICON
 from perceptio.tokens import extract_phrases
 
 OPEN = {"reading", "referring", "naming", "plural", "absent", "caption", "inventory", "depth"}
@@ -35,7 +36,7 @@ OPEN = {"reading", "referring", "naming", "plural", "absent", "caption", "invent
     ],
 )
 def test_letters(text, expected):
-    assert extract_choice(text, "marks4") == extract_choice(text, "choice") == expected
+    assert extract_choice(text, "marks4", LEXICON) == extract_choice(text, "choice", LEXICON) == expected
 
 
 @pytest.mark.parametrize(
@@ -62,17 +63,17 @@ def test_letters(text, expected):
     ],
 )
 def test_words(task, text, expected):
-    assert extract_choice(text, task) == expected
+    assert extract_choice(text, task, LEXICON) == expected
 
 
 def test_open_tasks_have_no_short_answer():
     with pytest.raises(ValueError, match="referring"):
-        extract_choice("Here is the cube.", "referring")
+        extract_choice("Here is the cube.", "referring", LEXICON)
 
 
 def test_unparsable_is_wrong():
-    assert not is_correct(Turn("?", "", "marks", target="A"), "I cannot tell")
-    assert not is_correct(Turn("?", "", "marks", target="A"), "Point B.")
+    assert not is_correct(Turn("?", "", "marks", target="A"), "I cannot tell", LEXICON)
+    assert not is_correct(Turn("?", "", "marks", target="A"), "Point B.", LEXICON)
 
 
 def test_every_generated_answer_scores_as_right(scenes):
@@ -83,6 +84,6 @@ def test_every_generated_answer_scores_as_right(scenes):
         for turn in turns:
             if turn.task not in OPEN:
                 tasks.add(turn.task)
-                assert is_correct(turn, extract_phrases(turn.answer)[0]), turn
-    scored = set(TASKS) - OPEN - {"more"}  # a comparison
+                assert is_correct(turn, extract_phrases(turn.answer)[0], LEXICON), turn
+    scored = LEXICON.tasks - OPEN - {"more"}  # a comparison
     assert tasks == {"marks", "marks3", "marks4", "marks5", "marks_cell", *scored}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perceptio.data.schema import ABSENT
-from perceptio.scenes.language import grounding, questions, wording
+from perceptio.scenes.language import choices, grounding, questions, wording
 from perceptio.scenes.language.facts import Facts
 
 ASKING = {
@@ -19,6 +19,8 @@ ASKING = {
     "COMPARISON": {"x", "y", "r"},
     "MORE": {"x", "y"},
     "NEAREST": set(),
+    "BESIDE": {"x", "r"},
+    "WHICH_PLACE": set(),
     "CELL": {"x"},
     "NEARNESS": {"x"},
     "PLACE": {"x"},
@@ -107,7 +109,7 @@ SNAPSHOT = {
 
 @pytest.mark.parametrize("name", SNAPSHOT)
 def test_snapshot(build, name):
-    ask = getattr(grounding if hasattr(grounding, name) else questions, name)
+    ask = next(getattr(module, name) for module in (grounding, questions, choices) if hasattr(module, name))
     facts, rng = Facts(build(BLOCKS)), np.random.default_rng(3)
     turn = next(turn for _ in range(50) if (turn := ask(facts, rng)))
     assert (turn.question, turn.answer, turn.masks, turn.depth, turn.target) == SNAPSHOT[name]

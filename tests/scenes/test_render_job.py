@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from perceptio.scenes.render_job import STORES, render_split, render_test_splits
 from perceptio.scenes.rendering.context import RendererError
 from perceptio.scenes.shards import SHARD_SIZE, SceneStoreError
 from perceptio.scenes.storage import SceneStore
+from perceptio.scenes.worlds import TABLETOP
 
 COUNT = SHARD_SIZE + 2  # a full shard and a short one
 
@@ -243,8 +245,8 @@ def test_what_a_worker_lacks_reaches_the_caller(tmp_path, monkeypatch, module, e
 
 
 def test_test_splits_each_get_a_folder(tmp_path, monkeypatch):
-    assert render_job.TEST_SPLITS == {"test": 500, "test-compositional": 300, "test-shift": 300}
-    monkeypatch.setattr(render_job, "TEST_SPLITS", {"test": 1, "test-shift": 2})
+    assert TABLETOP.tests == {"test": 500, "test-compositional": 300, "test-shift": 300}
+    monkeypatch.setattr(render_job, "TABLETOP", replace(TABLETOP, tests={"test": 1, "test-shift": 2}))
     stores = render_test_splits(tmp_path, size=16, workers=1)
     assert {split: (store.meta.split, len(store)) for split, store in stores.items()} == {
         "test": ("test", 1),

@@ -10,7 +10,9 @@ from perceptio.data.marks import HARDBLINK_PROMPT
 from perceptio.data.schema import ABSENT, IdMap
 from perceptio.data.supervision import choose_spans
 from perceptio.depth.normalization import inverse_depth_from_metric
-from perceptio.scenes.samples import MAX_DEPTH_TURNS, TASKS, UNSCORED, Mixture, build_sample, corpus, scene_test_turns
+from perceptio.scenes.language.mixture import Mixture
+from perceptio.scenes.samples import MAX_DEPTH_TURNS, UNSCORED, build_sample, corpus, scene_test_turns
+from perceptio.scenes.tabletop.lexicon import LEXICON
 from perceptio.tokens import Switch, extract_phrases, label_segments
 
 
@@ -57,7 +59,8 @@ def test_samples_are_consistent(scenes):
         assert isinstance(sample.masks, IdMap)
         np.testing.assert_array_equal(sample.masks.ids, stored.ids)
         np.testing.assert_array_equal(sample.depth, inverse_depth_from_metric(stored.depth))
-    assert set(tasks) == {"marks", "marks_cell", *TASKS} - {"naming", "more"}  # kinds of referring and comparison
+    parts = {"naming", "more"}  # of referring and comparison
+    assert set(tasks) == {"marks", "marks_cell", *LEXICON.tasks} - parts
     assert {task for task, _ in tasks.most_common(2)} == {"referring", "inventory"}
     assert abs(marked / 120 - Mixture().marked) < 0.2
 
@@ -133,7 +136,7 @@ def test_test_questions(scenes):
         tasks.update(turn.task for _, turn in asked)
         again = scene_test_turns(stored, np.random.default_rng(stored.scene.seed))
         assert [turn for _, turn in asked] == [turn for _, turn in again]
-    assert set(tasks) == {"marks3", "marks4", "marks5", *(set(TASKS) - set(UNSCORED))}
+    assert set(tasks) == {"marks3", "marks4", "marks5", *(LEXICON.tasks - set(UNSCORED))}
     assert tasks["referring"] >= 70
     assert min(tasks.values()) >= 30
 

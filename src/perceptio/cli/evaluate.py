@@ -207,6 +207,27 @@ def depth(
 
 
 @app.command()
+def photos(
+    folder: Annotated[
+        Path, typer.Option("--from", help="Folder that scripts/fetch_photos.sh has filled.", show_default=False)
+    ],
+    model: Model = "nano",
+    allow_missing: AllowMissing = False,
+    depth_decoding: HowDepth = None,
+    hard_depth: HardDepth = False,
+    free: Free = False,
+    batch_size: BatchSize = 32,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Real photographs judged by eye: order of points by the map and in words, and boxes of named things."""
+    from perceptio.evaluation.photos.benchmark import open_photos
+
+    benchmark = open_photos(folder, allow_missing=allow_missing)
+    _measure(*_load(model), benchmark, out, free, batch_size, as_json, depth_decoding, hard_depth)
+
+
+@app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="Folder of one evaluation.", show_default=False)],
     second: Annotated[Path, typer.Argument(help="Folder of another, of the same samples.", show_default=False)],

@@ -16,13 +16,23 @@ if TYPE_CHECKING:
 
 
 class Split(StrEnum):
-    """Names of the splits."""
+    """Names of the splits; the last two are of places alone, the two before of table-tops."""
 
     train = "train"
     val = "val"
     test = "test"
     test_compositional = "test-compositional"
     test_shift = "test-shift"
+    test_instances = "test-instances"
+    test_classes = "test-classes"
+
+
+class WorldName(StrEnum):
+    """Names of the worlds."""
+
+    tabletop = "tabletop"
+    photographic = "tabletop-photographic"
+    places = "places"
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -42,14 +52,15 @@ TrainScenes = Annotated[
 @contextmanager
 def open_split(folder: Path | None, split: Split, limit: int | None) -> Iterator[SceneStore]:
     """The rendered split below a folder; without a folder it is rendered for the time of the block."""
-    from perceptio.scenes.render_job import TEST_SPLITS, render_split
+    from perceptio.scenes.render_job import render_split
     from perceptio.scenes.storage import SceneStore
+    from perceptio.scenes.worlds import TABLETOP
 
     if folder is not None:
         yield SceneStore(folder / split.value)
         return
     with tempfile.TemporaryDirectory() as fresh:
-        count = TEST_SPLITS.get(split.value, 256)
+        count = TABLETOP.tests.get(split.value, 256)
         yield render_split(fresh, split.value, count if limit is None else min(limit, count))
 
 

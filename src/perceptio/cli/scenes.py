@@ -8,11 +8,16 @@ from typing import Annotated
 
 import typer
 
-from perceptio.cli.options import OneSplit, Split
+from perceptio.cli.options import OneSplit, Split, WorldName
 
-app = typer.Typer(help="The procedural world: render it, look at it.", no_args_is_help=True)
+app = typer.Typer(help="The procedural worlds: render them, look at them.", no_args_is_help=True)
 
 Size = Annotated[int, typer.Option(help="Side of the pictures, px.")]
+Which = Annotated[WorldName, typer.Option("--world", help="Which world, and which look of it.")]
+Pack = Annotated[
+    Path | None,
+    typer.Option(help="Models and surfaces, from `scenes assets`; the table-top needs none.", show_default=False),
+]
 Workers = Annotated[int | None, typer.Option(help="Processes; one a core by default.", show_default=False)]
 
 
@@ -21,29 +26,32 @@ def render(
     folder: Annotated[Path, typer.Argument(help="Where to write.", show_default=False)],
     split: OneSplit = Split.train,
     count: Annotated[int, typer.Option(help="Scenes.")] = 1000,
+    world: Which = WorldName.tabletop,
+    pack: Pack = None,
     size: Size = 224,
     workers: Workers = None,
 ) -> None:
     """Render scenes of one split; the same command again resumes where it stopped."""
     from perceptio.scenes.render_job import render_split
 
-    store = render_split(folder, split.value, count, size=size, workers=workers)
+    store = render_split(folder, split.value, count, world=world.value, pack=pack, size=size, workers=workers)
     typer.echo(f"{len(store)} scenes of {store.meta.split} in {folder}, content hash {store.meta.content_hash[:16]}")
 
 
 @app.command("tests")
 def render_tests(
     folder: Annotated[Path, typer.Argument(help="Each split gets a folder in here.", show_default=False)],
+    pack: Pack = None,
     size: Size = 224,
     workers: Workers = None,
 ) -> None:
-    """Render the three test splits, with generator version and content hash recorded."""
+    """Render the test splits, with generator version and content hash recorded: the table-top's, with a pack all."""
     from perceptio.scenes.render_job import render_test_splits
 
-    for split, store in render_test_splits(folder, size=size, workers=workers).items():
+    for place, store in render_test_splits(folder, pack=pack, size=size, workers=workers).items():
         meta = store.meta
         typer.echo(
-            f"{split}: {meta.count} scenes, generator {meta.generator_version}, content hash {meta.content_hash}"
+            f"{place}: {meta.count} scenes, generator {meta.generator_version}, content hash {meta.content_hash}"
         )
 
 
@@ -55,6 +63,8 @@ def show(
     out: Annotated[Path, typer.Option(help="The contact sheet.")] = Path("scenes.png"),
     count: Annotated[int, typer.Option(help="Scenes to show.", min=1, max=64)] = 6,
     split: Annotated[Split, typer.Option(help="Split of fresh scenes.")] = Split.train,
+    world: Which = WorldName.tabletop,
+    pack: Pack = None,
     seed: Annotated[int, typer.Option(help="Of the questions.", min=0)] = 0,
 ) -> None:
     """Draw a contact sheet: each scene's picture, masks, depth, and what is asked about it."""
@@ -63,6 +73,9 @@ def show(
     from perceptio.scenes.storage import SceneStore
 
     check_writable(out)
-    scenes = SceneStore(folder)[:count] if folder is not None else fresh_scenes(split.value, count)
+    if folder is not None:
+        scenes = SceneStore(folder)[:count]
+    else:
+        scenes = fresh_scenes(split.value, count, world=world.value, pack=pack)
     draw_scenes(scenes, out, seed=seed)
     print(f"wrote {out}", file=sys.stderr)

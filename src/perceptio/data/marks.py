@@ -5,6 +5,7 @@ The answer first reads every point off, as AURORA's chain does: row and column o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -41,6 +42,7 @@ class PointLaw:
     least: float = -1.0  # nearness that a point has at least
     other_gap: float = 0.03  # least gap in nearness of any two points that are not the nearest
     keep_lowest: float = 0.6  # share of the sets in which the lowest point is the nearest that is kept
+    contrary: float = 0.0  # share of the choices that take none of these: with 0.6, about 40 % go by that rule at most
 
 
 # x 10 to 324 and y 95 to 224 of 336 px, any two points 20 of 255 steps of depth apart, none at depth 0 (2605.21642)
@@ -53,8 +55,19 @@ HARDBLINK = PointLaw(
 )
 
 
+def scaled_law(law: PointLaw, side: int) -> PointLaw:
+    """A law of maps of 336 px for maps of another side; its margins are rounded up."""
+    left, right = (math.ceil(margin * side / MARKED_SIZE) for margin in law.margins)
+    return replace(law, margins=(left, right))
+
+
 def choose_points(
-    nearness: np.ndarray, ids: np.ndarray | None, count: int, rng: np.random.Generator, law: PointLaw | None = None
+    nearness: np.ndarray,
+    ids: np.ndarray | None,
+    count: int,
+    rng: np.random.Generator,
+    law: PointLaw | None = None,
+    allowed: np.ndarray | None = None,
 ) -> tuple[Mark, ...]:
     """Choose points whose order of depth is clear.
 
@@ -67,6 +80,7 @@ def choose_points(
         count: points, 2 to 5.
         rng: of every draw.
         law: `PointLaw()` by default.
+        allowed: (H, H) bool, False where no point may lie, nor within 2 px: sky, glass, mirrors. Everywhere by default.
 
     Returns:
         The marks in order of their letters, which are shuffled over the points; none if the picture has no such set.
@@ -74,7 +88,8 @@ def choose_points(
     if not 2 <= count <= len(LETTERS):
         raise ValueError(f"the number of marked points must be 2 to {len(LETTERS)}, not {count}")
     law = law or PointLaw()
-    candidates = _candidates(nearness, ids, rng, law)
+    candidates = _candidates(nearness, ids, rng, law, allowed)
+    contrary = law.contrary > 0 and rng.random() < law.contrary
     for _ in range(_TRIES):
         chosen: list[tuple[int, int, float]] = []
         for index in rng.permutation(len(candidates)):
@@ -89,7 +104,7 @@ def choose_points(
         if values[0] - values[1] < GAP:
             continue
         lowest_is_nearest = max(chosen, key=lambda point: point[1])[2] == values[0]
-        if lowest_is_nearest and rng.random() > law.keep_lowest:
+        if lowest_is_nearest and (contrary or rng.random() > law.keep_lowest):
             continue
         letters = rng.permutation(count)
         marks = [Mark(LETTERS[letter], *point) for letter, point in zip(letters, chosen, strict=True)]
@@ -160,7 +175,11 @@ def two_digits(nearness: float) -> str:
 
 
 def _candidates(
-    nearness: np.ndarray, ids: np.ndarray | None, rng: np.random.Generator, law: PointLaw
+    nearness: np.ndarray,
+    ids: np.ndarray | None,
+    rng: np.random.Generator,
+    law: PointLaw,
+    allowed: np.ndarray | None,
 ) -> list[tuple[int, int, float]]:
     """Points x, y, nearness with smooth surroundings, on objects and off them."""
     size = nearness.shape[0]
@@ -170,14 +189,17 @@ def _candidates(
     picks = np.zeros(0, int)
     rows = columns = picks
     if ids is not None:
-        rows, columns = np.nonzero(ids[low:high, left:right])
+        objects = ids > 0 if allowed is None else (ids > 0) & allowed
+        rows, columns = np.nonzero(objects[low:high, left:right])
         wanted = int(number * ON_OBJECT)
         picks = rng.integers(0, max(len(rows), 1), wanted) if len(rows) else picks
     ys = np.concatenate([rows[picks] + low, rng.integers(low, high, number - len(picks))])
     xs = np.concatenate([columns[picks] + left, rng.integers(left, right, number - len(picks))])
     around = np.arange(-2, 3)
-    patches = nearness[ys[:, None, None] + around[:, None], xs[:, None, None] + around]  # (number, 5, 5)
-    fit = (patches.max((1, 2)) - patches.min((1, 2)) < EDGE) & (nearness[ys, xs] >= law.least)
+    patch = ys[:, None, None] + around[:, None], xs[:, None, None] + around  # (number, 5, 5)
+    fit = (np.ptp(nearness[patch], axis=(1, 2)) < EDGE) & (nearness[ys, xs] >= law.least)
+    if allowed is not None:
+        fit &= allowed[patch].all((1, 2))
     scale = MARKED_SIZE / size
     return [
         (round((x + 0.5) * scale), round((y + 0.5) * scale), float(nearness[y, x]))

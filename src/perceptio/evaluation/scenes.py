@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from perceptio.data.marks import MARKED_SIZE, choose_points
+from perceptio.data.marks import MARKED_SIZE
 from perceptio.data.schema import Turn
 from perceptio.depth.metrics import depth_errors, nearest_point
 from perceptio.depth.normalization import inverse_depth_from_metric
@@ -20,9 +20,8 @@ from perceptio.evaluation.report import Figure
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer
 from perceptio.scenes.language.scoring import is_correct
-from perceptio.scenes.samples import scene_test_turns
+from perceptio.scenes.samples import points_in, scene_test_turns
 from perceptio.scenes.storage import SceneStore, StoredScene
-from perceptio.scenes.tabletop.layout import FARTHEST
 from perceptio.tokens import Switch, parse
 
 _POINTS = (3, 4, 5)
@@ -87,10 +86,10 @@ class ScenesBenchmark:
         turns = scene_test_turns(stored, np.random.default_rng((self.seed, unit)))
         return [
             Item(
-                f"{stored.scene.seed}/{number}",
+                f"{stored.seed}/{number}",
                 (Ask(image, turn.question, self.seg, depth, codes, long=turn.depth, repeat_first=first),),
                 (turn, stored),
-                f"scene {stored.scene.seed} of {self.store.folder}",
+                f"scene {stored.seed} of {self.store.folder}",
             )
             for number, (image, turn) in enumerate(turns)
         ]
@@ -117,11 +116,11 @@ class ScenesBenchmark:
         elif turn.task == "depth":
             outcomes |= self._depth_outcomes(answer, stored)
         else:
-            outcomes[_figure_of(turn)] = is_correct(turn, answer.text)
+            outcomes[_figure_of(turn)] = is_correct(turn, answer.text, stored.lexicon)
         if turn.depth:
             outcomes["valid depth spans where due"] = self._has_valid_span(answer)
         record = {"task": turn.task, "target": turn.target or turn.answer, **answer_record(ask, answer)}
-        return Judged(item.key, str(stored.scene.seed), outcomes, record)
+        return Judged(item.key, str(stored.seed), outcomes, record)
 
     def _has_valid_span(self, answer: Answer) -> bool:
         ids = self.model.processor.tokenizer.encode(answer.trace.raw, add_special_tokens=False)
@@ -133,15 +132,15 @@ class ScenesBenchmark:
         outcomes: dict[str, Outcome] = {"depth map written": answer.depth is not None}
         predicted = answer.depth.array if answer.depth is not None else np.zeros_like(truth)
         if answer.depth is not None:
-            errors = depth_errors(predicted, truth, stored.depth, FARTHEST)
+            errors = depth_errors(predicted, truth, stored.depth, stored.world.farthest)
             outcomes |= {
                 "depth MAE, normalised": float(errors.mae),
                 "depth AbsRel": float(errors.abs_rel),
                 "depth delta < 1.25": float(errors.delta),
             }
-        rng = np.random.default_rng((self.seed, stored.scene.seed))
+        rng = np.random.default_rng((self.seed, stored.seed))
         for number in _POINTS:
-            points = choose_points(truth, stored.ids, number, rng)
+            points = points_in(stored, truth, number, rng)
             if not points:
                 continue
             best = max(range(number), key=lambda k: points[k].nearness)

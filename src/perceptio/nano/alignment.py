@@ -19,13 +19,13 @@ from torch.nn import functional as F
 from transformers import InternVLModel, PreTrainedTokenizerBase
 
 from perceptio.data.marks import LETTERS
-from perceptio.scenes.language.facts import NOUNS
+from perceptio.scenes.tabletop.lexicon import LEXICON
 from perceptio.scenes.tabletop.world import COLORS, MATERIALS, SHAPES, SIZES
 from perceptio.segmentation.preprocess import normalize
 
 # the words, by the target of `dense_sample` and the number of the class that is the first word
 _WORDS: dict[str, tuple[tuple[str, ...], int]] = {
-    "shape": (tuple(NOUNS.get(shape, shape) for shape in SHAPES), 1),  # class 0 is "nothing"
+    "shape": (tuple(LEXICON.nouns[shape].word.singular for shape in SHAPES), 1),  # class 0 is "nothing"
     "color": (tuple(COLORS), 0),
     "material": (tuple(MATERIALS), 0),
     "size": (tuple(SIZES), 0),

@@ -8,7 +8,8 @@ from typing import Annotated
 from perceptio.data.supervision import Supervision
 from perceptio.model.objectives import LossWeights
 from perceptio.nano.build import Sizes
-from perceptio.scenes.samples import TASKS, Mixture
+from perceptio.scenes.language.mixture import Mixture
+from perceptio.scenes.samples import TASKS
 from perceptio.segmentation.pointing.pointer_losses import PointerWeights
 from perceptio.training.codebook.settings import DepthSizes
 from perceptio.training.limits import Every, Name, Range, Scale, Seed, Share, Tokens

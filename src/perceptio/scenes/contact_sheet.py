@@ -9,26 +9,35 @@ import numpy as np
 from PIL import Image
 
 from perceptio.files import replacing
-from perceptio.scenes.language.facts import Kind
+from perceptio.scenes.artist import Artist, Subject
+from perceptio.scenes.language.describe import kind_of
+from perceptio.scenes.language.facts import Facts
 from perceptio.scenes.samples import build_sample
 from perceptio.scenes.storage import StoredScene
-from perceptio.scenes.tabletop.layout import sample_scene
-from perceptio.scenes.tabletop.renderer import Renderer
 from perceptio.scenes.views import describe_view
+from perceptio.scenes.worlds import TABLETOP
 from perceptio.tokens import extract_phrases
 from perceptio.visualize import color_depth, contact_sheet, draw_masks
 
 _SIDE = 448  # px, enlarged so that outlines and labels have room
 
 
-def fresh_scenes(split: str, count: int, size: int = 224) -> list[StoredScene]:
-    """The first scenes of a split, rendered now."""
+def fresh_scenes(
+    split: str, count: int, size: int = 224, *, world: str = TABLETOP.name, pack: Path | None = None
+) -> list[StoredScene]:
+    """The first scenes of a split, rendered now.
+
+    Raises:
+        ValueError: see `Subject` and `Artist`.
+        RendererError: where OpenGL is missing.
+    """
+    subject = Subject(world, split, pack)
     scenes = []
-    with Renderer(size) as renderer:
+    with Artist(subject, size) as artist:
         for seed in range(count):
-            scene = sample_scene(seed, split)
-            drawn = renderer.render(scene)
-            scenes.append(StoredScene(scene, drawn.rgb, drawn.depth, drawn.ids, describe_view(drawn, scene)))
+            scene, drawn = artist.draw(seed)
+            views = describe_view(drawn, scene)
+            scenes.append(StoredScene(scene, drawn.rgb, drawn.depth, drawn.ids, views, subject.of))
     return scenes
 
 
@@ -47,9 +56,10 @@ def draw_scenes(scenes: Sequence[StoredScene], path: str | Path, *, seed: int = 
         asked = "\n".join(
             f"{turn.question.splitlines()[0]} > {extract_phrases(turn.answer)[0]}" for turn in sample.turns
         )
-        things = [thing for thing, view in zip(stored.scene.objects, stored.views, strict=True) if view.pixels]
+        facts = Facts(stored)
+        things = [thing for thing in facts.things if thing.view.pixels]
         masks = [_enlarged(stored.ids == thing.index) for thing in things]
-        labels = [Kind(color=thing.color, shape=thing.shape).words() for thing in things]
+        labels = [facts.words(kind_of(thing, ("color", "noun"))) for thing in things]
         picture = Image.fromarray(stored.rgb).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
         tiles += [
             (Image.fromarray(sample.image).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), asked),

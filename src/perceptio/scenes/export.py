@@ -45,7 +45,7 @@ def _sample(drawn: Sample, stored: StoredScene, source: Source) -> Sample:
     picture = Image.fromarray(stored.rgb)
     if picture.width != side:
         picture = picture.resize((side, side), Image.Resampling.BILINEAR)  # as marks are drawn
-    files = source.made / f"{stored.scene.seed:08d}"
+    files = source.made / f"{stored.seed:08d}"
     picture_file, depth_file = _written(files, picture, stored.depth)
     shown = sorted({number for turn in drawn.turns for number in turn.masks} - {ABSENT})
     places = {ABSENT: ABSENT} | {number: place for place, number in enumerate(shown)}

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from perceptio.files import OutputError, claim, locked, refuse_foreign, replacing
+from perceptio.scenes.artist import Subject
 from perceptio.scenes.render_workers import driver_name, render_pool, render_shard
 from perceptio.scenes.rendering.context import SIZES
 from perceptio.scenes.shards import (
@@ -29,10 +30,9 @@ from perceptio.scenes.shards import (
     shard_length,
     verify_shard,
 )
-from perceptio.scenes.storage import GENERATOR_VERSION, META_FILE, SceneStore, SplitMeta
-from perceptio.scenes.tabletop.world import SPLITS
+from perceptio.scenes.storage import META_FILE, SceneStore, SplitMeta
+from perceptio.scenes.worlds import PHOTOGRAPHIC, PLACES, TABLETOP
 
-TEST_SPLITS = {"test": 500, "test-compositional": 300, "test-shift": 300}  # scenes of each
 _PLAN_FILE = "plan.json"  # what a job in progress renders: a second one with other settings must not mix in
 _MOST_WORKERS = 1024
 
@@ -46,18 +46,35 @@ class _Job:
     """What is rendered, and where."""
 
     folder: Path
-    split: str
+    subject: Subject
     count: int  # scenes
     size: int  # px
+    pack: str | None  # content hash
 
     @property
     def plan(self) -> dict[str, Any]:
         """What all scenes of a folder have in common."""
-        return {"split": self.split, "size": self.size, "generator_version": GENERATOR_VERSION}
+        plan = {"split": self.subject.split, "size": self.size, "generator_version": self.subject.of.version}
+        return plan if self.subject.world == TABLETOP.name else plan | {"world": self.subject.world, "pack": self.pack}
+
+    def meta(self, driver: str, hashed: str) -> SplitMeta:
+        """The note on a finished folder."""
+        subject = self.subject
+        return SplitMeta(
+            subject.split, self.count, self.size, subject.of.version, driver, hashed, subject.world, self.pack
+        )
 
 
 def render_split(
-    folder: str | Path, split: str, count: int, *, size: int = 224, workers: int | None = None, progress: bool = True
+    folder: str | Path,
+    split: str,
+    count: int,
+    *,
+    world: str = TABLETOP.name,
+    pack: str | Path | None = None,
+    size: int = 224,
+    workers: int | None = None,
+    progress: bool = True,
 ) -> SceneStore:
     """Render scenes 0..count-1 of a split into a folder, or finish what an earlier call began.
 
@@ -65,25 +82,27 @@ def render_split(
 
     Args:
         folder: made if missing.
-        split: one of `SPLITS`.
+        split: one of the world's.
         count: scenes.
+        world: one of `WORLDS`.
+        pack: folder of models and surfaces, for worlds that are drawn with one.
         size: side of the pictures, px.
         workers: processes; one a core by default.
         progress: show a progress bar.
 
     Raises:
-        ValueError: for an unknown split, or a count, size or number of workers that cannot be.
+        ValueError: for an unknown world or split, a pack that is missing, damaged or not needed, or a count, size or
+            number of workers that cannot be.
         SceneStoreError: if the folder holds scenes of other settings, or more of them: they are not thrown away.
         OutputError: if the folder holds somebody else's files, cannot be written, or another process renders into it.
         RendererError: where OpenGL is missing, or a worker was killed.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+    subject = Subject(world, split, None if pack is None else Path(pack))
     workers = os.cpu_count() or 1 if workers is None else workers
     _check_number("count", count, range(1, MOST_SHARDS * SHARD_SIZE + 1))
     _check_number("size", size, SIZES)
     _check_number("workers", workers, range(1, _MOST_WORKERS + 1))
-    job = _Job(Path(folder), split, count, size)
+    job = _Job(Path(folder), subject, count, size, _pack_hash(subject))
     if (job.folder / _PLAN_FILE).is_file():
         _claim(job)
     store = _finished(job)
@@ -100,14 +119,21 @@ def render_split(
         (job.folder / META_FILE).unlink(missing_ok=True)
         todo = [shard for shard in range(-(-count // SHARD_SIZE)) if shard not in done]
         driver = _render_shards(job, todo, workers, progress)
-        meta = SplitMeta(split, count, size, GENERATOR_VERSION, driver, content_hash(job.folder))
+        meta = job.meta(driver, content_hash(job.folder))
         with replacing(job.folder / META_FILE) as path:
             path.write_text(json.dumps(asdict(meta), indent=2) + "\n", encoding="utf-8")
     return SceneStore(job.folder)
 
 
 def render_below(
-    folder: str | Path, split: str, count: int, *, size: int = 224, workers: int | None = None
+    folder: str | Path,
+    split: str,
+    count: int,
+    *,
+    world: str = TABLETOP.name,
+    pack: str | Path | None = None,
+    size: int = 224,
+    workers: int | None = None,
 ) -> SceneStore:
     """As `render_split`, into `folder/<split>`, beside other splits.
 
@@ -115,14 +141,41 @@ def render_below(
         OutputError: also if the folder itself holds somebody else's files.
     """
     refuse_foreign(folder, *STORES)
-    return render_split(Path(folder) / split, split, count, size=size, workers=workers)
+    return render_split(Path(folder) / split, split, count, world=world, pack=pack, size=size, workers=workers)
 
 
-def render_test_splits(folder: str | Path, *, size: int = 224, workers: int | None = None) -> dict[str, SceneStore]:
-    """Render the three test splits into `folder/<split>`; errors as of `render_below`."""
-    return {
-        split: render_below(folder, split, count, size=size, workers=workers) for split, count in TEST_SPLITS.items()
+def render_test_splits(
+    folder: str | Path, *, pack: str | Path | None = None, size: int = 224, workers: int | None = None
+) -> dict[str, SceneStore]:
+    """Render the test splits; errors as of `render_below`.
+
+    Args:
+        folder: the table-top's splits go into `folder/<split>`.
+        pack: of models and surfaces: with it, the other worlds are rendered too, into `folder/<world>/<split>`.
+        size: side of the pictures, px.
+        workers: processes; one a core by default.
+
+    Returns:
+        The scenes by their place below the folder.
+    """
+    stores = {
+        split: render_below(folder, split, count, size=size, workers=workers) for split, count in TABLETOP.tests.items()
     }
+    for world in (PHOTOGRAPHIC, PLACES) if pack is not None else ():
+        place = Path(folder) / world.name
+        for split, count in world.tests.items():
+            stores[f"{world.name}/{split}"] = render_below(
+                place, split, count, world=world.name, pack=pack, size=size, workers=workers
+            )
+    return stores
+
+
+def _pack_hash(subject: Subject) -> str | None:
+    if subject.pack is None:
+        return None
+    from perceptio.scenes.assets.pack import Pack
+
+    return Pack(subject.pack).content_hash
 
 
 def _check_number(name: str, value: int, allowed: range) -> None:
@@ -136,8 +189,8 @@ def _finished(job: _Job) -> SceneStore | None:
     """The store, if all of it is there, as its note says: nothing is written then."""
     with suppress(SceneStoreError):  # unfinished, damaged or a shard is gone: what is missing is rendered again
         store = SceneStore(job.folder)
-        there = _Job(job.folder, store.meta.split, store.meta.count, store.meta.size)
-        if there == job and content_hash(job.folder) == store.meta.content_hash:
+        there, hashed = store.meta, store.meta.content_hash
+        if there == job.meta(there.driver, hashed) and content_hash(job.folder) == hashed:
             return store
     return None
 
@@ -208,13 +261,12 @@ def _check_space(job: _Job) -> None:
 
 def _render_shards(job: _Job, todo: list[int], workers: int, progress: bool) -> str:
     """Render the shards that are left; returns the name of the OpenGL driver."""
-    bar = tqdm(total=job.count, desc=f"rendering {job.split}", unit="scene", disable=None if progress else True)
+    bar = tqdm(total=job.count, desc=f"rendering {job.subject.split}", unit="scene", disable=None if progress else True)
     bar.update(job.count - sum(shard_length(shard, job.count) for shard in todo))
-    with bar, render_pool(job.size, min(workers, max(len(todo), 1))) as pool:
+    with bar, render_pool(job.subject, job.size, min(workers, max(len(todo), 1))) as pool:
         driver = pool.submit(driver_name).result()  # before the queue is full, or the bar would stand still
         futures = {
-            pool.submit(render_shard, job.folder, job.split, shard, shard_length(shard, job.count)): shard
-            for shard in todo
+            pool.submit(render_shard, job.folder, shard, shard_length(shard, job.count)): shard for shard in todo
         }
         for future in as_completed(futures):
             future.result()

@@ -12,17 +12,16 @@ from contextlib import contextmanager
 from functools import cache
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 from perceptio.files import OutputError
 from perceptio.processes import end_with_parent
+from perceptio.scenes.artist import Artist, Subject
 from perceptio.scenes.rendering.context import RendererError
 from perceptio.scenes.rendering.rendered import RenderedScene
 from perceptio.scenes.shards import SHARD_SIZE, write_shard
-from perceptio.scenes.tabletop.layout import sample_scene
-from perceptio.scenes.tabletop.renderer import Renderer
-from perceptio.scenes.tabletop.world import Scene
 
-_size = 224  # of the pictures that this worker process draws
+_subject, _size = Subject(), 224  # what this worker process draws, and the side of its pictures
 _stop: Event | None = None  # set when it should put its pencil down
 
 
@@ -31,10 +30,11 @@ class _StoppedError(Exception):
 
 
 @contextmanager
-def render_pool(size: int, workers: int) -> Iterator[ProcessPoolExecutor]:
+def render_pool(subject: Subject, size: int, workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool for `driver_name` and `render_shard`; whatever ends the block ends shards in progress, after one scene.
 
     Args:
+        subject: what to draw.
         size: side of the pictures, px.
         workers: processes.
 
@@ -44,7 +44,7 @@ def render_pool(size: int, workers: int) -> Iterator[ProcessPoolExecutor]:
     """
     context = multiprocessing.get_context("spawn")  # neither an OpenGL context nor torch's threads survive a fork
     stop = context.Event()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(size, stop))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(subject, size, stop))
     try:
         yield pool
     except BrokenProcessPool as error:
@@ -58,37 +58,36 @@ def render_pool(size: int, workers: int) -> Iterator[ProcessPoolExecutor]:
 
 def driver_name() -> str:
     """The name of the OpenGL driver that this worker process draws with."""
-    return _renderer().driver
+    return _artist().driver
 
 
-def render_shard(folder: Path, split: str, shard: int, length: int) -> None:
+def render_shard(folder: Path, shard: int, length: int) -> None:
     """Draw and write one shard in this worker process."""
     try:
-        write_shard(folder, shard, length, _size, _draw(split, shard * SHARD_SIZE, length))
+        write_shard(folder, shard, length, _size, _draw(shard * SHARD_SIZE, length))
     except (OutputError, RendererError):
         raise
     except OSError as error:
         raise OutputError(f"cannot write scenes to {folder}: {error.strerror or error}") from error
 
 
-def _draw(split: str, first: int, length: int) -> Iterator[tuple[Scene, RenderedScene]]:
-    renderer = _renderer()
+def _draw(first: int, length: int) -> Iterator[tuple[Any, RenderedScene]]:
+    artist = _artist()
     for seed in range(first, first + length):
         if _stop is not None and _stop.is_set():
             raise _StoppedError
-        scene = sample_scene(seed, split)
-        yield scene, renderer.render(scene)
+        yield artist.draw(seed)
 
 
-def _start_worker(size: int, stop: Event) -> None:
-    global _size, _stop
+def _start_worker(subject: Subject, size: int, stop: Event) -> None:
+    global _subject, _size, _stop
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which sets `stop`
     os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's software rasteriser: one thread a process
-    _size, _stop = size, stop
+    _subject, _size, _stop = subject, size, stop
 
 
 @cache
-def _renderer() -> Renderer:
-    """The renderer of this worker process; made by a task, as errors of an initializer never reach the parent."""
-    return Renderer(_size)
+def _artist() -> Artist:
+    """The artist of this worker process; made by a task, as errors of an initializer never reach the parent."""
+    return Artist(_subject, _size)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from perceptio.data.marks import cell_of, choose_points, draw_marks, marked_turn, two_digits
+from perceptio.data.marks import cell_of, choose_points, draw_marks, marked_turn, scaled_law, two_digits
 from perceptio.data.schema import IdMap, Mark, Sample, Turn
 from perceptio.data.templates import pick
-from perceptio.scenes.language import grounding, questions, wording
+from perceptio.scenes.language import choices, grounding, questions, wording
 from perceptio.scenes.language.facts import Facts
+from perceptio.scenes.language.lexicon import Lexicon
+from perceptio.scenes.language.mixture import Mixture
+from perceptio.scenes.rendering.drawing import NEVER_MARKED
 from perceptio.scenes.storage import StoredScene
 
 MAX_DEPTH_TURNS = 1  # depth spans in a sample: each is a hundred tokens, and the same ones; others are asked without
@@ -33,31 +36,11 @@ TASKS: dict[str, Ask] = {
     "existence": questions.existence,
     "comparison": questions.comparison,
     "more": questions.is_more,
-    "choice": questions.choice,
+    "choice": choices.choice,
+    "beside": questions.beside,
+    "place": choices.place,
 }
 UNSCORED = ("naming", "reading", "caption", "inventory", "more")  # not in the test: part of others, or no one answer
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """What training samples ask: weights of the tasks, relative to each other."""
-
-    marked: float = 0.5  # share of pictures with marked points; their one depth span is the marked question's
-    referring: float = 3.0
-    naming: float = 1.0
-    plural: float = 1.0
-    absent: float = 0.7
-    caption: float = 0.5
-    inventory: float = 2.5
-    depth: float = 0.6
-    reading: float = 1.0
-    nearer: float = 1.2
-    counting: float = 1.8
-    attribute: float = 1.5
-    existence: float = 1.0
-    comparison: float = 1.5
-    more: float = 0.3
-    choice: float = 1.5
 
 
 def build_sample(
@@ -75,25 +58,26 @@ def build_sample(
         rng: of every draw.
         questions: turns wanted; a poor scene gives fewer, but at least one.
         marks: draw marked points and ask about them; the mixture decides by default.
-        mixture: how often each task is asked.
+        mixture: how often each task is asked; as the world's lexicon says by default.
+
+    Raises:
+        ValueError: if the mixture asks nothing that the world knows.
     """
-    mixture = mixture or Mixture()
+    mixture = mixture or stored.lexicon.mixture
+    names, weights = _weighted(stored.lexicon, mixture)
     facts = Facts(stored)
     nearness = facts.nearness
     image, turns, points = stored.rgb, list[Turn](), tuple[Mark, ...]()
     if rng.random() < mixture.marked if marks is None else marks:
-        points = choose_points(nearness, stored.ids, int(rng.integers(2, 6)), rng)
+        points = points_in(stored, nearness, int(rng.integers(2, 6)), rng)
         if points:
             image = draw_marks(image, points)
             turns.append(marked_turn(points))
             turns += [_mark_detail(points, rng) for _ in range(int(rng.integers(1, 3)))]
-    names = list(TASKS)
-    weights = np.array([getattr(mixture, name) for name in names])
-    weights /= weights.sum()
     for name in rng.choice(names, _TRIES, p=weights):
         if len(turns) >= questions:
             break
-        turn = TASKS[name](facts, rng)
+        turn = TASKS[name](facts.reworded(rng), rng)
         if turn is None or any(turn.question == other.question for other in turns):
             continue
         if turn.depth and sum(other.depth for other in turns) >= MAX_DEPTH_TURNS:
@@ -104,8 +88,15 @@ def build_sample(
         turns.append(turn)
     if not turns:
         turns.append(grounding.depth(facts, rng))
-    key = f"{stored.scene.split}/{stored.scene.seed}"
-    return Sample(image, tuple(turns), key, IdMap(stored.ids), nearness, marks=points)
+    masks = IdMap(np.where(stored.ids == NEVER_MARKED, 0, stored.ids))
+    return Sample(image, tuple(turns), f"{stored.split}/{stored.seed}", masks, nearness, marks=points)
+
+
+def points_in(stored: StoredScene, nearness: np.ndarray, count: int, rng: np.random.Generator) -> tuple[Mark, ...]:
+    """Points of a scene's picture that may be marked, by the law of its world; see `choose_points`."""
+    law, allowed = stored.lexicon.points, stored.ids != NEVER_MARKED
+    law = None if law is None else scaled_law(law, nearness.shape[0])
+    return choose_points(nearness, stored.ids, count, rng, law, None if allowed.all() else allowed)
 
 
 def scene_test_turns(stored: StoredScene, rng: np.random.Generator) -> list[tuple[np.ndarray, Turn]]:
@@ -118,15 +109,15 @@ def scene_test_turns(stored: StoredScene, rng: np.random.Generator) -> list[tupl
     facts = Facts(stored)
     asked: list[tuple[np.ndarray, Turn]] = []
     for count in (3, 4, 5):
-        points = choose_points(facts.nearness, stored.ids, count, rng)
+        points = points_in(stored, facts.nearness, count, rng)
         if points:
             asked.append((draw_marks(stored.rgb, points), marked_turn(points, f"marks{count}")))
     for name, ask in TASKS.items():
-        if name in UNSCORED:
+        if name in UNSCORED or name not in stored.lexicon.tasks:
             continue
         seen: set[str] = set()
         for _ in range(12):
-            turn = ask(facts, rng)
+            turn = ask(facts.reworded(rng), rng)
             if turn is not None and turn.question not in seen:
                 seen.add(turn.question)
                 asked.append((stored.rgb, turn))
@@ -141,6 +132,15 @@ def corpus(scenes: Sequence[StoredScene], rng: np.random.Generator, count: int) 
         for turn in build_sample(scenes[int(index)], rng).turns:
             yield turn.question
             yield turn.answer
+
+
+def _weighted(lexicon: Lexicon, mixture: Mixture) -> tuple[list[str], np.ndarray]:
+    """The tasks that a world knows, and how likely each is."""
+    names = [name for name in TASKS if name in lexicon.tasks]
+    weights = np.array([getattr(mixture, name) for name in names])
+    if not weights.any():
+        raise ValueError(f"the mixture asks nothing of this world: give one of {', '.join(names)} a weight above 0")
+    return names, weights / weights.sum()
 
 
 def _mark_detail(points: Sequence[Mark], rng: np.random.Generator) -> Turn:

@@ -17,13 +17,12 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from perceptio.files import replacing_folder
 from perceptio.scenes.rendering.rendered import RenderedScene
-from perceptio.scenes.tabletop.world import Scene
 from perceptio.scenes.views import describe_view
 
 SHARD_SIZE = 64  # scenes
@@ -65,9 +64,7 @@ def scenes_in(folder: Path, shard: int) -> int:
         return 0
 
 
-def write_shard(
-    folder: Path, shard: int, length: int, size: int, scenes: Iterable[tuple[Scene, RenderedScene]]
-) -> None:
+def write_shard(folder: Path, shard: int, length: int, size: int, scenes: Iterable[tuple[Any, RenderedScene]]) -> None:
     """Write one shard beside its place, scene by scene as they come, and rename it when it is complete.
 
     Args:
@@ -75,7 +72,7 @@ def write_shard(
         shard: its number.
         length: scenes.
         size: side of the pictures, px.
-        scenes: as many.
+        scenes: as many, of one world, with their pictures.
 
     Raises:
         OutputError: if the system refuses to write.

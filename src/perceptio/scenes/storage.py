@@ -17,6 +17,8 @@ from typing import Any, overload
 import numpy as np
 
 from perceptio.files import read_json, read_lines
+from perceptio.scenes.language.entities import Entity
+from perceptio.scenes.language.lexicon import Lexicon
 from perceptio.scenes.rendering.context import SIZES
 from perceptio.scenes.shards import (
     ARRAYS,
@@ -30,10 +32,9 @@ from perceptio.scenes.shards import (
     shard_folder,
     shard_length,
 )
-from perceptio.scenes.tabletop.world import SPLITS, Scene
 from perceptio.scenes.views import ObjectView
+from perceptio.scenes.worlds import TABLETOP, World, world_named
 
-GENERATOR_VERSION = "1"  # raise it whenever the same seed would give another picture, label or scene
 META_FILE = "split.json"
 
 
@@ -41,11 +42,37 @@ META_FILE = "split.json"
 class StoredScene:
     """One rendered scene with its labels."""
 
-    scene: Scene
+    scene: Any  # of the world's kind
     rgb: np.ndarray  # (S, S, 3) uint8
     depth: np.ndarray  # (S, S) float32, view-space z in metres
-    ids: np.ndarray  # (S, S) uint8
-    views: tuple[ObjectView, ...]  # in order of the scene's objects
+    ids: np.ndarray  # (S, S) uint8; 0 no entity; `NEVER_MARKED` neither, nor may a point be marked there
+    views: tuple[ObjectView, ...]  # in order of the scene's entities
+    world: World = TABLETOP
+
+    @property
+    def seed(self) -> int:
+        """The scene's number within its split."""
+        return self.scene.seed
+
+    @property
+    def split(self) -> str:
+        """One of the world's splits."""
+        return self.scene.split
+
+    @property
+    def lexicon(self) -> Lexicon:
+        """The words of its world."""
+        return self.world.lexicon
+
+    @cached_property
+    def entities(self) -> tuple[Entity, ...]:
+        """The things that words may speak of."""
+        return self.world.entities_of(self.scene)
+
+    @property
+    def place(self) -> str | None:
+        """A key of the lexicon's places, or None where the scene has none."""
+        return self.world.place_of(self.scene)
 
 
 @dataclass(frozen=True)
@@ -55,15 +82,17 @@ class SplitMeta:
     split: str
     count: int  # scenes
     size: int  # side of the pictures, px
-    generator_version: str
+    generator_version: str  # of the world
     driver: str  # OpenGL driver; pictures are repeatable on the same one only
     content_hash: str  # SHA-256 over the hashes of the shards in order
+    world: str = TABLETOP.name
+    pack: str | None = None  # content hash of the models and surfaces that it was drawn with
 
     def __post_init__(self) -> None:
-        for name, kind in (("count", int), ("size", int), ("driver", str), ("content_hash", str)):
+        for name, kind in (("count", int), ("size", int), ("driver", str), ("content_hash", str), ("world", str)):
             if type(getattr(self, name)) is not kind:
                 raise TypeError(f"{name} is {getattr(self, name)!r}")
-        if self.split not in SPLITS:
+        if self.split not in world_named(self.world).splits:
             raise ValueError(f"the split is {self.split!r}")
         if self.size not in SIZES or not 1 <= self.count <= MOST_SHARDS * SHARD_SIZE:
             raise ValueError(f"it speaks of {self.count} scenes of {self.size} pixels")
@@ -88,10 +117,11 @@ class SceneStore(Sequence[StoredScene]):
             self.meta = SplitMeta(**read_json(path))
         except (ValueError, TypeError) as error:
             raise SceneStoreError(f"{path} is damaged ({error}): render the split again") from error
-        if self.meta.generator_version != GENERATOR_VERSION:
+        self.world = world_named(self.meta.world)
+        if self.meta.generator_version != self.world.version:
             raise SceneStoreError(
                 f"{self.folder} was made by scene generator {self.meta.generator_version}, this is "
-                f"{GENERATOR_VERSION}: render it again"
+                f"{self.world.version}: render it again"
             )
         shards = range(-(-self.meta.count // SHARD_SIZE))
         missing = sorted(set(shards) - set(finished_shards(self.folder)))
@@ -122,11 +152,11 @@ class SceneStore(Sequence[StoredScene]):
                 ObjectView(**{**view, "box": tuple(view["box"]), "center": tuple(view["center"])})
                 for view in data["views"]
             )
-            scene = Scene.from_dict(data["scene"])
+            scene = self.world.scene_from(data["scene"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             path = shard_folder(self.folder, shard) / SCENES
             raise SceneStoreError(f"{path}:{row + 1} is damaged: it describes no scene ({error})") from error
-        return StoredScene(scene, np.array(rgb[row]), np.array(depth[row]), np.array(ids[row]), views)
+        return StoredScene(scene, np.array(rgb[row]), np.array(depth[row]), np.array(ids[row]), views, self.world)
 
     def __iter__(self) -> Iterator[StoredScene]:
         return (self[index] for index in range(len(self)))

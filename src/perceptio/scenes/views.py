@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from perceptio.scenes.rendering.rendered import RenderedScene
-from perceptio.scenes.tabletop.world import Scene
 
 
 @dataclass(frozen=True)
 class ObjectView:
     """What one object looks like in the picture."""
 
-    index: int  # its value in the id map
+    index: int  # its value in the id map, never `rendering.drawing.NEVER_MARKED`
     pixels: int  # visible pixels
     visible: float  # visible pixels / pixels it would have alone, its part outside the frame included
     box: tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels, the ends excluded; zeros if hidden
@@ -23,8 +23,8 @@ class ObjectView:
     nearest: float  # least view-space z of the visible pixels, metres
 
 
-def describe_view(rendered: RenderedScene, scene: Scene) -> tuple[ObjectView, ...]:
-    """Measure every object's visible pixels."""
+def describe_view(rendered: RenderedScene, scene: Any) -> tuple[ObjectView, ...]:
+    """Measure the visible pixels of every object of a scene, of whatever world."""
     ids, depth = rendered.ids, rendered.depth
     views = []
     for thing, visible in zip(scene.objects, rendered.visible, strict=True):

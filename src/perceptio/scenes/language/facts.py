@@ -1,9 +1,10 @@
-"""What is true in a picture: which objects can be spoken of, what fits them, how they stand to each other."""
+"""What is true in a picture: which things can be spoken of, what fits them, how they stand to each other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,16 +12,19 @@ import numpy as np
 from perceptio.data.marks import cell_words, two_digits
 from perceptio.data.templates import capital
 from perceptio.depth.normalization import inverse_depth_from_metric
+from perceptio.scenes.language import space
+from perceptio.scenes.language.entities import Entity
+from perceptio.scenes.language.lexicon import Word
 from perceptio.scenes.storage import StoredScene
-from perceptio.scenes.tabletop.world import SceneObject
 from perceptio.scenes.views import ObjectView
 
 MIN_PIXELS = 60  # of a picture of 224 px a side; smaller referents are not spoken of
 MIN_VISIBLE = 0.35  # share of an object that must be seen
 SIDE_MARGIN = 8.0  # px between centroids that are left and right of each other
 DEPTH_MARGIN = 0.12  # relative difference of two depths that are in front of and behind each other
-NOUNS = {"torus": "ring"}  # what people call a shape, where it differs
-RELATIONS = ("left", "right", "front", "behind")
+BESIDE = 0.3  # share of the narrower of two neighbours, side by side, that is above or below the other in the picture
+REACH = 1.5  # metres to a neighbour, or as far as the other thing is long
+RELATIONS = ("left", "right", "front", "behind")  # as the camera sees them
 
 
 @dataclass(frozen=True)
@@ -30,29 +34,19 @@ class Kind:
     size: str | None = None
     material: str | None = None
     color: str | None = None
-    shape: str | None = None
+    noun: str | None = None
 
-    def fits(self, thing: SceneObject) -> bool:
-        """Whether an object is of this kind."""
-        return (
-            self.size in (None, thing.size)
-            and self.material in (None, thing.material)
-            and self.color in (None, thing.color)
-            and self.shape in (None, thing.shape)
-        )
-
-    def words(self, plural: bool = False) -> str:
-        """The description without an article: "large red metal cube"."""
-        noun = NOUNS.get(self.shape, self.shape) if self.shape else "object"
-        parts = [self.size, self.color, self.material, noun + ("s" if plural else "")]
-        return " ".join(part for part in parts if part)
+    @property
+    def adjectives(self) -> int:
+        """How many attributes are said beside the noun."""
+        return sum(value is not None for value in (self.size, self.material, self.color))
 
 
 @dataclass(frozen=True)
 class Thing:
-    """An object with its view."""
+    """An entity with its view."""
 
-    what: SceneObject
+    what: Entity
     view: ObjectView
 
     @property
@@ -61,7 +55,7 @@ class Thing:
 
 
 class Facts:
-    """The scene graph of one picture.
+    """The scene graph of one picture, and how its nouns are said.
 
     Args:
         stored: the scene.
@@ -69,18 +63,44 @@ class Facts:
 
     def __init__(self, stored: StoredScene) -> None:
         scale = (stored.rgb.shape[0] / 224) ** 2
-        pairs = [Thing(what, view) for what, view in zip(stored.scene.objects, stored.views, strict=True)]
-        self.things = pairs  # hidden ones too: an expression must not fit them either
+        self.lexicon = stored.lexicon
+        self.place = stored.place
+        pairs = [Thing(self._spoken(what), view) for what, view in zip(stored.entities, stored.views, strict=True)]
+        # unclear ones too, in some worlds even hidden ones: an expression must not fit them either
+        self.things = [thing for thing in pairs if thing.view.pixels >= self.lexicon.least_seen * scale]
         self.side = stored.rgb.shape[0]
         self._stored = stored
         self._least = MIN_PIXELS * scale
+        self._chosen: Mapping[str, Word] = {}
+        good = [thing for thing in self.things if self.is_clear(thing)]
+        self.clear = sorted(good, key=lambda thing: thing.view.center[0])  # enough to be spoken of; from left to right
+
+    def reworded(self, rng: np.random.Generator) -> Facts:
+        """The same facts with fresh choices among synonyms: for one turn, which calls one thing by one word."""
+        other = copy(self)
+        other._chosen = self.lexicon.choose_words(rng)
+        return other
+
+    def _spoken(self, what: Entity) -> Entity:
+        """An entity without what is not said of its noun."""
+        return what if self.lexicon.nouns[what.noun].colored else replace(what, color=None)
 
     @cached_property
     def nearness(self) -> np.ndarray:
         """(H, W) normalised inverse depth of the picture, in [-1, 1]."""
         return inverse_depth_from_metric(self._stored.depth)
 
-    def place_words(self, thing: Thing) -> str:
+    def word(self, noun: str) -> Word:
+        """How a noun is said."""
+        return self._chosen.get(noun, self.lexicon.nouns[noun].word)
+
+    def words(self, kind: Kind, plural: bool = False) -> str:
+        """A description without an article: "large red metal cube"."""
+        noun = self.word(kind.noun) if kind.noun else self.lexicon.anything
+        parts = [kind.size, kind.color, kind.material, noun.plural if plural else noun.singular]
+        return " ".join(part for part in parts if part)
+
+    def cell_of(self, thing: Thing) -> str:
         """The cell of an object's centre: "3,4"."""
         return cell_words(*thing.view.center, self.side)
 
@@ -93,41 +113,109 @@ class Facts:
 
         def read(thing: Thing, text: str) -> str:
             near = f" nearness {self.nearness_words(thing)}" if depth else ""
-            return f"<p>{text}</p> at {self.place_words(thing)}{near}"
+            return f"<p>{text}</p> at {self.cell_of(thing)}{near}"
 
         return capital("; ".join(read(thing, text) for thing, text in named))
-
-    @cached_property
-    def clear(self) -> list[Thing]:
-        """Objects large and open enough to be spoken of, from left to right."""
-        good = [thing for thing in self.things if self.is_clear(thing)]
-        return sorted(good, key=lambda thing: thing.view.center[0])
 
     def is_clear(self, thing: Thing) -> bool:
         """Whether an object is large and open enough to be spoken of."""
         return thing.view.pixels >= self._least and thing.view.visible >= MIN_VISIBLE
 
+    def fits(self, kind: Kind, thing: Thing) -> bool | None:
+        """Whether a thing is of a kind; None where it might be called so: a colour is named, and it has no safe one."""
+        what = thing.what
+        if kind.noun is not None and not self.lexicon.fits(kind.noun, what.noun):
+            return False
+        pairs = [(kind.size, what.size), (kind.material, what.material), (kind.color, what.color)]
+        said = [(wanted, own) for wanted, own in pairs if wanted is not None]
+        if any(own not in (None, wanted) for wanted, own in said):
+            return False
+        return None if any(own is None for _, own in said) else True
+
     def matches(self, kind: Kind) -> list[Thing] | None:
-        """All objects of a kind from left to right; None if one of them shows too little to be sure of the set."""
-        found = [thing for thing in self.things if kind.fits(thing.what)]
-        if not all(self.is_clear(thing) for thing in found):
-            return None
+        """All objects of a kind from left to right; None where the set is not sure.
+
+        That is if one of them shows too little, one may or may not be of the kind, or none fits but one may be called
+        by the noun: there is no armchair where a chair might be one.
+        """
+        found = []
+        for thing in self.things:
+            fits = self.fits(kind, thing)
+            if fits is not False:
+                found.append(thing)
+                if fits is None or not self.is_clear(thing):
+                    return None
+        if not found and kind.noun is not None:
+            anyhow = Kind(kind.size, kind.material, kind.color)
+            if any(
+                self.lexicon.may_fit(kind.noun, thing.what.noun) and self.fits(anyhow, thing) is not False
+                for thing in self.things
+            ):
+                return None
         return sorted(found, key=lambda thing: thing.view.center[0])
 
     def relation(self, a: Thing, b: Thing, name: str) -> bool | None:
-        """Whether `a` is left of, right of, in front of or behind `b`; None where it is too close to call."""
+        """Whether `a` is left of, right of, in front of or behind `b`, on, under or next to it.
+
+        Returns:
+            None where it is too close to call.
+        """
         if name in ("left", "right"):
             offset = (a.view.center[0] - b.view.center[0]) * 224 / self.side
             if abs(offset) < SIDE_MARGIN:
                 return None
             return (offset < 0) == (name == "left")
-        closer = nearer(a, b)
+        if name == "on":
+            return space.is_on(a.what, b.what, self._stored.entities)
+        if name == "under":
+            return space.is_under(a.what, b.what)
+        if name == "next":
+            return space.is_next_to(a.what, b.what)
+        closer = self.nearer(a, b)
         return None if closer is None else closer == (name == "front")
 
+    def nearer(self, a: Thing, b: Thing) -> bool | None:
+        """Whether `a` is nearer to the camera than `b`; None where it is too close to call, or to read off."""
+        first, second = a.view.depth, b.view.depth
+        if abs(first - second) < DEPTH_MARGIN * min(first, second):
+            return None
+        if least := self.lexicon.digits_apart:
+            near, far = sorted((a, b), key=lambda thing: thing.view.depth)
+            if int(self.nearness_words(near)) - int(self.nearness_words(far)) < least:
+                return None
+        return first < second
 
-def nearer(a: Thing, b: Thing) -> bool | None:
-    """Whether `a` is nearer to the camera than `b`; None where their depths differ by less than the margin."""
-    first, second = a.view.depth, b.view.depth
-    if abs(first - second) < DEPTH_MARGIN * min(first, second):
-        return None
-    return first < second
+    def neighbour(self, anchor: Thing, side: str) -> Thing | None:
+        """The one thing that stands left or right of another, in front of or behind it; None if it is not clear which.
+
+        What stands on something else is no neighbour, nor is what hangs above: who is asked names what holds it. What
+        is left is seen beside the other thing, what is behind is seen over it.
+        """
+        level = [
+            (space.distance(thing.what, anchor.what), thing)
+            for thing in self.things
+            if thing.index not in (anchor.index, anchor.what.on)
+            and thing.what.on is None
+            and space.share_height(thing.what, anchor.what)
+        ]
+        near = sorted(
+            ((gap, thing) for gap, thing in level if self.relation(thing, anchor, side) is not False),
+            key=lambda pair: pair[0],
+        )
+        if not near or near[0][0] > max(REACH, *anchor.what.extent):
+            return None
+        gap, thing = near[0]
+        if len(near) > 1 and not space.clearly_nearer(gap, near[1][0]):
+            return None
+        if not self.is_clear(thing) or not self.relation(thing, anchor, side):
+            return None
+        (a, _, b, _), (c, _, d, _) = thing.view.box, anchor.view.box
+        covered = (min(b, d) - max(a, c)) / min(b - a, d - c)
+        return thing if (covered < BESIDE) == (side in ("left", "right")) else None
+
+    def only_one_on(self, anchor: Thing) -> Thing | None:
+        """What stands on a thing, if it is one thing alone."""
+        carried = [thing for thing in self.things if self.relation(thing, anchor, "on") is not False]
+        if len(carried) != 1 or carried[0].what.on != anchor.index or not self.is_clear(carried[0]):
+            return None
+        return carried[0]

@@ -9,19 +9,20 @@ import numpy as np
 from perceptio.data.schema import ABSENT, Turn
 from perceptio.data.templates import DEPTH, DEPTH_ANSWERS, capital, pick
 from perceptio.scenes.language import wording
-from perceptio.scenes.language.describe import attributes_to_name, by_attributes, describe, kind_of, several
-from perceptio.scenes.language.facts import Facts, Kind, Thing
-from perceptio.scenes.tabletop.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES
+from perceptio.scenes.language.describe import (
+    RELATION_WORDS,
+    any_kind_of,
+    attributes_to_name,
+    by_attributes,
+    describe,
+    kind_of,
+    several,
+)
+from perceptio.scenes.language.facts import RELATIONS, Facts, Kind, Thing
+from perceptio.scenes.language.lexicon import Attributes
 
 MAX_READ = 4  # objects whose places one question asks for
-
-_GROUPS: tuple[tuple[str, ...], ...] = ((), ("shape",), ("color",), ("material",), ("size",), ("color", "shape"))
-_CAPTION_RELATIONS = {
-    "left": "to the left of",
-    "right": "to the right of",
-    "front": "in front of",
-    "behind": "behind",
-}
+MAX_LISTED = 12  # objects that one answer lists
 
 
 def any_of(things: list[Thing], rng: np.random.Generator) -> Thing:
@@ -60,11 +61,13 @@ def plural(facts: Facts, rng: np.random.Generator) -> Turn | None:
     """All objects of a kind, two or more."""
     if not facts.clear:
         return None
-    kind = kind_of(any_of(facts.clear, rng), _GROUPS[rng.integers(len(_GROUPS))])
-    group = facts.matches(kind)
-    if not group or len(group) < 2:
+    groups = facts.lexicon.groups
+    kind = any_kind_of(facts, any_of(facts.clear, rng), groups[rng.integers(len(groups))], rng)
+    group = None if kind is None else facts.matches(kind)
+    if kind is None or not group or len(group) < 2:
         return None
-    text = f"all the {kind.words(plural=True)}" if rng.random() < 0.5 else f"all {kind.words(plural=True)}"
+    words = facts.words(kind, plural=True)
+    text = f"all the {words}" if rng.random() < 0.5 else f"all {words}"
     return Turn(
         question=pick(wording.PLURAL, rng, x=text),
         answer=pick(wording.PLURAL_ANSWERS, rng, x=text),
@@ -73,10 +76,10 @@ def plural(facts: Facts, rng: np.random.Generator) -> Turn | None:
     )
 
 
-def missing_kind(facts: Facts, rng: np.random.Generator, names: tuple[str, ...] | None = None) -> Kind | None:
+def missing_kind(facts: Facts, rng: np.random.Generator, names: Attributes | None = None) -> Kind | None:
     """A kind that no object fits, close to one that is there: one of its attributes is changed.
 
-    The held-out pairs of colour and shape are never named: training would teach that they do not exist.
+    The held-out pairs of colour and noun are never named: training would teach that they do not exist.
 
     Args:
         facts: of the picture.
@@ -86,13 +89,15 @@ def missing_kind(facts: Facts, rng: np.random.Generator, names: tuple[str, ...] 
     if not facts.things:
         return None
     thing = any_of(facts.things, rng)
-    names = names or attributes_to_name(thing, rng)
+    names = names or attributes_to_name(facts, thing, rng)
     changed = names[rng.integers(len(names))]
-    values = {"size": SIZES, "material": MATERIALS, "color": tuple(COLORS), "shape": SHAPES}[changed]
+    values = facts.lexicon.may_be_absent(changed, facts.place, rng)
     kind = replace(kind_of(thing, names), **{changed: values[rng.integers(len(values))]})
-    if (kind.color, kind.shape) in HELD_OUT:
+    if (kind.color, kind.noun) in facts.lexicon.held_out:
         return None
-    return None if any(kind.fits(other.what) for other in facts.things) else kind
+    if kind.color and kind.noun and not facts.lexicon.nouns[kind.noun].colored:
+        return None
+    return kind if facts.matches(kind) == [] else None
 
 
 def reading(facts: Facts, rng: np.random.Generator) -> Turn | None:
@@ -117,16 +122,18 @@ def absent(facts: Facts, rng: np.random.Generator) -> Turn | None:
     kind = missing_kind(facts, rng)
     if kind is None:
         return None
+    words = facts.words(kind)
     return Turn(
-        question=pick(wording.REFERRING, rng, x=f"the {kind.words()}"),
-        answer=f"There is no <p>{kind.words()}</p>.",
+        question=pick(wording.REFERRING, rng, x=f"the {words}"),
+        answer=f"There is no <p>{words}</p>.",
         task="absent",
         masks=(ABSENT,),
     )
 
 
 def caption(facts: Facts, rng: np.random.Generator) -> Turn | None:
-    """Two to four objects, each with its mask, and how they stand to each other."""
+    """Two to four objects, each with its mask, and how they stand to each other; where the picture is, if known."""
+    relations = (*RELATIONS, *(name for name in facts.lexicon.space if name != "nearest"))
     named: list[tuple[Thing, str]] = []
     for number in rng.permutation(len(facts.clear)):
         text = by_attributes(facts, facts.clear[number], rng)
@@ -137,14 +144,16 @@ def caption(facts: Facts, rng: np.random.Generator) -> Turn | None:
     sentences: list[str] = []
     referents: list[int] = []
     for (first, first_text), (second, second_text) in zip(named[::2], named[1::2], strict=False):
-        names = [name for name in _CAPTION_RELATIONS if facts.relation(first, second, name)]
+        names = [name for name in relations if facts.relation(first, second, name)]
         if not names:
             continue
-        words = _CAPTION_RELATIONS[names[rng.integers(len(names))]]
+        words = RELATION_WORDS[names[rng.integers(len(names))]][0]
         sentences.append(capital(f"<p>{first_text}</p> is {words} <p>{second_text}</p>."))
         referents += [first.index, second.index]
     if not sentences:
         return None
+    if facts.place is not None:
+        sentences.insert(0, capital(f"{wording.a(facts.lexicon.places[facts.place].words)}."))
     return Turn(
         question=pick(wording.CAPTION, rng),
         answer=" ".join(sentences),
@@ -155,12 +164,12 @@ def caption(facts: Facts, rng: np.random.Generator) -> Turn | None:
 
 def inventory(facts: Facts, rng: np.random.Generator) -> Turn | None:
     """Every clear object with all its attributes and its mask, from left to right: the densest thing to say."""
-    if not facts.clear:
+    if not 0 < len(facts.clear) <= MAX_LISTED:
         return None
-    every = ("size", "color", "material", "shape")
+    named = [facts.words(kind_of(thing, tuple(facts.lexicon.values))) for thing in facts.clear]
     return Turn(
         question=pick(wording.INVENTORY, rng),
-        answer=capital("; ".join(f"<p>{kind_of(thing, every).words()}</p>" for thing in facts.clear) + "."),
+        answer=capital("; ".join(f"<p>{text}</p>" for text in named) + "."),
         task="inventory",
         masks=tuple(thing.index for thing in facts.clear),
     )

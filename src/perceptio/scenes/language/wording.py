@@ -148,6 +148,26 @@ NEAREST = (
     "Choose the object nearest to the camera.",
     "Pick the object that is closest.",
 )
+BESIDE = (
+    "What is {r} {x}?",
+    "What do you see {r} {x}?",
+    "What can you see {r} {x}?",
+    "Which thing is {r} {x}?",
+    "Name what is {r} {x}.",
+    "Tell me what is {r} {x}.",
+    "What stands or lies {r} {x}?",
+    "Find what is {r} {x}.",
+)
+WHICH_PLACE = (
+    "Which place is this?",
+    "Where was this picture taken?",
+    "What kind of place is shown?",
+    "Which room or place does the image show?",
+    "What place do you see?",
+    "Where are we?",
+    "Name the place in the picture.",
+    "Which of these places is it?",
+)
 CELL = (
     "In which cell of the 10 by 10 grid is point {x}?",
     "Which grid cell holds point {x}?",
