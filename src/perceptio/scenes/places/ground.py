@@ -53,7 +53,7 @@ class Terrain:
         middle = _TERRAIN // 2
         self._z = z - z[middle - 1 : middle + 1, middle - 1 : middle + 1].mean()
         look = stage.material(
-            stage.tone(0.2, 0.6, 1.0), stage.inventory.surfaces("ground"), rng.choice((0.12, 0.3, 0.7)), 1.0
+            stage.tone(0.1, 0.6, 1.0), stage.inventory.surfaces("ground"), rng.choice((0.12, 0.3, 0.7)), 1.0
         )
         self.vertices = self._triangles(x, y, look)
 
@@ -125,7 +125,7 @@ class Houses:
         if not stage.site.free(solid, 0.5):
             return False
         surfaces = stage.inventory.surfaces
-        rgb = stage.tone(0.35, 0.7, 1.0)
+        rgb = stage.tone(0.15, 0.7, 1.0)
         front = stage.material(rgb, surfaces("facade", "wall"), rng.uniform(0.15, 0.5), 1.0)
         roof = stage.material(stage.tone(0.5, 0.4, 0.9), surfaces("roof"), 0.4, 1.0)
         index = stage.own_thing("house", solid, "ground")

@@ -8,12 +8,13 @@ from functools import cache
 
 import numpy as np
 
-from perceptio.scenes.assets.colors import color_word
+from perceptio.scenes.assets.colors import color_word, seen_colors
 from perceptio.scenes.assets.pack import Model, Pack
+from perceptio.scenes.camera import Vector
 from perceptio.scenes.rendering.layers import layers_of
 
-_SAMPLES = 160  # places on a model where its colour is measured
-_NEUTRAL = (1.0, 1.0, 1.0)
+_MEASURED = 400  # places of a model at which another colour of it is measured: each takes time
+_COMMON = 0.7  # how a class grows more common with its models: people draw more kinds of what is seen more often
 
 
 class Inventory:
@@ -67,38 +68,30 @@ class Inventory:
         ]
 
     def pick(self, rng: random.Random, models: list[Model]) -> Model | None:
-        """One of the models: first a noun, so that classes with many models do not crowd out the others."""
+        """One of the models: first a noun, so that a class of thirty models is not thirty times as common."""
         if not models:
             return None
-        noun = rng.choice(sorted({model.noun for model in models}))
-        return rng.choice([model for model in models if model.noun == noun])
+        by_noun: dict[str, list[Model]] = {}
+        for model in models:
+            by_noun.setdefault(model.noun, []).append(model)
+        common = [len(same) ** _COMMON for same in by_noun.values()]
+        return rng.choice(rng.choices(list(by_noun.values()), common)[0])
 
     def surfaces(self, *groups: str) -> list[int]:
         """Layers of the surface pictures of some groups."""
         return layers_of(self.pack, *groups)
 
-    def word(self, model: Model, tint: tuple[float, float, float] = _NEUTRAL) -> str | None:
+    def word(self, model: Model, tint: Vector) -> str | None:
         """The colour word of a model whose linear colours are multiplied by `tint`; None where none is safe."""
-        if tint == _NEUTRAL:
-            return model.color
-        linear = self.colors(self.number(model)) * np.array(tint, np.float32)
-        return color_word(np.clip(linear, 0, 0.92) ** (1 / 2.2), np.ones(len(linear), np.float32))
+        rgb, weights = self.colors(self.number(model))
+        return color_word(np.clip(rgb**2.2 * np.array(tint, np.float32), 0, 0.92) ** (1 / 2.2), weights)
 
-    def _colors(self, number: int) -> np.ndarray:
-        """Linear colours (N, 3) at places of a model's skin, each standing for an equal area."""
+    def _colors(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """The colours of a model and the areas where they are seen, see `seen_colors`."""
         pack, model = self.pack, self.pack.models[number]
         faces = pack.indices[model.first_index : model.first_index + model.indices].reshape(-1, 3)
-        a, b, c = (pack.positions[faces[:, k]] for k in range(3))
-        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-        rng = np.random.default_rng(number)
-        chosen = faces[rng.choice(len(faces), _SAMPLES, p=area / area.sum())]
-        share = rng.dirichlet((1, 1, 1), _SAMPLES).astype(np.float32)
-        uv = (pack.uv[chosen] * share[..., None]).sum(1)
-        rows = pack.materials[pack.material[chosen[:, 0]]]
-        srgb = rows[:, :3].copy()
-        textured = rows[:, 3] >= 0
-        if textured.any():
-            side = pack.textures.shape[1]
-            x, y = (np.floor(uv[textured] % 1.0 * side).astype(int).clip(0, side - 1)).T
-            srgb[textured] = pack.textures[rows[textured, 3].astype(int), y, x, :3] / 255
-        return (srgb**2.2).astype(np.float32)
+        used, local = np.unique(faces, return_inverse=True)
+        faces = local.reshape(-1, 3)
+        looks = pack.materials[pack.material[used][faces[:, 0]]]
+        rgb, weights = seen_colors(pack.positions[used], faces, pack.uv[used], looks, pack.textures)
+        return rgb[:_MEASURED], weights[:_MEASURED]  # they come in random order

@@ -73,7 +73,7 @@ class Shell:
         if rng.random() < 0.8:
             strength = rng.choice((0.5, 0.9, 1.0))
             floor = stage.material(
-                stage.tone(0.3, 0.6, 1.0), surfaces("floor"), rng.uniform(0.35, 1.2), strength, gloss
+                stage.tone(0.12, 0.6, 1.0), surfaces("floor"), rng.uniform(0.35, 1.2), strength, gloss
             )
         else:
             floor = stage.material(stage.tone(0.5, 0.25, 0.85), surfaces("fabric"), rng.uniform(0.5, 2), 0.35)
@@ -83,7 +83,7 @@ class Shell:
 
     def _walls(self, tiled: bool) -> None:
         stage, rng = self.stage, self.stage.rng
-        paint = stage.tone(0.3, 0.6, 0.97)
+        paint = stage.tone(0.4 if rng.random() < 0.2 else 0.14, 0.65, 0.97)
 
         def look() -> int:
             surfaces = stage.inventory.surfaces
@@ -94,7 +94,7 @@ class Shell:
             if rng.random() < 0.75:
                 return stage.material(paint, surfaces("wall"), rng.uniform(0.4, 1.5), rng.uniform(0.04, 0.3))
             return stage.material(
-                stage.tone(0.3, 0.6, 1.0), surfaces("wall"), rng.uniform(0.4, 1.0), rng.choice((0.6, 1.0))
+                stage.tone(0.12, 0.6, 1.0), surfaces("wall"), rng.uniform(0.4, 1.0), rng.choice((0.6, 1.0))
             )
 
         common = look()

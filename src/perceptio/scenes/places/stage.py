@@ -18,7 +18,7 @@ from perceptio.scenes.places.solids import Site, Solid
 from perceptio.scenes.rendering.drawing import MOST_MATERIALS, Cover, Material, Piece, Placed
 
 MOST_THINGS = 60  # that words may speak of; the lone silhouettes of a picture are as many
-_RECOLORED, _COVERED = 0.3, 0.25  # shares of things
+RECOLORED, _COVERED = 0.2, 0.5  # share of things, and of those the share that gets a surface picture too
 _LIVING = ("person", "animal", "tree", "plant")  # kept in their own colours
 
 
@@ -83,7 +83,7 @@ class Stage:
         width, depth, height = model.size
         return Solid(foot, (width * scale, depth * scale, height * scale), yaw)
 
-    def put(self, model: Model, solid: Solid, support: str, on: int | None = None, recolor: float = _RECOLORED) -> int:
+    def put(self, model: Model, solid: Solid, support: str, on: int | None = None, recolor: float = RECOLORED) -> int:
         """Place a model, whether there is room or not; returns its index.
 
         Args:
@@ -103,7 +103,7 @@ class Stage:
                 tint = (red, green, blue)
                 color = self.inventory.word(model, tint)
             layers = self.inventory.surfaces("any", "fabric", "wall", "floor")
-            if layers and rng.random() < _COVERED:
+            if layers and rng.random() < recolor * _COVERED:
                 strength = 1.0 if rng.random() < 0.25 else rng.uniform(0.2, 0.7)
                 cover = Cover(rng.choice(layers), rng.uniform(0.7, 3.0), strength)
                 color = None  # the picture's colours mix with its own

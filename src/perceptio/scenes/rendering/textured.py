@@ -324,6 +324,7 @@ class TexturedRenderer:
             "push": 0.012 if sun.reach < 12 else 0.04,
             "softness": (soft, soft),
             "has_window": window is not None,
+            "lamps": len(drawing.lamps),
             "tint": (1.0, 1.0, 1.0),
             "cover": _cover(None),
         }

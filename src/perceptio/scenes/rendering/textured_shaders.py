@@ -132,6 +132,7 @@ uniform vec3 sky_light;
 uniform vec3 ground_light;
 uniform vec3 tint;
 uniform vec3 cover;  // layer or -1, repeats a metre, strength
+uniform int lamps;
 uniform vec3 lamp_position[4];
 uniform vec3 lamp_rgb[4];
 uniform bool has_window;
@@ -231,15 +232,18 @@ void main() {
         vec3 way = d * inversesqrt(far2);
         light += window_rgb * max(dot(n, way) * 0.8 + 0.2, 0.0) * max(dot(-way, window_normal), 0.05) / (far2 + 1.2);
     }
-    for (int k = 0; k < 4; ++k) {
+    for (int k = 0; k < lamps; ++k) {
         vec3 d = lamp_position[k] - world;
         float far2 = dot(d, d);
         light += lamp_rgb[k] * max(dot(n, d * inversesqrt(far2)) * 0.85 + 0.15, 0.0) / (far2 + 0.15);
     }
-    float gloss = look.a, edge = pow(1.0 - max(dot(n, view), 0.0), 5.0);
-    float mirror = gloss * (0.06 + 0.9 * edge);
-    vec3 seen = base * light * (1.0 - mirror) + surroundings(reflect(-view, n)) * mirror;
-    seen += sun_rgb * lit * gloss * 0.6 * pow(max(dot(n, normalize(view + sun_direction)), 0.0), 50.0);
+    vec3 seen = base * light;
+    float gloss = look.a;
+    if (gloss > 0.0) {
+        float mirror = gloss * (0.06 + 0.9 * pow(1.0 - max(dot(n, view), 0.0), 5.0));
+        seen = mix(seen, surroundings(reflect(-view, n)), mirror);
+        seen += sun_rgb * lit * gloss * 0.6 * pow(max(dot(n, normalize(view + sun_direction)), 0.0), 50.0);
+    }
     if (extra.x > 0.0) seen = base * extra.x;
     color = vec4(dot(seen, seen) < 1e8 ? seen : vec3(0.2), 1.0);
 }
