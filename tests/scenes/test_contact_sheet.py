@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from perceptio.files import OutputError
-from perceptio.scenes.contact_sheet import draw_scenes, fresh_scenes
+from perceptio.scenes.contact_sheet import draw_pictures, draw_scenes, fresh_scenes
 from perceptio.scenes.samples import build_sample
 from perceptio.visualize import color_depth
 
@@ -73,3 +73,17 @@ def test_sheet_that_cannot_be_written_is_an_output_error(store, tmp_path):
     with pytest.raises(OutputError, match="it is a folder"):
         draw_scenes(store[:1], tmp_path / "folder")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_narrow_tiles_share_rows_and_a_suffix_chooses_jpeg(store, tmp_path):
+    draw_scenes(store[:3], tmp_path / "sheet.jpg", side=200)
+    with Image.open(tmp_path / "sheet.jpg") as page:
+        assert page.format == "JPEG"
+        assert page.width == GAP + 6 * (200 + GAP)
+
+
+def test_pictures_alone_come_eight_in_a_row(store, tmp_path):
+    draw_pictures(store, tmp_path / "sheet.png", side=60)
+    with Image.open(tmp_path / "sheet.png") as page:
+        assert page.width == GAP + 8 * (60 + GAP)
+        assert page.height == pytest.approx(GAP + 2 * (60 + GAP), abs=4)

@@ -357,6 +357,17 @@ def test_relations_are_not_called_when_close(build):
     assert facts.relation(red, green, "behind") is False
 
 
-@pytest.mark.parametrize(("words", "expected"), [("orange cube", "an orange cube"), ("red ring", "a red ring")])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("orange cube", "an orange cube"),
+        ("red ring", "a red ring"),
+        ("umbrella", "an umbrella"),
+        ("urinal", "a urinal"),
+        ("utensil rack", "a utensil rack"),
+        ("TV set", "a TV set"),
+        ("AC unit", "an AC unit"),
+    ],
+)
 def test_article(words, expected):
     assert wording.a(words) == expected

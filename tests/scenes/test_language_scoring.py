@@ -7,9 +7,12 @@ import pytest
 
 from perceptio.data.schema import Turn
 from perceptio.scenes.language.scoring import extract_choice, is_correct
+from perceptio.scenes.places.lexicon import build_lexicon
 from perceptio.scenes.samples import build_sample, scene_test_turns
 from perceptio.scenes.tabletop.lexicon import LEXICON
 from perceptio.tokens import extract_phrases
+
+from .conftest import CLASSES, PLACES, Class
 
 OPEN = {"reading", "referring", "naming", "plural", "absent", "caption", "inventory", "depth"}
 
@@ -64,6 +67,43 @@ def test_letters(text, expected):
 )
 def test_words(task, text, expected):
     assert extract_choice(text, task, LEXICON) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "text", "said", "right"),
+    [
+        ("chair", "To the left of the bed is the chair.", "chair", True),
+        ("chair", "To the left of the bed is the red chair.", "chair", True),
+        ("couch", "To the left of the bed is the red settee.", "settee", True),  # another word for it
+        ("armchair", "On its left is a chair", "chair", True),  # a wider one
+        ("stool", "On its left is a chair", "chair", True),  # it might be called so
+        ("chair", "To the left of the bed is the armchair.", "armchair", False),
+        ("coffee table", "Behind the sofa is the coffee table.", "coffee table", True),
+        ("table", "Behind the sofa is the coffee table.", "coffee table", False),
+        ("lamp", "Lamp.", "lamp", True),
+        ("lamp", "On the table is the sky.", None, False),
+        ("lamp", "", None, False),
+    ],
+)
+def test_what_is_beside_is_read_by_its_noun(target, text, said, right):
+    assert extract_choice(text, "beside", PLACES.lexicon) == said
+    assert is_correct(Turn("?", "", "beside", target=target), text, PLACES.lexicon) is right
+
+
+def test_words_are_read_in_any_case():
+    lexicon = build_lexicon([*CLASSES, Class("TV stand", "TV stands")])
+    assert is_correct(Turn("?", "", "beside", target="TV stand"), "To the left of the bed is the TV stand.", lexicon)
+    assert is_correct(Turn("?", "", "nearer", target="the TV stand"), "The TV stand is nearer.", lexicon)
+
+
+def test_a_place_is_read_by_its_letter():
+    assert extract_choice("It is a street. Option C.", "place", PLACES.lexicon) == "C"
+    assert extract_choice("It is a street.", "place", PLACES.lexicon) is None
+
+
+def test_a_color_is_read_of_the_worlds_own():
+    assert extract_choice("The car is beige.", "attribute", PLACES.lexicon) == "beige"
+    assert extract_choice("The car is beige.", "attribute", LEXICON) is None
 
 
 def test_open_tasks_have_no_short_answer():

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
+from dataclasses import fields
 
 import numpy as np
+import pytest
 
 from perceptio.data.marks import HARDBLINK_PROMPT
 from perceptio.data.schema import ABSENT, IdMap
 from perceptio.data.supervision import choose_spans
 from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.scenes.language.mixture import Mixture
-from perceptio.scenes.samples import MAX_DEPTH_TURNS, UNSCORED, build_sample, corpus, scene_test_turns
+from perceptio.scenes.samples import MAX_DEPTH_TURNS, TASKS, UNSCORED, build_sample, corpus, scene_test_turns
 from perceptio.scenes.tabletop.lexicon import LEXICON
 from perceptio.tokens import Switch, extract_phrases, label_segments
+
+from .conftest import PLACES
 
 
 def consistent(turn, stored) -> None:
@@ -139,6 +145,42 @@ def test_test_questions(scenes):
     assert set(tasks) == {"marks3", "marks4", "marks5", *(LEXICON.tasks - set(UNSCORED))}
     assert tasks["referring"] >= 70
     assert min(tasks.values()) >= 30
+
+
+def test_a_mixture_of_nothing_that_the_world_knows_is_refused(build, furnish):
+    nothing = dict.fromkeys(TASKS, 0.0)
+    only_places = Mixture(**{**nothing, "place": 1.0})
+    with pytest.raises(ValueError, match="asks nothing of this world"):
+        build_sample(build([]), np.random.default_rng(0), mixture=only_places)
+    asked = build_sample(furnish([], "street"), np.random.default_rng(0), marks=False, mixture=only_places).turns
+    assert {turn.task for turn in asked} == {"place"}
+
+
+def test_every_task_has_a_weight_and_a_world():
+    assert set(TASKS) == {field.name for field in fields(Mixture)} - {"marked"}
+    assert PLACES.lexicon.tasks == set(TASKS)
+    assert set(TASKS) - LEXICON.tasks == {"beside", "place"}
+
+
+def test_draws_of_the_table_top_stay_what_they_are(build):
+    """Questions and answers of hand-made scenes, to the letter: models are trained on these."""
+    blocks = [
+        ("large", "red", "metal", "cube", 40, 120, 20, 2.0),
+        ("small", "red", "matte", "sphere", 100, 130, 12, 3.0),
+        ("small", "blue", "striped", "sphere", 150, 100, 12, 4.0),
+        ("medium", "green", "dotted", "torus", 200, 110, 15, 5.0),
+    ]
+    said = []
+    for number in range(1, len(blocks) + 1):
+        for seed in range(12):
+            stored, rng = build(blocks[:number]), np.random.default_rng((number, seed))
+            turns = [*build_sample(stored, rng).turns, *(turn for _, turn in scene_test_turns(stored, rng))]
+            said += [[turn.question, turn.answer, turn.task, turn.masks, turn.depth, turn.target] for turn in turns]
+    assert len(said) == 903
+    assert (
+        hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        == "e57a3e257129f2e3422d0552766cfe3b09db61252e18f14d1ca6ca19bd89f135"
+    )
 
 
 def test_corpus_is_questions_and_answers(scenes):

@@ -1,4 +1,4 @@
-"""`perceptio scenes render | tests | show`."""
+"""`perceptio scenes render | tests | show | assets`."""
 
 from __future__ import annotations
 
@@ -66,10 +66,12 @@ def show(
     world: Which = WorldName.tabletop,
     pack: Pack = None,
     seed: Annotated[int, typer.Option(help="Of the questions.", min=0)] = 0,
+    side: Annotated[int, typer.Option(help="Side of a tile, px; below 300 two scenes share a row.", min=64)] = 448,
+    pictures: Annotated[bool, typer.Option("--pictures", help="The pictures alone, eight in a row.")] = False,
 ) -> None:
     """Draw a contact sheet: each scene's picture, masks, depth, and what is asked about it."""
     from perceptio.files import check_writable
-    from perceptio.scenes.contact_sheet import draw_scenes, fresh_scenes
+    from perceptio.scenes.contact_sheet import draw_pictures, draw_scenes, fresh_scenes
     from perceptio.scenes.storage import SceneStore
 
     check_writable(out)
@@ -77,5 +79,31 @@ def show(
         scenes = SceneStore(folder)[:count]
     else:
         scenes = fresh_scenes(split.value, count, world=world.value, pack=pack)
-    draw_scenes(scenes, out, seed=seed)
+    if pictures:
+        draw_pictures(scenes, out, side=min(side, 224))
+    else:
+        draw_scenes(scenes, out, seed=seed, side=side)
     print(f"wrote {out}", file=sys.stderr)
+
+
+@app.command()
+def assets(
+    source: Annotated[Path, typer.Option("--from", help="Debian packages: unpacked, or .deb.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the pack.", show_default=False)],
+) -> None:
+    """Pack models and surface pictures from Debian's packages; scripts/fetch_assets.sh fetches them."""
+    import time
+
+    from perceptio.scenes.assets.build import build_pack
+    from perceptio.scenes.assets.skipped import summary
+
+    began = time.monotonic()
+    built = build_pack(source, out)
+    megabytes = sum(path.stat().st_size for path in out.iterdir()) / 1e6
+    typer.echo(
+        f"{built.models} models of {built.classes} classes ({built.triangles:,} of {built.triangles_before:,} triangles) "
+        f"and {built.surfaces} surface pictures in {out}: {megabytes:.1f} MB, {time.monotonic() - began:.0f} s, "
+        f"content hash {built.content_hash[:16]}"
+    )
+    for line in (*built.notes, *summary(built.skipped)):
+        typer.echo(line)

@@ -19,7 +19,8 @@ from perceptio.scenes.worlds import TABLETOP
 from perceptio.tokens import extract_phrases
 from perceptio.visualize import color_depth, contact_sheet, draw_masks
 
-_SIDE = 448  # px, enlarged so that outlines and labels have room
+SIDE = 448  # px of a tile, enlarged so that outlines and labels have room
+_NARROW = 300  # px; below it two scenes share a row
 
 
 def fresh_scenes(
@@ -41,8 +42,14 @@ def fresh_scenes(
     return scenes
 
 
-def draw_scenes(scenes: Sequence[StoredScene], path: str | Path, *, seed: int = 0) -> None:
+def draw_scenes(scenes: Sequence[StoredScene], path: str | Path, *, seed: int = 0, side: int = SIDE) -> None:
     """Write a sheet with one row a scene: the picture as the model sees it, all masks, the depth map, the questions.
+
+    Args:
+        scenes: to show.
+        path: of the sheet; JPEG where it ends so, PNG otherwise.
+        seed: of the questions.
+        side: of a tile, px; below 300 two scenes share a row.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -58,18 +65,34 @@ def draw_scenes(scenes: Sequence[StoredScene], path: str | Path, *, seed: int = 
         )
         facts = Facts(stored)
         things = [thing for thing in facts.things if thing.view.pixels]
-        masks = [_enlarged(stored.ids == thing.index) for thing in things]
+        masks = [_enlarged(stored.ids == thing.index, side) for thing in things]
         labels = [facts.words(kind_of(thing, ("color", "noun"))) for thing in things]
-        picture = Image.fromarray(stored.rgb).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+        picture = Image.fromarray(stored.rgb).resize((side, side), Image.Resampling.LANCZOS)
         tiles += [
-            (Image.fromarray(sample.image).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), asked),
+            (Image.fromarray(sample.image).resize((side, side), Image.Resampling.LANCZOS), asked),
             (draw_masks(picture, masks, labels), f"{sample.key}: {len(things)} objects"),
             (color_depth(sample.depth), f"{stored.depth.min():.1f} to {stored.depth.max():.1f} m"),
         ]
-    page = contact_sheet(tiles, columns=3, width=_SIDE, lines=12)
+    narrow = side < _NARROW
+    letters = 11 if narrow else 16
+    _save(contact_sheet(tiles, columns=6 if narrow else 3, width=side, letters=letters, lines=12), path)
+
+
+def draw_pictures(scenes: Sequence[StoredScene], path: str | Path, *, side: int = 168) -> None:
+    """Write a sheet of the pictures alone, eight in a row: do they look like photographs?
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    tiles = [(Image.fromarray(stored.rgb), "") for stored in scenes]
+    _save(contact_sheet(tiles, columns=8, width=side, letters=2), path)
+
+
+def _save(page: Image.Image, path: str | Path) -> None:
+    jpeg = Path(path).suffix.lower() in (".jpg", ".jpeg")
     with replacing(path) as beside:
-        page.save(beside, format="PNG")
+        page.save(beside, format="JPEG" if jpeg else "PNG", quality=82)
 
 
-def _enlarged(mask: np.ndarray) -> np.ndarray:
-    return np.array(Image.fromarray(mask).resize((_SIDE, _SIDE), Image.Resampling.NEAREST))
+def _enlarged(mask: np.ndarray, side: int) -> np.ndarray:
+    return np.array(Image.fromarray(mask).resize((side, side), Image.Resampling.NEAREST))

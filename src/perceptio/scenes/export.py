@@ -2,7 +2,7 @@
 
 FOLDER/SPLIT   written by `perceptio scenes render`
 
-Each scene gets one training sample, drawn as training on scenes draws it. Licence: Apache-2.0, the renderer's.
+Each scene gets one training sample, drawn as training on scenes draws it. Licence: the world's.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _sample(drawn: Sample, stored: StoredScene, source: Source) -> Sample:
         depth=source.relative(depth_file),
         marks=drawn.marks,
         source="Perceptio's scenes",
-        licence="Apache-2.0",
+        licence=stored.world.licence,
     )
 
 

@@ -27,6 +27,7 @@ class World:
     version: str  # of its generator: raise it whenever the same seed would give another picture, label or scene
     needs_pack: bool  # of models and surfaces
     farthest: float  # metres, of anything that is seen
+    licence: str  # of its pictures
     scene_from: Callable[[dict[str, Any]], Any]  # what a scene's `to_dict` wrote
     words: Callable[[], Lexicon]
     entities_of: Callable[[Any], tuple[Entity, ...]]  # of a scene, in the order of its views
@@ -61,12 +62,14 @@ TABLETOP = World(
     version="1",
     needs_pack=False,
     farthest=FARTHEST,
+    licence="Apache-2.0",
     scene_from=tabletop_world.Scene.from_dict,
     words=_tabletop_words,
     entities_of=tabletop_entities.entities_of,
     place_of=lambda scene: None,
 )
-PHOTOGRAPHIC = replace(TABLETOP, name="tabletop-photographic", needs_pack=True)
+_PACK_LICENCE = "models: CC0 and CC-BY-3.0; surfaces: CC-BY-SA, GPL and others; see CREDITS.md of the pack"
+PHOTOGRAPHIC = replace(TABLETOP, name="tabletop-photographic", needs_pack=True, licence=_PACK_LICENCE)
 PLACES = World(
     name="places",
     splits=places_scene.SPLITS,
@@ -74,6 +77,7 @@ PLACES = World(
     version="1",
     needs_pack=True,
     farthest=SKY_DEPTH,
+    licence=_PACK_LICENCE,
     scene_from=places_scene.PlacesScene.from_dict,
     words=_places_words,
     entities_of=places_entities.entities_of,

@@ -18,6 +18,7 @@ _ANCHORS = {
     "bathroom": ("toilet", "washbasin", "bathtub", "shower"),
     "office": ("desk",),
 }
+_SMALL_PLANT = 0.5  # metres; it stands on furniture, a larger one on the floor
 _BELOW_TOP = 0.08  # metres a thing's carrying top may lie below its highest point
 
 
@@ -42,7 +43,8 @@ class Furnisher:
             if rng.random() < 0.8:
                 self._group(inventory.pick(rng, inventory.named([noun], self._key) or inventory.named([noun])))
         own = inventory.of("floor", "wallside", place=self._key)
-        other = inventory.of("floor", "wallside", "plant", place="")
+        other = [model for key in ROOMS.values() for model in inventory.of("floor", "wallside", "plant", place=key)]
+        other = [model for model in other if model.size[2] > _SMALL_PLANT or not self._is(model, "plant")]
         people = inventory.of("person")
         tries = 0
         while len(stage.placed) < wanted and tries < 80:
@@ -123,7 +125,8 @@ class Furnisher:
                 if half < 0:
                     continue
                 x, y, _ = wall.point(rng.uniform(-half, half), 0.0, model.size[1] * scale / 2 + 0.025)
-                solid = stage.fits(model, (float(x), float(y), 0.0), wall.yaw, scale)
+                height = model.elevation if role == "wallside" else 0.0  # basins and radiators hang
+                solid = stage.fits(model, (float(x), float(y), height), wall.yaw, scale)
             else:
                 x, y = (rng.uniform(-0.5, 0.5) * (span - 0.6) for span in (shell.width, shell.length))
                 turn = rng.choice((0, 1, 2, 3)) * math.pi / 2 + rng.gauss(0, 0.25)
@@ -137,6 +140,9 @@ class Furnisher:
         if not self.stage.site.free(solid) or len(self.stage.things) >= 55:
             return None
         return self.stage.put(model, solid, support, on)
+
+    def _is(self, model: Model, role: str) -> bool:
+        return self.stage.inventory.pack.classes[model.noun].role == role
 
     def _wall_things(self, count: int) -> None:
         """Things that hang on walls or from the ceiling, and a door."""
@@ -174,6 +180,7 @@ class Furnisher:
             if 0.25 < model.top < 1.4 and model.size[2] - model.top < _BELOW_TOP and min(model.size[:2]) > 0.25:
                 tops.append((thing.index, model.top * thing.extent[2] / model.size[2]))
         pool = inventory.of("small", place=self._key) or inventory.of("small")
+        pool = pool + [model for model in inventory.of("plant") if model.size[2] <= _SMALL_PLANT]
         for _ in range(count if tops else 0):
             below, height = rng.choice(tops)
             carrier, small = stage.solids[below], inventory.pick(rng, pool)

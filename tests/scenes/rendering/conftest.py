@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from perceptio.scenes.camera import Camera
 from perceptio.scenes.rendering.drawing import NEVER_MARKED, SKY_DEPTH
@@ -13,8 +15,14 @@ from perceptio.scenes.rendering.triangles import Triangles
 _HOLES = 24  # one behind the other, before a ray is given up
 
 
-def cast(triangles: Triangles, textures: np.ndarray, camera: Camera, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ids (S, S) and view-space depth (S, S) of the centres of pixels."""
+@pytest.fixture(scope="session")
+def cast() -> Callable[[Triangles, np.ndarray, Camera, int], tuple[np.ndarray, np.ndarray]]:
+    """Ids (S, S) and view-space depth (S, S) of the centres of pixels, of triangles, textures, a camera and a side."""
+    pytest.importorskip("embreex")
+    return _cast
+
+
+def _cast(triangles: Triangles, textures: np.ndarray, camera: Camera, side: int) -> tuple[np.ndarray, np.ndarray]:
     from embreex import mesh_construction, rtcore_scene
 
     scene = rtcore_scene.EmbreeScene()
