@@ -16,6 +16,7 @@ from perceptio.scenes.language.facts import Facts
 from perceptio.scenes.language.questions import is_more
 from perceptio.scenes.language.scoring import extract_choice
 from perceptio.scenes.storage import SceneStore
+from perceptio.scenes.tabletop.lexicon import LEXICON
 
 TRIES = 12  # of a scene, which may have no two kinds to compare
 QUESTIONS = 2  # of a scene at most
@@ -36,7 +37,7 @@ def measure(model: Perceptio, store: SceneStore) -> list[tuple[bool, bool, bool]
         picture = Image.fromarray(store[unit].rgb)
         answers = model.ask_batch([picture] * len(turns), [turn.question for turn in turns]) if turns else []
         for turn, answer in zip(turns, answers, strict=True):
-            said = extract_choice(answer.text, turn.task)
+            said = extract_choice(answer.text, turn.task, LEXICON)
             rows.append((said == turn.target, said == "yes", turn.target == "yes"))
     return rows
 

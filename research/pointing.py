@@ -72,7 +72,7 @@ def measure(model: Perceptio, store: SceneStore) -> list[str]:
         )
         for (_, turn), answer in zip(asked, answers, strict=True):
             if turn.task in TASKS:
-                right[turn.task].append(is_correct(turn, answer.text))
+                right[turn.task].append(is_correct(turn, answer.text, stored.lexicon))
             else:
                 found = np.zeros_like(stored.ids, dtype=bool)
                 for mask in answer.masks:

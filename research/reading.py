@@ -18,6 +18,7 @@ from perceptio.data.schema import Turn
 from perceptio.scenes.language.scoring import extract_choice, is_correct
 from perceptio.scenes.samples import scene_test_turns
 from perceptio.scenes.storage import SceneStore
+from perceptio.scenes.tabletop.lexicon import LEXICON
 from perceptio.tokens import extract_phrases
 
 READ = re.compile(r"(?:^|; )(.+?) at (\d),(\d)(?: nearness (\d\d))?")
@@ -36,7 +37,7 @@ def follows(turn: Turn, text: str) -> bool | None:
         difference = values[0] - values[1]
         return None if difference == 0 else (difference > 0) == (SIDES[said[1]] > 0)
     nearest = [name for name, _, near in reads if near == max(near for *_, near in reads)]
-    chosen = extract_choice(text, turn.task)
+    chosen = extract_choice(text, turn.task, LEXICON)
     return None if len(nearest) > 1 else chosen is not None and [chosen.lower()] == nearest
 
 
@@ -50,7 +51,7 @@ def measure(model: Perceptio, store: SceneStore) -> dict[str, dict[str, list[flo
         for (_, turn), answer in zip(asked, answers, strict=True):
             figures = found["marked points" if turn.task.startswith("marks") else turn.task]
             truth, reads = (READ.findall(text) for text in (extract_phrases(turn.answer)[0], answer.text))
-            figures["right"].append(is_correct(turn, answer.text))
+            figures["right"].append(is_correct(turn, answer.text, LEXICON))
             figures["reads as many"].append(len(truth) == len(reads))
             if len(truth) != len(reads):
                 continue

@@ -53,10 +53,12 @@ def test_two_evaluations_are_compared(scenes: Path, tiny_folder: Path, tmp_path:
     assert "samples changed" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["scenes", "refer", "hardblink", "blink-depth", "mmbench", "depth"])
+@pytest.mark.parametrize("command", ["scenes", "refer", "hardblink", "blink-depth", "mmbench", "depth", "photos"])
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path: Path, command: str) -> None:
     (tmp_path / "file").touch()
-    given = {"refer": [str(tmp_path), str(tmp_path)], "scenes": []}.get(command, [str(tmp_path / "none")])
+    given = {"refer": [str(tmp_path), str(tmp_path)], "scenes": [], "photos": ["--from", str(tmp_path)]}.get(
+        command, [str(tmp_path / "none")]
+    )
     result = RUNNER.invoke(app, ["eval", command, *given, "--model", "none", "--out", str(tmp_path / "file" / "out")])
     assert result.exit_code == 1
     assert f"{tmp_path / 'file'} is a file, not a folder" in result.stderr
@@ -80,3 +82,10 @@ def test_a_folder_behind_a_link_is_filled(scenes: Path, tiny_folder: Path, tmp_p
         "settings.json",
         "timing.json",
     }
+
+
+def test_photographs_that_are_not_there_are_named_before_a_model_is_loaded(tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, ["eval", "photos", "--from", str(tmp_path), "--model", "none"])
+    assert result.exit_code == 1
+    assert "64 missing of gcompris-qt-data" in " ".join(result.stderr.split())
+    assert "scripts/fetch_photos.sh" in result.stderr

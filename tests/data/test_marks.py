@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from perceptio.data.marks import (
     HARDBLINK,
     HARDBLINK_PROMPT,
     MARKED_SIZE,
+    PointLaw,
     cell_of,
     cell_words,
     choose_points,
@@ -19,6 +21,7 @@ from perceptio.data.marks import (
     in_picture,
     keep_law,
     marked_turn,
+    scaled_law,
     two_digits,
 )
 from perceptio.data.schema import Mark
@@ -123,6 +126,52 @@ def test_lowest_point_is_not_the_rule(maps):
         shares.append(np.mean(right))
     assert np.mean(shares) < 0.45
     assert 0.35 < np.mean(on_object) < 0.75
+
+
+def test_hardblinks_law_holds_for_maps_of_any_side(maps):
+    """x 10 to 324, y 95 to 224 of 336, whatever the side of the map."""
+    rng, places = np.random.default_rng(0), []
+    for side in (224, 160):
+        law = scaled_law(HARDBLINK, side)
+        assert law.margins == {224: (7, 8), 160: (5, 6)}[side]
+        for nearness, ids in maps:
+            marks = choose_points(resize_nearest(nearness, side), resize_nearest(ids, side), 3, rng, law)
+            assert keep_law(marks, HARDBLINK)
+            places += [(mark.x, mark.y) for mark in marks]
+    assert scaled_law(HARDBLINK, MARKED_SIZE) == HARDBLINK
+    assert np.min(places, 0).tolist() <= [30, 100]
+    assert np.max(places, 0).tolist() >= [305, 215]
+
+
+def test_no_point_lies_where_none_is_allowed(maps):
+    rng, found = np.random.default_rng(0), 0
+    for nearness, ids in maps:
+        allowed = np.zeros_like(ids, bool)
+        allowed[:, 60:150] = True
+        marks = choose_points(nearness, ids, 3, rng, allowed=allowed)
+        found += bool(marks)
+        assert all(62 <= int(mark.x / 1.5) <= 147 for mark in marks)  # 2 px inside
+    assert found >= 20
+    assert choose_points(nearness, ids, 3, rng, allowed=np.zeros_like(allowed)) == ()
+    same = [choose_points(nearness, ids, 3, np.random.default_rng(5), allowed=where) for where in (None, ids < 256)]
+    assert same[0] == same[1]
+
+
+def test_the_lowest_point_is_the_nearest_as_rarely_as_a_law_wants(maps):
+    shares = {}
+    for contrary in (0.0, 0.6, 1.0):
+        law, rng, right = PointLaw(keep_lowest=1.0, contrary=contrary), np.random.default_rng(0), []
+        for nearness, ids in maps * 2:
+            marks = choose_points(nearness, ids, 3, rng, law)
+            if marks:
+                right.append(max(marks, key=lambda m: m.y) == max(marks, key=lambda m: m.nearness))
+        assert len(right) > 50
+        shares[contrary] = np.mean(right)
+    assert shares[1.0] == 0
+    assert shares[0.6] < 0.6 * shares[0.0]
+    assert choose_points(maps[0][0], maps[0][1], 3, np.random.default_rng(0), replace(PointLaw(), contrary=0.0)) == (
+        choose_points(maps[0][0], maps[0][1], 3, np.random.default_rng(0))
+    )
 
 
 def test_choice_is_repeatable_and_bad_counts_are_refused(maps):

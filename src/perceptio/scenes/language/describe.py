@@ -23,7 +23,7 @@ RELATION_WORDS = {
 }
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _WIDER = 0.25  # how often a wider noun is said, against the thing's own
-_SPATIAL = 0.3  # share of expressions that try a relation in space first, where the lexicon has some
+_SPATIAL = 0.5  # share of expressions that try a relation in space first, where the lexicon has some
 
 
 def kind_of(thing: Thing, attributes: Sequence[str]) -> Kind:
@@ -39,7 +39,7 @@ def kinds_of(facts: Facts, thing: Thing, attributes: Sequence[str], wider: bool 
     kind = kind_of(thing, attributes)
     if any(getattr(kind, name) is None for name in attributes):
         return []
-    nouns = facts.lexicon.nouns[thing.what.noun].also if wider and "noun" in attributes else ()
+    nouns = facts.lexicon.nouns[thing.what.noun].wider if wider and "noun" in attributes else ()
     return [kind, *(Kind(kind.size, kind.material, kind.color, noun) for noun in nouns)]
 
 
@@ -100,13 +100,14 @@ def by_relation(facts: Facts, thing: Thing, rng: np.random.Generator) -> str | N
 
 def by_space(facts: Facts, thing: Thing, rng: np.random.Generator) -> str | None:
     """ "the lamp on the desk", "the person nearest to the car": also where nothing else is of the kind."""
+    names = facts.lexicon.space if rng.random() < 0.6 else RELATIONS
     options = [names for names in facts.lexicon.groups if "noun" in names]
     for number in rng.permutation(len(options)):
         kind = any_kind_of(facts, thing, options[number], rng)
         group = None if kind is None else facts.matches(kind)
         if kind is None or not group:
             continue
-        pairs = [(name, anchor) for name in facts.lexicon.space for anchor in _anchors(facts, kind)]
+        pairs = [(name, anchor) for name in names for anchor in _anchors(facts, kind)]
         for place in rng.permutation(len(pairs)):
             text = _related(facts, thing, kind, group, *pairs[int(place)], rng)
             if text:

@@ -71,6 +71,7 @@ class Facts:
         self.side = stored.rgb.shape[0]
         self._stored = stored
         self._least = MIN_PIXELS * scale
+        self._read: dict[int, str] = {}
         self._chosen: Mapping[str, Word] = {}
         good = [thing for thing in self.things if self.is_clear(thing)]
         self.clear = sorted(good, key=lambda thing: thing.view.center[0])  # enough to be spoken of; from left to right
@@ -106,7 +107,9 @@ class Facts:
 
     def nearness_words(self, thing: Thing) -> str:
         """The median nearness of what is seen of an object, 00 to 99; in the order of `nearer`."""
-        return two_digits(float(np.median(self.nearness[self._stored.ids == thing.index])))
+        if thing.index not in self._read:
+            self._read[thing.index] = two_digits(float(np.median(self.nearness[self._stored.ids == thing.index])))
+        return self._read[thing.index]
 
     def read_off(self, named: Sequence[tuple[Thing, str]], depth: bool) -> str:
         """Objects by name with where they are and, if it matters, how near: like the chain about marked points."""
@@ -122,21 +125,19 @@ class Facts:
         return thing.view.pixels >= self._least and thing.view.visible >= MIN_VISIBLE
 
     def fits(self, kind: Kind, thing: Thing) -> bool | None:
-        """Whether a thing is of a kind; None where it might be called so: a colour is named, and it has no safe one."""
+        """Whether a thing is of a kind; None where it might be called so: by its noun, or as no colour is sure."""
         what = thing.what
-        if kind.noun is not None and not self.lexicon.fits(kind.noun, what.noun):
-            return False
-        pairs = [(kind.size, what.size), (kind.material, what.material), (kind.color, what.color)]
-        said = [(wanted, own) for wanted, own in pairs if wanted is not None]
-        if any(own not in (None, wanted) for wanted, own in said):
-            return False
-        return None if any(own is None for _, own in said) else True
+        pairs = ((kind.size, what.size), (kind.material, what.material), (kind.color, what.color))
+        parts = [None if own is None else own == wanted for wanted, own in pairs if wanted is not None]
+        if kind.noun is not None:
+            parts.append(self.lexicon.fits(kind.noun, what.noun))
+        return False if False in parts else None if None in parts else True
 
     def matches(self, kind: Kind) -> list[Thing] | None:
         """All objects of a kind from left to right; None where the set is not sure.
 
-        That is if one of them shows too little, one may or may not be of the kind, or none fits but one may be called
-        by the noun: there is no armchair where a chair might be one.
+        That is if one of them shows too little, one may or may not be of the kind, or none fits but one might be called
+        by the noun: nobody says that there is no armchair where a chair might be one.
         """
         found = []
         for thing in self.things:
@@ -168,7 +169,8 @@ class Facts:
         if name == "on":
             return space.is_on(a.what, b.what, self._stored.entities)
         if name == "under":
-            return space.is_under(a.what, b.what)
+            carries = space.is_on(b.what, a.what, self._stored.entities)
+            return space.is_under(a.what, b.what) if carries is False else None
         if name == "next":
             return space.is_next_to(a.what, b.what)
         closer = self.nearer(a, b)

@@ -29,7 +29,8 @@ class Noun:
 
     word: Word
     synonyms: tuple[Word, ...] = ()
-    also: tuple[str, ...] = ()  # wider nouns that fit such a thing too: an armchair is also a chair
+    wider: tuple[str, ...] = ()  # nouns that such a thing is called by too: an armchair is a chair
+    also: tuple[str, ...] = ()  # nouns that somebody might call it by: a stool, a chair
     colored: bool = True  # whether a colour is said of it: not of people, whose clothes alone have one
 
 
@@ -67,38 +68,41 @@ class Lexicon:
     places: Mapping[str, Place] = field(default_factory=dict)
     least_seen: float = 0.0  # px of a picture of 224 px a side: what shows less does not exist for words
     digits_apart: int = 0  # least difference in nearness, 00 to 99, of two things that are nearer and farther
-    tries: int = (
-        1  # for an answer that a question shall have: where one answer is found less often, it is asked for more
-    )
+    single: float = 1.0  # share of questions of number that is kept where the number is 1
+    tries: int = 1  # to find a question of existence with the answer that was drawn: one answer is easier to find
     points: PointLaw | None = None  # of marked points, for maps of 336 px; None: the default law
 
     def __post_init__(self) -> None:
-        wider = {also for noun in self.nouns.values() for also in noun.also}
-        spoken = {*self.values["noun"], *wider, *(name for place in self.places.values() for name in place.nouns)}
+        other = {name for noun in self.nouns.values() for name in (*noun.wider, *noun.also)}
+        spoken = {*self.values["noun"], *other, *(name for place in self.places.values() for name in place.nouns)}
         if unknown := sorted(spoken - set(self.nouns)):
             raise ValueError(f"the noun {unknown[0]!r} has no entry: add one, or do not speak of it")
         owners: dict[str, str] = {}
         for name, noun in self.nouns.items():
             for word in (noun.word, *noun.synonyms):
-                for form in {word.singular, word.plural}:
+                for form in {word.singular.lower(), word.plural.lower()}:
                     if owners.setdefault(form, name) != name:
                         raise ValueError(f"{form!r} names both {owners[form]!r} and {name!r}: choose one of them")
 
-    def fits(self, noun: str, of_thing: str) -> bool:
-        """Whether a thing of noun `of_thing` is a `noun` too."""
-        return noun == of_thing or noun in self.nouns[of_thing].also
+    def fits(self, noun: str, of_thing: str) -> bool | None:
+        """Whether a thing of noun `of_thing` is a `noun` too; None where it might be called so."""
+        own = self.nouns[of_thing]
+        return True if noun == of_thing or noun in own.wider else None if noun in own.also else False
 
     def may_fit(self, noun: str, of_thing: str) -> bool:
-        """Whether it might be called so: one of the two nouns is the other's wider one (a chair may be an armchair)."""
-        return self.fits(noun, of_thing) or self.fits(of_thing, noun)
+        """Whether it might be called so, be it because the noun is narrower: a chair might be an armchair."""
+        return self.fits(noun, of_thing) is not False or self.fits(of_thing, noun) is not False
 
     def choose_words(self, rng: np.random.Generator) -> dict[str, Word]:
         """One of the synonyms for each noun that has some."""
-        return {
-            name: (noun.word, *noun.synonyms)[rng.integers(1 + len(noun.synonyms))]
-            for name, noun in self.nouns.items()
-            if noun.synonyms
-        }
+        if not self._synonyms:
+            return {}
+        draws = rng.random(len(self._synonyms)).tolist()
+        return {name: words[int(draw * len(words))] for (name, words), draw in zip(self._synonyms, draws, strict=True)}
+
+    @cached_property
+    def _synonyms(self) -> list[tuple[str, tuple[Word, ...]]]:
+        return [(name, (noun.word, *noun.synonyms)) for name, noun in self.nouns.items() if noun.synonyms]
 
     def may_be_absent(self, attribute: str, place: str | None, rng: np.random.Generator) -> tuple[str, ...]:
         """Values that an absent thing may have: in every second draw nouns that belong to the place, if it has any."""
@@ -107,9 +111,9 @@ class Lexicon:
 
     @cached_property
     def noun_of(self) -> dict[str, str]:
-        """The noun that each word is a form of."""
+        """The noun that each word is a form of, by the word in lower case."""
         return {
-            form: name
+            form.lower(): name
             for name, noun in self.nouns.items()
             for word in (noun.word, *noun.synonyms)
             for form in (word.singular, word.plural)
@@ -117,7 +121,7 @@ class Lexicon:
 
     @cached_property
     def any_noun(self) -> re.Pattern[str]:
-        """Every form of every noun, long ones first: a coffee table is no table."""
+        """Every form of every noun in lower case, long ones first: a coffee table is no table."""
         forms = sorted(self.noun_of, key=len, reverse=True)
         return re.compile(rf"\b(?:{'|'.join(map(re.escape, forms))})\b")
 

@@ -59,6 +59,8 @@ def counting(facts: Facts, rng: np.random.Generator) -> Turn | None:
     if kind is None or group is None or len(group) > MAX_COUNT:
         return None
     number = len(group)
+    if number == 1 and facts.lexicon.single < 1 and rng.random() >= facts.lexicon.single:
+        return None
     if number:
         phrase = f"<p>{facts.words(kind, plural=number > 1)}</p>"
         answer = f"There {'are' if number > 1 else 'is'} {number} {phrase}."
@@ -204,7 +206,7 @@ def beside(facts: Facts, rng: np.random.Generator) -> Turn | None:
     """What is on one side of a thing or on top of it, where exactly one thing is."""
     sides = [(anchor, side) for anchor in facts.clear for side in (*RELATIONS, "on")]
     for number in rng.permutation(len(sides)):
-        turn = _beside(facts, *sides[number], rng)
+        turn = _beside(facts, *sides[int(number)], rng)
         if turn:
             return turn
     return None

@@ -53,8 +53,8 @@ def extract_choice(text: str, task: str, lexicon: Lexicon) -> str | None:
 
 
 def is_correct(turn: Turn, text: str, lexicon: Lexicon) -> bool:
-    """Whether an answer settles on the turn's target; a noun may be said by a synonym or a wider one."""
+    """Whether an answer settles on the turn's target; a thing may go by any noun that fits it."""
     said = extract_choice(text, turn.task, lexicon)
     if turn.task == "beside" and said is not None:
-        return lexicon.fits(lexicon.noun_of[said], lexicon.noun_of[turn.target])
-    return said == turn.target
+        return lexicon.fits(lexicon.noun_of[said], lexicon.noun_of[turn.target.lower()]) is not False
+    return said is not None and said.lower() == turn.target.lower()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from perceptio.scenes.language.entities import Entity
 
@@ -45,7 +44,7 @@ def is_next_to(a: Entity, b: Entity) -> bool | None:
     """Whether `a` and `b` stand side by side; never where one carries the other, or one is above the other."""
     if b.index == a.on or a.index == b.on or _gap(a, b, 2) > 0:
         return False
-    apart = float(np.hypot(max(_gap(a, b, 0), 0.0), max(_gap(a, b, 1), 0.0)))
+    apart = math.hypot(max(_gap(a, b, 0), 0.0), max(_gap(a, b, 1), 0.0))
     if apart == 0.0:
         return None  # one stands in the other's box: a chair at a table
     return True if apart <= NEXT[0] else None if apart <= NEXT[1] else False
@@ -54,7 +53,7 @@ def is_next_to(a: Entity, b: Entity) -> bool | None:
 def nearest_to(group: Sequence[Entity], b: Entity) -> list[bool | None]:
     """Which of several things is nearest to `b`; all None if it is not clear."""
     gaps = [distance(thing, b) for thing in group]
-    first, second, *_ = (*sorted(gaps), np.inf, np.inf)
+    first, second, *_ = (*sorted(gaps), math.inf, math.inf)
     if not clearly_nearer(first, second):
         return [None] * len(group)
     return [gap == first for gap in gaps]
@@ -67,7 +66,7 @@ def clearly_nearer(first: float, second: float) -> bool:
 
 def distance(a: Entity, b: Entity) -> float:
     """Metres between two boxes; 0 where they meet."""
-    return float(np.linalg.norm([max(_gap(a, b, axis), 0.0) for axis in range(3)]))
+    return math.hypot(*(max(_gap(a, b, axis), 0.0) for axis in range(3)))
 
 
 def share_height(a: Entity, b: Entity) -> bool:

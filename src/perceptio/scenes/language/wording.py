@@ -208,9 +208,11 @@ READING = (
     "Estimate the nearness of {x}.",
     "Give the nearness of {x}.",
 )
+_SPOKEN_AS_YOU = ("urin", "uten", "uni", "uku", "eu")
 CHOICE_TAIL = "Answer with the option's letter from the given choices directly."
 
 
 def a(words: str) -> str:
-    """The words with the indefinite article."""
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+    """The words with the indefinite article: by their sound, "a urinal"."""
+    vowel = words[0] in "aeiouA" and not words.startswith(_SPOKEN_AS_YOU)
+    return f"{'an' if vowel else 'a'} {words}"

@@ -14,8 +14,8 @@ ROOMS = {"living room": "living", "bedroom": "bed", "kitchen": "kitchen", "bathr
 _ANCHORS = {
     "living room": ("sofa", "armchair", "television"),
     "bedroom": ("bed",),
-    "kitchen": ("kitchen cabinet", "cooker", "refrigerator", "sink"),
-    "bathroom": ("toilet", "washbasin", "bathtub", "shower"),
+    "kitchen": ("kitchen cabinet", "stove", "refrigerator", "kitchen sink"),
+    "bathroom": ("toilet", "sink", "bathtub", "shower"),
     "office": ("desk",),
 }
 _SMALL_PLANT = 0.5  # metres; it stands on furniture, a larger one on the floor
