@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from perceptio.scenes import worlds
+from perceptio.scenes.assets.classes import GROUPS, ObjectClass
+from perceptio.scenes.assets.meshes import Mesh
+from perceptio.scenes.assets.pack import SURFACE_SIDE, TEXTURE_SIDE, Surface
+from perceptio.scenes.assets.writing import PackWriter
 from perceptio.scenes.language.entities import Entity
 from perceptio.scenes.places.lexicon import build_lexicon
 from perceptio.scenes.render_job import render_split
@@ -105,6 +110,7 @@ class _PlaceScene:
     split: str
     place: str | None
     entities: tuple[Entity, ...]
+    family: str = "room"
 
 
 PLACES = replace(
@@ -181,3 +187,117 @@ def _random_entities(rng: np.random.Generator) -> list[Entity]:
         if rng.random() < 0.7:
             put("window", (1.5 * x, 8.0, 1.6), (1.4, 0.1, 1.0), None)
     return entities
+
+
+_HOUSE = ("living", "bed", "kitchen", "bath", "office")
+# noun, role, places, size in metres, colour (sRGB and word) and, with legs, the thickness of the top
+_MODELS: tuple[tuple[Any, ...], ...] = (
+    ("armchair", "floor", ("living",), (0.9, 0.9, 0.9), (0.8, 0.1, 0.1), "red", None),
+    ("bathtub", "wallside", ("bath",), (1.7, 0.7, 0.6), (0.95, 0.95, 0.95), "white", None),
+    ("bed", "wallside", ("bed",), (1.6, 2.0, 0.5), (0.1, 0.2, 0.7), "blue", 0.2),
+    ("bench", "street", ("street", "garden"), (1.5, 0.5, 0.45), (0.4, 0.22, 0.1), "brown", 0.08),
+    ("car", "vehicle", ("street",), (1.8, 4.2, 1.4), (0.85, 0.1, 0.1), "red", None),
+    ("chair", "floor", _HOUSE, (0.45, 0.45, 0.5), (0.4, 0.22, 0.1), "brown", 0.06),
+    ("chair", "floor", _HOUSE, (0.5, 0.5, 0.45), (0.05, 0.05, 0.05), "black", 0.06),
+    ("chair", "floor", _HOUSE, (0.5, 0.45, 0.5), (0.1, 0.6, 0.15), "green", 0.06),
+    ("cup", "small", ("kitchen", "office"), (0.08, 0.08, 0.1), (0.95, 0.85, 0.1), "yellow", None),
+    ("desk", "wallside", ("office",), (1.4, 0.7, 0.75), (0.5, 0.5, 0.5), "gray", 0.05),
+    ("dog", "animal", ("street", "garden"), (0.3, 0.8, 0.6), (0.4, 0.22, 0.1), "brown", 0.3),
+    ("door", "door", _HOUSE, (0.9, 0.1, 2.0), (0.95, 0.95, 0.95), "white", None),
+    ("lamp", "small", _HOUSE, (0.25, 0.25, 0.45), (0.95, 0.95, 0.95), "white", None),
+    ("lamp post", "street", ("street",), (0.2, 0.2, 3.0), (0.05, 0.05, 0.05), "black", None),
+    ("pendant lamp", "ceiling", _HOUSE, (0.4, 0.4, 0.3), (0.5, 0.5, 0.5), "gray", None),
+    ("person", "person", (*_HOUSE, "street", "garden"), (0.5, 0.35, 1.75), (0.1, 0.2, 0.7), None, None),
+    ("piano", "wallside", ("living",), (1.5, 0.6, 1.2), (0.05, 0.05, 0.05), "black", None),
+    ("picture", "wall", _HOUSE, (0.6, 0.03, 0.5), (0.6, 0.3, 0.7), "purple", None),
+    ("plant", "plant", ("living", "garden"), (0.4, 0.4, 0.45), (0.1, 0.5, 0.15), "green", None),
+    ("refrigerator", "wallside", ("kitchen",), (0.6, 0.6, 1.7), (0.95, 0.95, 0.95), "white", None),
+    ("sink", "wallside", ("bath", "kitchen"), (0.6, 0.5, 0.85), (0.95, 0.95, 0.95), "white", None),
+    ("sofa", "wallside", ("living",), (2.0, 0.9, 0.8), (0.9, 0.82, 0.66), "beige", None),
+    ("stove", "wallside", ("kitchen",), (0.6, 0.6, 0.85), (0.5, 0.5, 0.5), "gray", None),
+    ("table", "floor", ("living", "kitchen", "garden"), (1.2, 0.8, 0.74), (0.4, 0.22, 0.1), "brown", 0.05),
+    ("television", "small", ("living",), (1.0, 0.2, 0.6), (0.05, 0.05, 0.05), "black", None),
+    ("toilet", "wallside", ("bath",), (0.4, 0.6, 0.8), (0.95, 0.95, 0.95), "white", None),
+    ("tree", "tree", ("street", "garden"), (2.0, 2.0, 4.0), (0.1, 0.5, 0.15), "green", None),
+    ("window", "window", _HOUSE, (1.2, 0.1, 1.2), (0.95, 0.95, 0.95), "white", None),
+)
+_ALSO = {"armchair": ("chair",), "desk": ("table",), "pendant lamp": ("lamp",)}
+_HELD_OUT_CLASS, _HELD_OUT_MODEL = "piano", 7
+
+
+@pytest.fixture(scope="session")
+def pack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small pack: boxes for all roles, trees and plants with holes, two surfaces of every group."""
+    writer, classes = PackWriter(), {}
+    for number, (noun, role, places, size, rgb, color, top) in enumerate(_MODELS):
+        classes[noun] = ObjectClass(
+            noun, f"{noun}s", (), _ALSO.get(noun, ()), role, places, held_out=noun == _HELD_OUT_CLASS
+        )
+        writer.add_model(
+            name=f"tests#{number}",
+            noun=noun,
+            size=size,
+            mesh=_boxes(size, top),
+            looks=np.array([(*rgb, 0, 0.1), (*rgb, -1, 0.4)], np.float32),
+            textures=[_texture(rgb, number, holes=role in ("tree", "plant"))],
+            elevation=1.0 if role in ("wall", "window") else 0.0,
+            top=size[2] if role in ("floor", "wallside", "small", "street") else None,
+            held_out=number == _HELD_OUT_MODEL,
+            color=color,
+            creator="the tests",
+            licence="CC0-1.0",
+        )
+    for number, group in enumerate([*GROUPS, *GROUPS]):
+        image = np.random.default_rng(number).integers(90, 230, (SURFACE_SIDE // 16, SURFACE_SIDE // 16, 3), np.uint8)
+        image = np.kron(image, np.ones((16, 16, 1), np.uint8))
+        writer.add_surface(Surface(f"tests/{number}.png", group, "CC0-1.0", "the tests"), image)
+    folder = tmp_path_factory.mktemp("pack") / "pack"
+    writer.write(folder, classes, {"tests": "1"})
+    return folder
+
+
+def _boxes(size: Sequence[float], top: float | None) -> Mesh:
+    """One box, or a top on four legs; the first has material 0, the legs material 1."""
+    x, y, z = size[0] / 2, size[1] / 2, size[2]
+    boxes = [((-x, -y, 0.0 if top is None else z - top), (x, y, z))]
+    if top is not None:
+        legs = [(sx * (x - 0.04), sy * (y - 0.04)) for sx in (-1, 1) for sy in (-1, 1)]
+        boxes += [((cx - 0.04, cy - 0.04, 0.0), (cx + 0.04, cy + 0.04, z - top)) for cx, cy in legs]
+    parts = [_box(low, high, number > 0) for number, (low, high) in enumerate(boxes)]
+    faces = np.concatenate([part.faces + 24 * number for number, part in enumerate(parts)])
+    arrays = [
+        np.concatenate([getattr(part, key) for part in parts]) for key in ("positions", "normals", "uv", "material")
+    ]
+    return Mesh(*arrays, faces.astype(np.uint32))
+
+
+def _box(low: Sequence[float], high: Sequence[float], material: int) -> Mesh:
+    corners, normals = [], []
+    for axis in range(3):
+        for side in (-1.0, 1.0):
+            u, v = (axis + 1) % 3, (axis + 2) % 3
+            for a, b in ((0, 0), (1, 0), (1, 1), (0, 1))[:: int(side)]:
+                corner = [0.0, 0.0, 0.0]
+                corner[axis] = high[axis] if side > 0 else low[axis]
+                corner[u], corner[v] = (low, high)[a][u], (low, high)[b][v]
+                corners.append(corner)
+                normals.append([side * (k == axis) for k in range(3)])
+    faces = [(4 * side + a, 4 * side + b, 4 * side + c) for side in range(6) for a, b, c in ((0, 1, 2), (0, 2, 3))]
+    return Mesh(
+        np.array(corners, np.float32),
+        np.array(normals, np.float32),
+        np.tile(np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32), (6, 1)),
+        np.full(24, material, np.int32),
+        np.array(faces, np.uint32),
+    )
+
+
+def _texture(rgb: Sequence[float], number: int, *, holes: bool) -> np.ndarray:
+    """Bands around a colour, as many as the number says; with round holes."""
+    rows, columns = np.mgrid[:TEXTURE_SIDE, :TEXTURE_SIDE] / TEXTURE_SIDE
+    light = 1.0 + 0.1 * np.sign(np.sin(2 * np.pi * (number + 1) * rows))
+    texture = np.full((TEXTURE_SIDE, TEXTURE_SIDE, 4), 255, np.uint8)
+    texture[..., :3] = (np.array(rgb) * light[..., None] * 255).clip(0, 255)
+    if holes:
+        texture[(rows * 4 % 1 - 0.5) ** 2 + (columns * 4 % 1 - 0.5) ** 2 < 0.12, 3] = 0
+    return texture

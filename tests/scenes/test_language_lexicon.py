@@ -93,7 +93,7 @@ def test_the_table_top_draws_nothing_of_words():
     assert LEXICON.may_be_absent("noun", None, rng) == SHAPES
     assert rng.random() == other.random()
     assert LEXICON.held_out == HELD_OUT
-    assert (LEXICON.space, LEXICON.places, LEXICON.points, LEXICON.least_seen, LEXICON.tries) == ((), {}, None, 0, 1)
+    assert (LEXICON.space, LEXICON.places, LEXICON.least_seen, LEXICON.tries) == ((), {}, 0, 1)
 
 
 def test_shares_are_shares():

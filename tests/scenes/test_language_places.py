@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -400,6 +401,20 @@ def test_marks_keep_hardblinks_law_and_stay_off_the_sky(furnish):
     assert np.mean(lowest) < 0.45
     sample = build_sample(stored, np.random.default_rng(0))
     assert sample.masks.ids.max() == 5  # the sky is no mask
+
+
+def test_no_point_is_marked_on_glass(furnish):
+    things = [chair(index, 1.5 * index - 4.5, y=2.5 + 0.9 * index) for index in range(1, 6)]
+    panes = [replace(thing, noun="window") if thing.index in (2, 4) else thing for thing in things]
+    marked = [set[int](), set[int]()]
+    for number, entities in enumerate((things, panes)):
+        stored = furnish(entities)
+        nearness = inverse_depth_from_metric(stored.depth)
+        for seed in range(40):
+            for point in points_in(stored, nearness, 3, np.random.default_rng(seed)):
+                marked[number].add(int(stored.ids[int(point.y / 1.5), int(point.x / 1.5)]))
+    assert {2, 4} <= marked[0]
+    assert marked[1] - {0} == marked[0] - {0, 2, 4}
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -101,8 +101,8 @@ def assets(
     built = build_pack(source, out)
     megabytes = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     typer.echo(
-        f"{built.models} models of {built.classes} classes ({built.triangles:,} of {built.triangles_before:,} triangles) "
-        f"and {built.surfaces} surface pictures in {out}: {megabytes:.1f} MB, {time.monotonic() - began:.0f} s, "
+        f"{built.models} models of {built.classes} classes, {built.triangles:,} of {built.triangles_before:,} triangles,"
+        f" and {built.surfaces} surface pictures in {out}: {megabytes:.1f} MB, {time.monotonic() - began:.0f} s, "
         f"content hash {built.content_hash[:16]}"
     )
     for line in (*built.notes, *summary(built.skipped)):

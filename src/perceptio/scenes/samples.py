@@ -93,8 +93,11 @@ def build_sample(
 
 
 def points_in(stored: StoredScene, nearness: np.ndarray, count: int, rng: np.random.Generator) -> tuple[Mark, ...]:
-    """Points of a scene's picture that may be marked, by the law of its world; see `choose_points`."""
-    law, allowed = stored.lexicon.points, stored.ids != NEVER_MARKED
+    """Points of a scene's picture that may be marked, by its law; see `choose_points`."""
+    law, allowed = stored.world.points_of(stored.scene), stored.ids != NEVER_MARKED
+    glass = [thing.index for thing in stored.entities if thing.noun in stored.world.glass]
+    if glass:
+        allowed &= ~np.isin(stored.ids, glass)
     law = None if law is None else scaled_law(law, nearness.shape[0])
     return choose_points(nearness, stored.ids, count, rng, law, None if allowed.all() else allowed)
 

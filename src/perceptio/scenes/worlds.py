@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from perceptio.data.marks import PointLaw
 from perceptio.scenes.language.entities import Entity
 from perceptio.scenes.language.lexicon import Lexicon
 from perceptio.scenes.places import entities as places_entities
@@ -31,7 +32,9 @@ class World:
     scene_from: Callable[[dict[str, Any]], Any]  # what a scene's `to_dict` wrote
     words: Callable[[], Lexicon]
     entities_of: Callable[[Any], tuple[Entity, ...]]  # of a scene, in the order of its views
+    points_of: Callable[[Any], PointLaw | None]  # of marked points in its picture; None: the default law
     place_of: Callable[[Any], str | None]  # a key of the lexicon's places, or None where a scene has none
+    glass: frozenset[str] = frozenset()  # nouns of what one looks through or into: no point is marked on it
 
     def __reduce__(self) -> tuple[Any, ...]:
         return world_named, (self.name,)  # other processes have their own
@@ -66,6 +69,7 @@ TABLETOP = World(
     scene_from=tabletop_world.Scene.from_dict,
     words=_tabletop_words,
     entities_of=tabletop_entities.entities_of,
+    points_of=lambda scene: None,
     place_of=lambda scene: None,
 )
 _PACK_LICENCE = "models: CC0 and CC-BY-3.0; surfaces: CC-BY-SA, GPL and others; see CREDITS.md of the pack"
@@ -81,7 +85,9 @@ PLACES = World(
     scene_from=places_scene.PlacesScene.from_dict,
     words=_places_words,
     entities_of=places_entities.entities_of,
+    points_of=places_entities.points_of,
     place_of=places_entities.place_of,
+    glass=frozenset({"window", "French window", "aquarium"}),
 )
 WORLDS = {world.name: world for world in (TABLETOP, PHOTOGRAPHIC, PLACES)}
 

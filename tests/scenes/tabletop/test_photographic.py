@@ -29,8 +29,10 @@ def test_labels_are_those_of_the_plain_look_and_pictures_are_others(pack):
     for scene, before, after in zip(scenes, plain, second, strict=True):
         assert (after.ids != before.ids).mean() < 0.001
         assert np.abs(after.depth - before.depth).max() < 1e-3
-        assert after.visible == pytest.approx(before.visible, abs=0.2)
-        assert len(after.visible) == len(scene.objects)
+        assert len(after.visible) == len(before.visible) == len(scene.objects)
+        for thing, share, expected in zip(scene.objects, after.visible, before.visible, strict=True):
+            if (before.ids == thing.index).sum() > 150:  # silhouettes are counted at half the size
+                assert share == pytest.approx(expected, abs=0.15)
         assert (after.rgb != before.rgb).mean() > 0.9
 
 

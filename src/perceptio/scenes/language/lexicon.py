@@ -9,7 +9,6 @@ from functools import cached_property
 
 import numpy as np
 
-from perceptio.data.marks import PointLaw
 from perceptio.scenes.language.mixture import Mixture
 
 Attributes = tuple[str, ...]  # names among those of `Lexicon.values`
@@ -70,7 +69,6 @@ class Lexicon:
     digits_apart: int = 0  # least difference in nearness, 00 to 99, of two things that are nearer and farther
     single: float = 1.0  # share of questions of number that is kept where the number is 1
     tries: int = 1  # to find a question of existence with the answer that was drawn: one answer is easier to find
-    points: PointLaw | None = None  # of marked points, for maps of 336 px; None: the default law
 
     def __post_init__(self) -> None:
         other = {name for noun in self.nouns.values() for name in (*noun.wider, *noun.also)}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+from perceptio.data.marks import HARDBLINK, PointLaw
 from perceptio.scenes.camera import Vector
 from perceptio.scenes.language.entities import Entity
 from perceptio.scenes.places.scene import PlacesScene, Thing
 
+# share of the choices of points in which the lowest is not the nearest: the flatter the ground, the more often it is
+_CONTRARY = {"room": 0.3, "closeup": 0.45, "street": 0.55, "garden": 0.75, "wild": 0.0}
 _SHOWN_WHOLE = ("room", "street", "garden")  # families whose pictures show where they are
 
 
@@ -29,6 +33,11 @@ def entities_of(scene: PlacesScene) -> tuple[Entity, ...]:
 def place_of(scene: PlacesScene) -> str | None:
     """Where it is, if the picture shows so."""
     return scene.place if scene.family in _SHOWN_WHOLE else None
+
+
+def points_of(scene: PlacesScene) -> PointLaw:
+    """How points of its picture are marked: as HardBLINK does, and as many lowest ones nearest in every family."""
+    return replace(HARDBLINK, contrary=_CONTRARY[scene.family])
 
 
 def _upright(thing: Thing) -> Vector:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Protocol
 
-from perceptio.data.marks import HARDBLINK
 from perceptio.scenes.language import wording
 from perceptio.scenes.language.lexicon import Lexicon, Noun, Place, Word
 from perceptio.scenes.language.mixture import Mixture
@@ -55,7 +53,6 @@ WIDER = {  # nouns that surely fit what other nouns name, and by which it is cal
     "tree": ("cypress", "fir tree", "palm tree"),
 }
 LEAST_SEEN = 12.0  # px of a picture of 224 px a side: nobody sees less
-CONTRARY = 0.35  # share of the sets of marked points in which the lowest must not be the nearest
 # most things here are one of their kind and have no safe colour: what needs others is asked for more often
 MIXTURE = Mixture(
     referring=4.0, naming=0.7, plural=8.0, caption=0.8, inventory=1.2, counting=3.0, attribute=5.0, place=0.4
@@ -148,5 +145,4 @@ def build_lexicon(classes: Iterable[ObjectClass], built: Mapping[str, Noun] | No
         digits_apart=2,
         single=0.3,
         tries=8,
-        points=replace(HARDBLINK, contrary=CONTRARY),
     )
