@@ -107,18 +107,21 @@ def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 @contextmanager
-def open_image(source: str | os.PathLike[str] | bytes, name: str = "") -> Iterator[Image.Image]:
+def open_image(
+    source: str | os.PathLike[str] | bytes, name: str = "", *, formats: tuple[str, ...] = FORMATS
+) -> Iterator[Image.Image]:
     """A picture decoded as it is stored, neither turned nor converted: for maps whose values are no colours.
 
     Args:
         source: a file's path, or its content.
         name: of the picture, for messages; the path by default.
+        formats: that are opened, by Pillow's names.
 
     Raises:
         ImageError: if it cannot be decoded.
     """
     name = name or _name(source)
-    with _opened(source, name) as image:
+    with _opened(source, name, formats) as image:
         _decode(image, name)
         yield image
 
@@ -145,9 +148,11 @@ def _name(source: str | os.PathLike[str] | bytes) -> str:
 
 
 @contextmanager
-def _opened(source: str | os.PathLike[str] | bytes, name: str) -> Iterator[Image.Image]:
+def _opened(
+    source: str | os.PathLike[str] | bytes, name: str, formats: tuple[str, ...] = FORMATS
+) -> Iterator[Image.Image]:
     """A picture whose header was read and whose size may be decoded."""
-    with _stream(source, name) as file, _open(file, name) as image:
+    with _stream(source, name) as file, _open(file, name, formats) as image:
         _check_pixels(image, name)
         yield image
 
@@ -171,16 +176,16 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-def _open(file: IO[bytes], name: str) -> Image.Image:
+def _open(file: IO[bytes], name: str, formats: tuple[str, ...]) -> Image.Image:
     try:
         with _quietly():
-            return Image.open(file, formats=FORMATS)
+            return Image.open(file, formats=formats)
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\((\d+) pixels\)", str(error))
         raise _too_large(name, int(pixels[1]) if pixels else None, MAX_PIXELS) from error
     except UnidentifiedImageError as error:
         empty = file.seek(0, os.SEEK_END) == 0
-        what = "is empty" if empty else f"is not an image of a known format ({', '.join(FORMATS)})"
+        what = "is empty" if empty else f"is not an image of a known format ({', '.join(formats)})"
         raise ImageError(f"{name} {what}") from error
     except MemoryError as error:
         raise ImageError(f"{name} needs more memory than there is") from error

@@ -411,7 +411,7 @@ def test_no_point_is_marked_on_glass(furnish):
         stored = furnish(entities)
         nearness = inverse_depth_from_metric(stored.depth)
         for seed in range(40):
-            for point in points_in(stored, nearness, 3, np.random.default_rng(seed)):
+            for point in points_in(stored, nearness, 2, np.random.default_rng(seed)):
                 marked[number].add(int(stored.ids[int(point.y / 1.5), int(point.x / 1.5)]))
     assert {2, 4} <= marked[0]
     assert not marked[1] & {2, 4}

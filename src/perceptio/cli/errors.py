@@ -74,6 +74,8 @@ def _missing(error: ModuleNotFoundError) -> str:
         "tensorboard": "train",
         "pyarrow": "data",
         "ray": "ray",
+        "trimesh": "assets",
+        "meshoptimizer": "assets",
     }
     extra = extras.get((error.name or "").partition(".")[0])
     if extra is None:

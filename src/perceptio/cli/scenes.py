@@ -100,10 +100,10 @@ def assets(
     began = time.monotonic()
     built = build_pack(source, out)
     megabytes = sum(path.stat().st_size for path in out.iterdir()) / 1e6
+    triangles = f"{built.triangles:,} of {built.triangles_before:,} triangles"
     typer.echo(
-        f"{built.models} models of {built.classes} classes, {built.triangles:,} of {built.triangles_before:,} triangles,"
-        f" and {built.surfaces} surface pictures in {out}: {megabytes:.1f} MB, {time.monotonic() - began:.0f} s, "
-        f"content hash {built.content_hash[:16]}"
+        f"{built.models} models of {built.classes} classes, {triangles}, and {built.surfaces} surface pictures "
+        f"in {out}: {megabytes:.1f} MB, {time.monotonic() - began:.0f} s, content hash {built.content_hash[:16]}"
     )
     for line in (*built.notes, *summary(built.skipped)):
         typer.echo(line)

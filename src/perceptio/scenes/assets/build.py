@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from tqdm import tqdm
@@ -58,7 +59,10 @@ def build_pack(
     Raises:
         AssetError: if the furniture is missing, no surface picture is found, or a table is damaged.
         OutputError: if the pack cannot be written.
+        ModuleNotFoundError: without the extra `assets`.
     """
+    for module in ("trimesh", "meshoptimizer"):  # before the work, and in this process
+        import_module(module)
     refuse_foreign(target, "pack.json")
     check_writable_folder(target)
     workers = workers or os.cpu_count() or 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from perceptio.images import open_image
 from perceptio.scenes.assets.normals import creased_normals, row_ids
 from perceptio.scenes.camera import Vector
 
@@ -143,7 +144,8 @@ class _ZipFolder:
         try:
             content = self._archive.read(self._names[path])
             if is_picture:
-                _check_picture(content)
+                with open_image(content, name):  # trimesh would pass over a damaged one
+                    pass
         except Exception:
             self.damaged = True
             raise
@@ -199,13 +201,6 @@ def _near_zero(uv: np.ndarray) -> np.ndarray:
 def _steps(positions: np.ndarray, steps: int) -> np.ndarray:
     low = positions.min(0)
     return np.rint((positions - low) / np.maximum(positions.max(0) - low, 1e-9) * steps)
-
-
-def _check_picture(content: bytes) -> None:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as picture:
-        picture.load()
 
 
 def _material(material: Any, *, has_uv: bool) -> MeshMaterial:

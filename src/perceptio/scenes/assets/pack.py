@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from perceptio.files import read_json
+from perceptio.images import open_image
 from perceptio.scenes.assets.classes import ObjectClass
 from perceptio.scenes.camera import Vector
 
@@ -154,9 +155,7 @@ class Pack:
             return dict(arrays)
 
     def _picture(self, name: str, mode: str) -> np.ndarray:
-        from PIL import Image
-
-        with Image.open(io.BytesIO(self._read(name))) as picture:
+        with open_image(self._read(name), str(self.folder / name)) as picture:
             return np.asarray(picture.convert(mode))
 
     def _read(self, name: str) -> bytes:

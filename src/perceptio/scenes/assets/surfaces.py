@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 
 import numpy as np
 
+from perceptio.images import FORMATS, ImageError, open_image
 from perceptio.scenes.assets.classes import SurfaceFile
 from perceptio.scenes.assets.pack import SURFACE_SIDE, Surface
 from perceptio.scenes.assets.packages import Packages
@@ -26,7 +26,7 @@ def read_surface(file: SurfaceFile, packages: Packages) -> tuple[Surface, np.nda
         return Skipped(name, f"the package {file.package} holds other pictures of these names")
     try:
         image = _square(content)
-    except Exception:  # whatever a decoder meets; the file is the one that was chosen, so Pillow lacks its format
+    except ImageError:  # the file is the one that was chosen, so Pillow lacks its format
         return Skipped(name, "this Pillow cannot read them")
     return Surface(name, file.group, file.licence, file.credit), image
 
@@ -35,7 +35,7 @@ def _square(content: bytes) -> np.ndarray:
     """Where a picture is twice as long as wide it is laid twice: a crop would no longer repeat."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(content)) as picture:
+    with open_image(content, formats=(*FORMATS, "DDS")) as picture:
         pixels = np.asarray(picture.convert("RGB"))
     height, width = pixels.shape[:2]
     pixels = np.tile(pixels, (max(round(width / height), 1), max(round(height / width), 1), 1))
