@@ -7,6 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageFilter
 
+from perceptio.images import open_image
 from perceptio.scenes.rendering.drawing import Finish
 
 
@@ -25,7 +26,8 @@ def finish_picture(rgb: np.ndarray, finish: Finish) -> np.ndarray:
     if finish.jpeg:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=finish.jpeg)
-        image = Image.open(file)
+        with open_image(file.getvalue()) as decoded:
+            return np.array(decoded)
     return np.array(image)
 
 
