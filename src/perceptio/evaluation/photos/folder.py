@@ -47,7 +47,7 @@ class FoundPhotograph:
         """(H, W) float32 measured disparity in px, NaN or infinite where it is unknown; None if none was measured."""
         if self.photograph.disparity is None:
             return None
-        with np.load(io.BytesIO(_content(self.root, self.photograph.disparity))) as arrays:
+        with np.load(io.BytesIO(_content(self.root, self.photograph.disparity)), allow_pickle=False) as arrays:
             return arrays[arrays.files[0]].astype(np.float32)
 
 
