@@ -84,13 +84,12 @@ def report(options: argparse.Namespace) -> None:
         _show_bound(f"rule: the {name}", pairs, Estimate.of(finds))
     chance = [1 / len(group) for each in photographs for group in each.groups]
     _show_bound("chance", Estimate(0.5, None, 0), Estimate(float(np.mean(chance)), None, 0))
-    print()
     _show_effects(rows)
 
 
 def _show_effects(rows: Mapping[str, dict[str, Any]]) -> None:
     """How much a change brings, over all rows that it alone tells apart: paired by photograph, each of one weight."""
-    show_head("change, in points", "rows", *FIGURES.values())
+    shown = []
     for field, one, other in EFFECTS:
         changed = [(row.name, replace(row, **{field: other}).name) for row in ROWS if getattr(row, field) == one]
         matched = [(rows[a], rows[b]) for a, b in changed if a in rows and b in rows]
@@ -105,7 +104,12 @@ def _show_effects(rows: Mapping[str, dict[str, Any]]) -> None:
             }
             estimates.append(Estimate.of(gains))
         title = "ranking loss" if field == "ranking" else f"{one} → {other}"
-        show_row(title, str(len(matched)), *(_percent(found.value, found.error) for found in estimates))
+        shown.append((title, str(len(matched)), *(_percent(found.value, found.error) for found in estimates)))
+    if shown:
+        print()
+        show_head("change, in points", "rows", *FIGURES.values())
+    for cells in shown:
+        show_row(*cells)
 
 
 def _show_bound(name: str, *figures: Estimate) -> None:

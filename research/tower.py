@@ -9,7 +9,9 @@ of one world or of both, with or without a ranking loss, in the same time of one
 
 A row is DESIGN-WORLD or DESIGN-WORLD-ranking; designs are those of `_designs.py`, worlds `tabletop`, `places`, `both`.
 Time is the process's own on one thread, whatever else the machine does; all that a row computes before it is scored
-counts. A tower that is frozen looks at pictures in the first part of the time and trains its head in the rest.
+counts. Rows that are done are skipped, and several processes may add to one file, each with rows of its own. What
+`taught-both` gains over `taught-tabletop` needs the second world. A tower that is frozen looks at pictures in the first
+part of the time and trains its head in the rest; its steps a second are those of the head.
 """
 
 from __future__ import annotations
@@ -183,8 +185,9 @@ def run(options: argparse.Namespace) -> None:
         with tqdm(total=seconds, desc=row.name, bar_format=form, disable=None) as bar:
             figures = train(design, row.ranking, made, Clock(bar, seconds), options.seed)
         scores = score(design, photographs, options.side)
-        with options.out.open("a", encoding="utf-8") as file:
-            file.write(json_line({"row": row.name, **figures, **scores, "settings": settings}) + "\n")
+        line = json_line({"row": row.name, **figures, **scores, "settings": settings}) + "\n"
+        with options.out.open("ab", buffering=0) as file:  # at once: others may add rows of theirs at the same time
+            file.write(line.encode())
         tqdm.write(
             f"{row.name}: {figures['steps']} steps, pairs {scores['pairs'][0]:.1%}, nearest {scores['nearest'][0]:.1%}"
         )

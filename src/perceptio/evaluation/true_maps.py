@@ -17,8 +17,8 @@ from perceptio.depth.normalization import inverse_depth_from_metric
 from perceptio.depth.teachers.network import NetworkTeacher
 from perceptio.labeling.map_job import DEPTH_SUFFIXES
 from perceptio.labeling.pictures import PictureFile, find_pictures
+from perceptio.scenes.rendering.drawing import NEVER_MARKED
 from perceptio.scenes.storage import SceneStore
-from perceptio.scenes.tabletop.layout import FARTHEST
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,8 @@ def scene_maps(store: SceneStore) -> TrueMaps:
 
     def made(index: int) -> TrueMap:
         _, depth, ids = store.pictures(index)
-        return TrueMap(f"scene {index}", inverse_depth_from_metric(depth), depth, FARTHEST, ids)
+        things = np.where(ids == NEVER_MARKED, 0, ids)
+        return TrueMap(f"scene {index}", inverse_depth_from_metric(depth), depth, store.world.farthest, things)
 
     return [partial(made, index) for index in range(len(store))]
 

@@ -23,8 +23,8 @@ from perceptio.data.supervision import Supervision
 from perceptio.model.loading import load
 from perceptio.model.packed_objective import PackedObjective
 from perceptio.pipeline import Perceptio
-from perceptio.scenes.render_job import render_split
 from perceptio.scenes.language.mixture import Mixture
+from perceptio.scenes.render_job import render_split
 from perceptio.scenes.samples import build_sample
 from perceptio.scenes.storage import SceneStore
 from perceptio.training.visits import Visits, packer
