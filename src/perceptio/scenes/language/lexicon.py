@@ -14,6 +14,27 @@ from perceptio.scenes.language.mixture import Mixture
 Attributes = tuple[str, ...]  # names among those of `Lexicon.values`
 
 
+TASKS_OF_ALL = frozenset(  # what every world is asked
+    {
+        "referring",
+        "naming",
+        "plural",
+        "absent",
+        "caption",
+        "inventory",
+        "depth",
+        "reading",
+        "nearer",
+        "counting",
+        "attribute",
+        "existence",
+        "comparison",
+        "more",
+        "choice",
+    }
+)
+
+
 @dataclass(frozen=True)
 class Word:
     """A noun as it is said."""

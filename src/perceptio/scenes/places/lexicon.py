@@ -5,25 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from perceptio.scenes.assets.colors import COLOR_WORDS
 from perceptio.scenes.language import wording
-from perceptio.scenes.language.lexicon import Lexicon, Noun, Place, Word
+from perceptio.scenes.language.lexicon import TASKS_OF_ALL, Lexicon, Noun, Place, Word
 from perceptio.scenes.language.mixture import Mixture
 
-COLOR_WORDS = (
-    "red",
-    "orange",
-    "yellow",
-    "green",
-    "cyan",
-    "blue",
-    "purple",
-    "pink",
-    "brown",
-    "white",
-    "black",
-    "gray",
-    "beige",
-)
 PLACE_WORDS = {  # by the names in the table of classes
     "living": "living room",
     "bed": "bedroom",
@@ -114,27 +100,7 @@ def build_lexicon(classes: Iterable[ObjectClass], built: Mapping[str, Noun] | No
         questions={"color": wording.ATTRIBUTE["color"]},
         choices=("color",),
         numerous=("noun",),
-        tasks=frozenset(
-            {
-                "referring",
-                "naming",
-                "plural",
-                "absent",
-                "caption",
-                "inventory",
-                "depth",
-                "reading",
-                "nearer",
-                "counting",
-                "attribute",
-                "existence",
-                "comparison",
-                "more",
-                "choice",
-                "beside",
-                "place",
-            }
-        ),
+        tasks=TASKS_OF_ALL | {"beside", "place"},
         mixture=MIXTURE,
         space=("on", "under", "next", "nearest"),
         places={

@@ -10,7 +10,7 @@ from perceptio.scenes.places.ground import REACH, Houses, Terrain, flat_ground, 
 from perceptio.scenes.places.solids import around
 from perceptio.scenes.places.stage import Stage
 from perceptio.scenes.rendering.drawing import Drawing
-from perceptio.scenes.rendering.light import draw_finish, lens, outdoor_light
+from perceptio.scenes.rendering.light import lens, outdoor_light
 from perceptio.scenes.rendering.pieces import box, quad
 
 _KERB = 0.14  # metres
@@ -164,20 +164,7 @@ def light_outdoors(stage: Stage, camera: Camera) -> Drawing:
     """The drawing of finished open country."""
     rng, eye, ahead = stage.rng, camera.position, camera.axes()[2]
     light = outdoor_light(rng, stage.inventory.pack, (eye[0] + 9 * ahead[0], eye[1] + 9 * ahead[1], 1.5))
-    return Drawing(
-        camera,
-        stage.placed,
-        stage.pieces,
-        stage.materials,
-        light.sun,
-        light.sky_light,
-        light.ground_light,
-        None,
-        (),
-        light.sky,
-        draw_finish(rng, stage.inventory.pack, light, outdoors=True),
-        far=_FAR,
-    )
+    return stage.drawing(camera, light, far=_FAR)
 
 
 def _camera(stage: Stage, eye: Vector, yaw: float, style: str) -> Camera:

@@ -11,9 +11,10 @@ from perceptio.scenes.places.shell import Shell
 from perceptio.scenes.places.solids import around, overlap
 from perceptio.scenes.places.stage import Stage
 from perceptio.scenes.rendering.drawing import Drawing
-from perceptio.scenes.rendering.light import draw_finish, indoor_light, lens
+from perceptio.scenes.rendering.light import indoor_light, lens
 
 _CHANCES = {"living room": 0.34, "bedroom": 0.2, "kitchen": 0.2, "bathroom": 0.1, "office": 0.16}
+_FAR = 40.0  # metres, clipping plane
 _CLEARANCE = 0.25  # metres around the camera
 
 
@@ -49,20 +50,7 @@ def light_room(stage: Stage, shell: Shell, camera: Camera) -> Drawing:
         if "lamp" in thing.noun or "chandelier" in thing.noun
     ]
     light = indoor_light(rng, size, shell.window, lamps)
-    return Drawing(
-        camera,
-        stage.placed,
-        stage.pieces,
-        stage.materials,
-        light.sun,
-        light.sky_light,
-        light.ground_light,
-        shell.window,
-        light.lamps,
-        None,
-        draw_finish(rng, stage.inventory.pack, light, outdoors=False),
-        far=40.0,
-    )
+    return stage.drawing(camera, light, window=shell.window, far=_FAR)
 
 
 def draw_room(stage: Stage) -> tuple[str, Drawing] | None:

@@ -11,11 +11,12 @@ import numpy as np
 
 from perceptio.scenes.assets.colors import color_word
 from perceptio.scenes.assets.pack import Model
-from perceptio.scenes.camera import Vector
+from perceptio.scenes.camera import Camera, Vector
 from perceptio.scenes.places.inventory import Inventory
 from perceptio.scenes.places.scene import Thing
 from perceptio.scenes.places.solids import Site, Solid
-from perceptio.scenes.rendering.drawing import MOST_MATERIALS, Cover, Material, Piece, Placed
+from perceptio.scenes.rendering.drawing import MOST_MATERIALS, Cover, Drawing, Material, Piece, Placed, WindowLight
+from perceptio.scenes.rendering.light import Lighting, draw_finish
 
 MOST_THINGS = 60  # that words may speak of; the lone silhouettes of a picture are as many
 RECOLORED, _COVERED = 0.2, 0.5  # share of things, and of those the share that gets a surface picture too
@@ -112,6 +113,31 @@ class Stage:
         index = 0 if full else self._note(model.noun, model.name, color, solid, support, on)
         self.placed.append(Placed(self.inventory.number(model), solid.matrix(model.size), index, tint, cover))
         return index
+
+    def drawing(self, camera: Camera, light: Lighting, *, window: WindowLight | None = None, far: float) -> Drawing:
+        """What stands here, seen by a camera, with a random finish.
+
+        Args:
+            camera: where it is seen from.
+            light: of the place; one with a sky is outdoors.
+            window: of a closed room.
+            far: metres, farthest depth that is drawn.
+        """
+        finish = draw_finish(self.rng, self.inventory.pack, light, outdoors=light.sky is not None)
+        return Drawing(
+            camera,
+            self.placed,
+            self.pieces,
+            self.materials,
+            light.sun,
+            light.sky_light,
+            light.ground_light,
+            window,
+            light.lamps,
+            light.sky,
+            finish,
+            far=far,
+        )
 
     def _note(self, noun: str, model: str | None, color: str | None, solid: Solid, support: str, on: int | None) -> int:
         index = len(self.things) + 1

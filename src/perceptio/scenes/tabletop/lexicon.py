@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perceptio.scenes.language import wording
-from perceptio.scenes.language.lexicon import Lexicon, Noun, Word
+from perceptio.scenes.language.lexicon import TASKS_OF_ALL, Lexicon, Noun, Word
 from perceptio.scenes.tabletop.world import COLORS, HELD_OUT, MATERIALS, SHAPES, SIZES
 
 _CALLED = {"torus": "ring"}  # what people call a shape, where it differs
@@ -36,24 +36,6 @@ LEXICON = Lexicon(
     },
     choices=("color", "noun", "material"),
     numerous=("noun", "color"),
-    tasks=frozenset(
-        {
-            "referring",
-            "naming",
-            "plural",
-            "absent",
-            "caption",
-            "inventory",
-            "depth",
-            "reading",
-            "nearer",
-            "counting",
-            "attribute",
-            "existence",
-            "comparison",
-            "more",
-            "choice",
-        }
-    ),
+    tasks=TASKS_OF_ALL,
     held_out=HELD_OUT,
 )
