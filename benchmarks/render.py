@@ -1,6 +1,6 @@
 """How many labelled scenes a second: drawing the scene, rendering, labels, and writing, on all cores.
 
-python benchmarks/render.py [--count 1024] [--size 224]
+python benchmarks/render.py [--count 1024] [--size 224] [--world places --pack PACK]
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ import argparse
 import os
 import tempfile
 import time
+from pathlib import Path
+from typing import Any
 
 from perceptio.cli.errors import reporting
 from perceptio.scenes.render_job import render_split
+from perceptio.scenes.worlds import TABLETOP, WORLDS
 
 
 @reporting()
@@ -20,12 +23,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1024, help="scenes")
     parser.add_argument("--size", type=int, default=224, help="side of the pictures, px")
+    parser.add_argument("--world", choices=list(WORLDS), default=TABLETOP.name)
+    parser.add_argument("--pack", type=Path, help="of models and surfaces, for worlds that are drawn with one")
     options = parser.parse_args()
     speeds = {}
     for workers in (1, os.cpu_count() or 1):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            store = render_split(folder, "train", options.count, size=options.size, workers=workers)
+            what: dict[str, Any] = {
+                "world": options.world,
+                "pack": options.pack,
+                "size": options.size,
+                "workers": workers,
+            }
+            store = render_split(folder, "train", options.count, **what)
             speeds[workers] = options.count / (time.perf_counter() - start)
             driver = store.meta.driver
     for workers, speed in speeds.items():
