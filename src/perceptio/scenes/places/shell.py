@@ -181,12 +181,12 @@ class Shell:
         along = self.free_span(number, width)
         if along is None:
             return
-        self.occupy(number, along, width)
         foot = rng.uniform(1.2, 1.5)
         tall = 2 * float(half[1]) + 0.06
-        if foot + tall > self.height:
-            return
         solid = self.solid_on(number, along, foot, (width, 0.03, tall))
+        if not stage.site.free(solid):
+            return
+        self.occupy(number, along, width)
         index = stage.own_thing("picture", solid, "wall")
         frame = stage.material(stage.tone(0.5, 0.1, 0.9))
         everything = stage.inventory.surfaces("any", "fabric", "ground", "facade", "sky")

@@ -74,6 +74,8 @@ class Stage:
             support: see `Thing`.
             rgb: its colour, where it has one.
         """
+        if support == "wall":  # nothing else hangs or stands there; what lies on the floor is stepped on
+            self.site.take(solid)
         if noun not in self.inventory.pack.classes or len(self.things) >= MOST_THINGS:
             return 0
         color = None if rgb is None else color_word(np.array([rgb], np.float32), np.ones(1, np.float32))
