@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetch the Debian packages that `perceptio scenes assets` reads, and unpack them into DIR; nothing is installed.
-# Needs apt-get and dpkg, a network and about 4 GB; no root. Packages that the mirror lacks are named at the end.
+# Needs apt-get and dpkg, a network and about 6 GB; no root. Packages that the mirror lacks are named at the end.
 set -eu
 
 if [ $# -ne 1 ]; then
