@@ -16,3 +16,11 @@ venv=$2
 # The photographs of the tests, from two wheels. As packages these would slow every import of transformers.
 [ -d "$venv/photographs" ] || "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
     --target "$venv/photographs" scikit-image==0.26.0 scikit-learn==1.9.1
+
+# What makes packs of models, for its tests: it compiles, and without a compiler they are skipped.
+if command -v g++ >/dev/null; then
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -e '.[assets]' ||
+        echo "meshoptimizer does not compile here: the tests of scenes/assets/build.py are skipped" >&2
+else
+    echo "there is no g++ for meshoptimizer: the tests of scenes/assets/build.py are skipped" >&2
+fi
