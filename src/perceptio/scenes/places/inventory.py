@@ -13,7 +13,8 @@ from perceptio.scenes.assets.pack import Model, Pack
 from perceptio.scenes.camera import Vector
 from perceptio.scenes.rendering.layers import layers_of
 
-_MEASURED = 400  # places of a model at which another colour of it is measured: each takes time
+_MEASURED = 200  # places of a model at which another colour of it is measured: each takes time
+_FRESH = 0.3  # share of picks among held-out classes where there are some
 _COMMON = 0.7  # how a class grows more common with its models: people draw more kinds of what is seen more often
 
 
@@ -40,6 +41,8 @@ class Inventory:
                 self._by.setdefault((kind.role, place), []).append(model)
         self.held_out = [model for model in self._use if pack.classes[model.noun].held_out]
         self.colors = cache(self._colors)
+        self._pools: dict[tuple[tuple[str, ...], str], list[Model]] = {}  # a scene asks a hundred times
+        self._layers: dict[tuple[str, ...], list[int]] = {}
 
     def _allowed(self, model: Model, split: str) -> bool:
         kind = self.pack.classes[model.noun]
@@ -55,7 +58,9 @@ class Inventory:
 
     def of(self, *roles: str, place: str = "") -> list[Model]:
         """The models of some roles, in one kind of place or in all."""
-        return [model for role in roles for model in self._by.get((role, place), ())]
+        if (roles, place) not in self._pools:
+            self._pools[roles, place] = [model for role in roles for model in self._by.get((role, place), ())]
+        return self._pools[roles, place]
 
     def named(self, nouns: Iterable[str], place: str = "") -> list[Model]:
         """The models of some nouns, and of classes that may be called so."""
@@ -71,6 +76,9 @@ class Inventory:
         """One of the models: first a noun, so that a class of thirty models is not thirty times as common."""
         if not models:
             return None
+        fresh = [model for model in models if model in self.held_out] if self.held_out else []
+        if fresh and rng.random() < _FRESH:  # in no split but the one that tests them
+            models = fresh
         by_noun: dict[str, list[Model]] = {}
         for model in models:
             by_noun.setdefault(model.noun, []).append(model)
@@ -79,7 +87,9 @@ class Inventory:
 
     def surfaces(self, *groups: str) -> list[int]:
         """Layers of the surface pictures of some groups."""
-        return layers_of(self.pack, *groups)
+        if groups not in self._layers:
+            self._layers[groups] = layers_of(self.pack, *groups)
+        return self._layers[groups]
 
     def word(self, model: Model, tint: Vector) -> str | None:
         """The colour word of a model whose linear colours are multiplied by `tint`; None where none is safe."""

@@ -56,10 +56,16 @@ class PlacesSampler:
             raise ValueError("the pack has no held-out classes to test")
 
     def draw(self, seed: int, family: str | None = None) -> tuple[PlacesScene, RenderedScene]:
-        """Draw scene number `seed` of the split, of a random family by default."""
+        """Draw scene number `seed` of the split, of a random family by default.
+
+        Raises:
+            ValueError: if the pack has too little for such a scene.
+        """
         rng = random.Random((seed * len(SPLITS) + SPLITS.index(self.split)) * 2 + 1)
         chosen = family or rng.choices(tuple(SHARES), tuple(SHARES.values()))[0]
-        for _ in range(_TRIES):
+        for number in range(_TRIES):
+            if family is None and number == _TRIES // 2:
+                chosen = "wild"  # a scene that cannot be drawn gives way to one that always can
             stage = Stage(rng, self.inventory, Site((4.0, 4.0)))
             drawn = _DRAW[chosen](stage)
             if drawn is None:
@@ -68,7 +74,7 @@ class PlacesSampler:
             rendered = self.renderer.render(drawing, partial(self._worth, chosen, stage))
             if rendered is not None:
                 return self._described(seed, chosen, place, drawing, stage, rendered)
-        raise AssertionError(f"scene {seed} of {self.split}: no {chosen} worth a look in {_TRIES} tries")
+        raise ValueError(f"scene {seed} of {self.split}: no {chosen} of this pack is worth a look in {_TRIES} tries")
 
     def _worth(self, family: str, stage: Stage, depth: np.ndarray, ids: np.ndarray) -> bool:
         """Whether a picture shows enough: some depth, some things, nothing before the lens."""

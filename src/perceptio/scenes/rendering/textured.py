@@ -30,7 +30,7 @@ from perceptio.scenes.rendering.drawing import (
 from perceptio.scenes.rendering.finish import finish_picture
 from perceptio.scenes.rendering.rendered import RenderedScene
 
-SHADOW_SIZE = 1024  # texels
+SHADOW_SIZE = 768  # texels
 MOST_SURFACES = 512
 _LONE_ROWS = 8  # lone silhouettes a row and a column
 _IDENTITY = np.eye(4)
@@ -285,8 +285,9 @@ class TexturedRenderer:
         wanted = [index for index in range(1, last + 1) if seen[index]][: _LONE_ROWS**2]
         self._use_pictures()
         gl.enable_only(gl.NOTHING)
+        side, used = _LONE_ROWS * tile, -(-len(wanted) // _LONE_ROWS) * tile  # px, of which the lower part is used
         self._lone_target.use()
-        self._lone_target.clear()
+        self._lone_target.clear(viewport=(0, 0, side, used))
         program["camera"].write(_bytes(drawing.camera.clip_matrix(drawing.near, drawing.far, self.size / 2 / tile).T))
         alone = {}
         for number, index in enumerate(wanted):
@@ -295,10 +296,9 @@ class TexturedRenderer:
             self._draw_models("lone", [pair for pair in placed if pair[0].index == index])
             self._draw_pieces("lone", [span for span in parts.ranges if span[2] == index])
             alone[index] = place
-        side = _LONE_ROWS * tile
-        self._lone_target.viewport = (0, 0, side, side)
-        raw = np.frombuffer(self._lone_target.read(components=1, alignment=1), np.uint8).reshape(side, side)
-        whole = {index: 4 * np.count_nonzero(raw[y : y + h, x : x + w]) for index, (x, y, w, h) in alone.items()}
+        raw = self._lone_target.read(viewport=(0, 0, side, used), components=1, alignment=1) if wanted else b""
+        seen_alone = np.frombuffer(raw, np.uint8).reshape(used, side)
+        whole = {index: 4 * np.count_nonzero(seen_alone[y : y + h, x : x + w]) for index, (x, y, w, h) in alone.items()}
         return tuple(min(1.0, seen[index] / max(whole.get(index, 0), 1)) for index in range(1, last + 1))
 
     def _draw_light(
