@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     import moderngl
@@ -44,3 +45,39 @@ def open_context() -> moderngl.Context:
         return moderngl.create_context(standalone=True, require=330, **settings)
     except Exception as error:  # the library raises a bare Exception
         raise RendererError(f"{GL_HELP} ({error})") from error
+
+
+class GlRenderer:
+    """What draws in a context of its own, at one size; a `with` block frees it. Made in the process that uses it.
+
+    Args:
+        size: side of the square picture in pixels.
+
+    Raises:
+        ValueError: for a size that is not of `SIZES`.
+        RendererError: where OpenGL is missing.
+    """
+
+    def __init__(self, size: int) -> None:
+        check_size(size)
+        self.size = size
+        self._gl: Any = open_context()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the context; safe to call twice."""
+        if self._gl is not None:
+            self._gl.release()
+            self._gl = None
+
+    @property
+    def driver(self) -> str:
+        """Name of the OpenGL driver, for reports: pictures are only repeatable on the same one."""
+        return str(self._gl.info["GL_RENDERER"])

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from perceptio.scenes.assets.pack import Pack
 from perceptio.scenes.rendering import textured_shaders as shaders
-from perceptio.scenes.rendering.context import check_size, open_context
+from perceptio.scenes.rendering.context import GlRenderer
 from perceptio.scenes.rendering.drawing import (
     MOST_LAMPS,
     MOST_MATERIALS,
@@ -38,7 +37,7 @@ _IDENTITY = np.eye(4)
 Accept = Callable[[np.ndarray, np.ndarray], bool]
 
 
-class TexturedRenderer:
+class TexturedRenderer(GlRenderer):
     """Draws `Drawing`s at one size. Make it in the process that uses it (contexts do not survive a fork).
 
     Args:
@@ -51,35 +50,15 @@ class TexturedRenderer:
     """
 
     def __init__(self, pack: Pack, size: int = 224) -> None:
-        check_size(size)
+        super().__init__(size)
         assert len(pack.surfaces) <= MOST_SURFACES, len(pack.surfaces)
-        self.size, self.pack = size, pack
+        self.pack = pack
         self._tile = max(size * 3 // 4, 16)  # half the size, with a margin of half around the frame
         self._radius = [0.5 * math.hypot(*model.size) for model in pack.models]
         self._height = [0.5 * model.size[2] for model in pack.models]
-        self._gl: Any = open_context()
         self._build_programs()
         self._load_pack()
         self._build_targets()
-
-    def __enter__(self) -> TexturedRenderer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free the context; safe to call twice."""
-        if self._gl is not None:
-            self._gl.release()
-            self._gl = None
-
-    @property
-    def driver(self) -> str:
-        """Name of the OpenGL driver, for reports: pictures are only repeatable on the same one."""
-        return str(self._gl.info["GL_RENDERER"])
 
     def render(self, drawing: Drawing, accept: Accept | None = None) -> RenderedScene | None:
         """Draw a picture with its truth; `visible` is in order of the indices 1, 2, ... up to the greatest one.

@@ -6,12 +6,11 @@ centre of each pixel writes view-space depth and instance id as floats. A third 
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perceptio.scenes.rendering.context import check_size, open_context
+from perceptio.scenes.rendering.context import GlRenderer
 from perceptio.scenes.rendering.rendered import RenderedScene
 from perceptio.scenes.tabletop import shaders
 from perceptio.scenes.tabletop.geometry import MAX_INSTANCES, Geometry, build_geometry
@@ -41,7 +40,7 @@ def light_matrix(direction: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     return rows
 
 
-class Renderer:
+class Renderer(GlRenderer):
     """Draws scenes at one size. Make it in the process that uses it (contexts do not survive a fork).
 
     Args:
@@ -53,32 +52,11 @@ class Renderer:
     """
 
     def __init__(self, size: int = 224) -> None:
-        check_size(size)
-        self.size = size
+        super().__init__(size)
         self._margin = size // 4
         self._tile = size + 2 * self._margin
-        self._gl: Any = open_context()
         self._build_programs()
         self._build_targets()
-
-    def __enter__(self) -> Renderer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free the context; safe to call twice."""
-        if self._gl is not None:
-            self._gl.release()
-            self._gl = None
-
-    @property
-    def driver(self) -> str:
-        """Name of the OpenGL driver, for reports: pictures are only repeatable on the same one."""
-        return str(self._gl.info["GL_RENDERER"])
 
     def render(self, scene: Scene) -> RenderedScene:
         """Draw a scene: picture, depth, ids and visible fractions."""
