@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from perceptio.files import read_lines
 from perceptio.scenes.assets.skipped import AssetError
@@ -109,9 +110,9 @@ def read_surface_files(folder: Path = TABLES) -> list[SurfaceFile]:
     return files
 
 
-def _rows(path: Path, kind: type, *more: str) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(path: Path, kind: Any, *more: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Where each line stands, and its cells by the names of the columns."""
-    wanted = [*more, *kind.__dataclass_fields__]  # type: ignore[attr-defined]
+    wanted = [*more, *(field.name for field in fields(kind))]
     try:
         (_, header), *lines = read_lines(path)
     except ValueError as error:

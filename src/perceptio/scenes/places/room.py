@@ -76,8 +76,9 @@ def draw_closeup(stage: Stage) -> tuple[str, Drawing] | None:
             thing.center[2] + away * math.sin(rise),
         )
         if _clear(stage, shell, eye, 0.12):
-            target = tuple(c + rng.gauss(0, 0.15) * max(thing.extent) for c in thing.center)
-            camera = Camera(eye, target, lens(rng, 28, 70), rng.gauss(0, 0.03), "near")  # type: ignore[arg-type]
+            spread = 0.15 * max(thing.extent)
+            x, y, z = (c + rng.gauss(0, spread) for c in thing.center)
+            camera = Camera(eye, (x, y, z), lens(rng, 28, 70), rng.gauss(0, 0.03), "near")
             return place, light_room(stage, shell, camera)
     return None
 

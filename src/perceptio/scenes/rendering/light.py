@@ -61,7 +61,8 @@ def indoor_light(
         lamps.append(Lamp(place, (power, power * 0.86**warm, power * 0.66**warm)))
     tint = rng.uniform(-0.06, 0.06)
     up = (level * (0.97 + tint), level * 0.98, level * (1.0 - tint))
-    return Lighting(sun, up, tuple(0.75 * c for c in up), tuple(lamps))  # type: ignore[arg-type]
+    down = (0.75 * up[0], 0.75 * up[1], 0.75 * up[2])
+    return Lighting(sun, up, down, tuple(lamps))
 
 
 def outdoor_light(rng: random.Random, pack: Pack, focus: Vector, reach: float = 18.0) -> Lighting:

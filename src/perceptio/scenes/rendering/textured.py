@@ -20,13 +20,13 @@ from perceptio.scenes.rendering.drawing import (
     MOST_MATERIALS,
     NEVER_MARKED,
     SKY_DEPTH,
-    VERTEX,
     Cover,
     Drawing,
     Placed,
     Sun,
 )
 from perceptio.scenes.rendering.finish import finish_picture
+from perceptio.scenes.rendering.parts import Parts
 from perceptio.scenes.rendering.rendered import RenderedScene
 
 SHADOW_SIZE = 768  # texels
@@ -75,7 +75,7 @@ class TexturedRenderer(GlRenderer):
             return self._drawn(drawing, accept)
 
     def _drawn(self, drawing: Drawing, accept: Accept | None) -> RenderedScene | None:
-        parts = _Parts(drawing)
+        parts = Parts(drawing)
         self._upload(drawing, parts)
         matrix = drawing.camera.clip_matrix(drawing.near, drawing.far)
         placed = [(each, _bytes(each.matrix.T)) for each in self._in_view(drawing)]
@@ -178,7 +178,7 @@ class TexturedRenderer(GlRenderer):
         self._shadow_map.filter = (gl.LINEAR, gl.LINEAR)
         self._shadow_target = gl.framebuffer(depth_attachment=self._shadow_map)
 
-    def _upload(self, drawing: Drawing, parts: _Parts) -> None:
+    def _upload(self, drawing: Drawing, parts: Parts) -> None:
         raw = parts.vertices.tobytes()
         if len(raw) > self._pieces.size:
             self._pieces = self._gl.buffer(reserve=2 * len(raw))
@@ -235,7 +235,7 @@ class TexturedRenderer(GlRenderer):
         self._surfaces.use(2)
 
     def _draw_labels(
-        self, drawing: Drawing, placed: Sequence[tuple[Placed, bytes]], parts: _Parts, matrix: np.ndarray
+        self, drawing: Drawing, placed: Sequence[tuple[Placed, bytes]], parts: Parts, matrix: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         gl, program = self._gl, self._programs["label"]
         self._use_pictures()
@@ -251,7 +251,7 @@ class TexturedRenderer(GlRenderer):
         return np.ascontiguousarray(labels[..., 0]), labels[..., 1].astype(np.uint8)
 
     def _visible(
-        self, drawing: Drawing, placed: Sequence[tuple[Placed, bytes]], parts: _Parts, ids: np.ndarray
+        self, drawing: Drawing, placed: Sequence[tuple[Placed, bytes]], parts: Parts, ids: np.ndarray
     ) -> tuple[float, ...]:
         """Per index, the share of its silhouette (a margin around the frame included) that is seen.
 
@@ -281,7 +281,7 @@ class TexturedRenderer(GlRenderer):
         return tuple(min(1.0, seen[index] / max(whole.get(index, 0), 1)) for index in range(1, last + 1))
 
     def _draw_light(
-        self, drawing: Drawing, placed: Sequence[tuple[Placed, bytes]], parts: _Parts, matrix: np.ndarray
+        self, drawing: Drawing, placed: Sequence[tuple[Placed, bytes]], parts: Parts, matrix: np.ndarray
     ) -> None:
         gl, program, sun = self._gl, self._programs["color"], drawing.sun
         light = _sun_matrix(sun)
@@ -331,7 +331,7 @@ class TexturedRenderer(GlRenderer):
         if drawing.sky is not None:
             self._draw_sky(drawing)
 
-    def _draw_shadows(self, drawing: Drawing, parts: _Parts, light: np.ndarray) -> None:
+    def _draw_shadows(self, drawing: Drawing, parts: Parts, light: np.ndarray) -> None:
         gl, sun = self._gl, drawing.sun
         gl.enable_only(gl.DEPTH_TEST)
         self._shadow_target.use()
@@ -395,27 +395,6 @@ class TexturedRenderer(GlRenderer):
         self._arrays["finish"].render(vertices=3)
         raw = self._small_target.read(components=3, alignment=1)
         return np.frombuffer(raw, np.uint8).reshape(self.size, self.size, 3)
-
-
-class _Parts:
-    """The pieces of a drawing as one array, those that cast shadows first, and where each index lies."""
-
-    def __init__(self, drawing: Drawing) -> None:
-        ordered = sorted(drawing.pieces, key=lambda piece: (not piece.casts, piece.index))
-        self.ranges: list[tuple[int, int, int]] = []  # first vertex, count, index
-        at = casting = 0
-        for piece in ordered:
-            count = len(piece.vertices)
-            if self.ranges and self.ranges[-1][2] == piece.index:
-                first, before, _ = self.ranges.pop()
-                self.ranges.append((first, before + count, piece.index))
-            else:
-                self.ranges.append((at, count, piece.index))
-            at += count
-            casting += count * piece.casts
-        self.casters = [(0, casting, 0)] if casting else []
-        arrays = [piece.vertices for piece in ordered]
-        self.vertices = np.concatenate(arrays) if arrays else np.zeros((0, VERTEX), np.float32)
 
 
 def _cover(cover: Cover | None) -> tuple[float, float, float]:

@@ -51,9 +51,16 @@ def photographic(scene: Scene, pack: Pack) -> Drawing:
     for number in range(len(scene.objects), len(geometry.table)):
         faces = np.flatnonzero(instances == number)
         side = number - len(scene.objects) - len(scene.structures)  # 0 floor, 1 ceiling, then walls
-        rgb: Vector = tuple(float(c) for c in geometry.table[number, :3])  # type: ignore[assignment]
+        red, green, blue = geometry.table[number, :3].tolist()
         groups = ("floor",) if side == 0 else ("wall",) if side > 0 else ("floor", "any")
-        add(int(faces[0]), int(faces[-1]) + 1, _surface(rng, pack, rgb, groups, strong=side == 0), 4.0, 0, side < 0)
+        add(
+            int(faces[0]),
+            int(faces[-1]) + 1,
+            _surface(rng, pack, (red, green, blue), groups, strong=side == 0),
+            4.0,
+            0,
+            side < 0,
+        )
     room = scene.room
     light = indoor_light(rng, (room.width, room.length, room.height), None)
     return Drawing(
