@@ -96,13 +96,13 @@ def load_working_image(source: ImageLike, name: str = "") -> WorkingImage:
     return _load(source, name, WORKING_PIXELS)
 
 
-def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height of a picture file as `load_image` will turn it, read from its header alone.
+def upright_size(source: str | os.PathLike[str] | bytes) -> tuple[int, int]:
+    """Width and height of a picture file, by path or content, as `load_image` will turn it, read from its header alone.
 
     Raises:
         ImageError: if `load_image` would refuse it for what its header says.
     """
-    with _opened(path, _name(path)) as image:
+    with _opened(source, _name(source)) as image:
         return _upright_size(image)
 
 

@@ -248,7 +248,8 @@ class Perceptio:
             raise prepared.failures[0]
         watch = Stopwatch({"prepare": time.perf_counter() - began})
         perceived, index = self._perceived(prepared, None, watch)
-        return self._answering.events(Questions(perceived, index, prepared.questions, options, watch))
+        questions = Questions(perceived, index, prepared.questions, options, watch)
+        return (event for _, event in self._answering.events(questions))
 
     def open(self, image: ImageLike) -> Picture:
         """Perceive an image once, to ask about it as often as you like.

@@ -157,7 +157,7 @@ class Picture:
         return Questions(perceived, [0] * len(ids), ids, options)
 
     def _stream(self, prompt: str, questions: Questions) -> Iterator[Event]:
-        for event in self._answering.events(questions):
+        for _, event in self._answering.events(questions):
             if isinstance(event, Done):
                 self.turns.append((prompt, event.answer.text))
             yield event

@@ -412,6 +412,34 @@ def test_answer_never_exceeds_its_budget(tiny: Perceptio) -> None:
     assert all(len(row.ids) <= 19 for row in run(tiny, PROMPTS, DecodingOptions((OFF,) * 3, (ON,) * 3, True, 16, 19)))
 
 
+def test_each_row_has_a_budget_of_its_own(tiny: Perceptio) -> None:
+    segs, depths, most = (OFF, ON, AUTO), (ON, OFF, OFF), (30, None, 18)
+    together = run(tiny, PROMPTS, DecodingOptions(segs, depths, max_new_tokens=most))
+    for row, each in enumerate(zip(segs, depths, most, strict=True)):
+        alone = run(tiny, [PROMPTS[row]], single(*each), [picture(row)])
+        assert together[row].ids == alone[0].ids
+
+
+@pytest.mark.parametrize("depth", [OFF, ON])
+def test_a_row_that_nobody_waits_for_ends_and_changes_no_other(tiny: Perceptio, depth: Switch) -> None:
+    options = DecodingOptions((ON,) * 3, (depth,) * 3, max_new_tokens=BUDGET)
+    expected = run(tiny, PROMPTS, options)
+    tokens = tiny.processor.tokens(PROMPTS, options.seg, options.depth)
+    pixels, _ = tiny.processor.pixels([picture(row) for row in range(3)])
+    start = prefill(tiny.model, tokens["input_ids"], tokens["attention_mask"], pixels)
+    left: set[int] = set()
+    written: list[list[int]] = [[], [], []]
+    for number, step in enumerate(decode_steps(tiny.model, start, options, dropped=left.__contains__)):
+        assert not left & set(step.tokens)
+        for row, ids in step.tokens.items():
+            written[row] += ids
+        if number == 1:
+            left.add(1)
+    assert 0 < len(written[1]) < len(expected[1].ids)
+    for row in (0, 2):
+        assert tuple(written[row]) == expected[row].ids
+
+
 def test_default_budget_has_room_for_all_parts(tiny: Perceptio) -> None:
     assert single(ON, ON, None).budget(tiny.model.config.vocabulary) == 16 + 2 + 16 + 192
 

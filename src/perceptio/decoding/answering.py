@@ -14,11 +14,12 @@ from torch import Tensor
 
 from perceptio.decoding.arguments import check_forced_depth
 from perceptio.decoding.depth_span import UNKNOWN
-from perceptio.decoding.engine import Generation, decode, decode_steps
+from perceptio.decoding.engine import Dropped, decode, decode_steps
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, Event, SegmentFound, TextDelta
 from perceptio.decoding.options import DecodingOptions
 from perceptio.decoding.perceiving import Perceived
-from perceptio.decoding.reading import read_questions
+from perceptio.decoding.reading import Prefill, read_questions
+from perceptio.decoding.stop_text import StopText
 from perceptio.decoding.text_stream import TextStream
 from perceptio.decoding.words import read_words
 from perceptio.depth.teachers.network import NetworkTeacher
@@ -66,6 +67,43 @@ class Questions:
         return self.perceived.pictures.images[self.picture_index[row]].size
 
 
+@dataclass
+class _Writing:
+    """An answer that is being written."""
+
+    words: TextStream
+    budget: int  # the most tokens that it may have
+    stop: StopText
+    ids: list[int] = field(default_factory=list)
+    masks: list[Mask | None] = field(default_factory=list)  # one for each [SEG], None where nothing was found
+    depth: DepthMap | None = None
+    said: str = ""  # of the text, so far
+    told: bool = False  # `Done` was
+
+    def push(self, tokens: Sequence[int]) -> str:
+        """Take more tokens; what is certain to be said after them."""
+        self.ids.extend(tokens)
+        text = self.stop.push("".join(map(self.words.push, tokens)))
+        self.said += text
+        return text
+
+    @property
+    def found(self) -> int:
+        """Masks so far."""
+        return sum(mask is not None for mask in self.masks)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing follows."""
+        ended = self.ids[-1] == self.words.reader.vocabulary.end_of_text
+        return ended or self.stop.found or len(self.ids) == self.budget
+
+    def new_span(self, due: int) -> tuple[int, ...]:
+        """The codes of the first span, if it is complete, has those that are due, and has no map yet."""
+        spans = self.words.reader.spans
+        return spans[0].codes if spans and self.depth is None and len(spans[0].codes) == due else ()
+
+
 class Answering:
     """Answers questions with a model.
 
@@ -93,7 +131,8 @@ class Answering:
             TypeError, ValueError: with what is wrong.
         """
         vocabulary = self.model.config.vocabulary
-        options.budget(vocabulary)
+        for row in range(len(options.seg)):
+            options.budget(vocabulary, row)
         options.depth_decoding_of(self.model)
         if options.forced_depth is not None:
             check_forced_depth(options.forced_depth, len(options.depth), vocabulary)
@@ -104,53 +143,90 @@ class Answering:
 
     def answers(self, questions: Questions) -> list[Answer]:
         """Answer questions."""
-        with questions.watch.timed("read"):
-            start = read_questions(self.model, questions.perceived.read, questions.picture_index, questions.ids)
+        start = self._read(questions)
         with questions.watch.timed("generate"):
             found = decode(self.model, start, self._options(questions), partial(self._draw, questions))
-        return self._finished(questions, found)
+        parsed = [parse(self.model.config.vocabulary, row.ids) for row in found]
+        codes = {row: answer.codes for row, answer in enumerate(parsed) if answer.codes is not None}
+        depth = self._depth_maps(questions, codes, {row: found[row].depth_logits for row in codes})
+        masks = [[self._mask(questions, row, each) for each in one.masks] for row, one in enumerate(found)]
+        return [
+            self._answer(questions, row, one.ids, answer, masks[row], depth.get(row))
+            for row, (one, answer) in enumerate(zip(found, parsed, strict=True))
+        ]
 
-    def events(self, questions: Questions) -> Iterator[Event]:
-        """Answer one question, and tell what is found as it comes."""
-        vocabulary, watch = self.model.config.vocabulary, questions.watch
-        with watch.timed("read"):
-            start = read_questions(self.model, questions.perceived.read, questions.picture_index, questions.ids)
-        steps = decode_steps(self.model, start, self._options(questions), partial(self._draw, questions))
-        words = TextStream(vocabulary, self.processor, self._silent)
-        ids: list[int] = []
-        masks: list[MaskPrediction] = []
-        depth_logits: Tensor | None = None
-        shown, shown_depth, said = 0, False, ""
+    def events(
+        self, questions: Questions, stops: Sequence[Sequence[str]] = (), dropped: Dropped | None = None
+    ) -> Iterator[tuple[int, Event]]:
+        """Answer questions, and tell of each row what is found as it comes; the last event of a row is `Done`.
+
+        Args:
+            questions: answered together.
+            stops: of each row, the texts before which its words end; none by default.
+            dropped: says of a row whether nobody waits for it any longer; it then ends without `Done`.
+        """
+        vocabulary, options = self.model.config.vocabulary, self._options(questions)
+
+        def over(row: int) -> bool:
+            return rows[row].told or (dropped is not None and dropped(row))
+
+        steps = decode_steps(self.model, self._read(questions), options, partial(self._draw, questions), over)
+        rows = [
+            _Writing(
+                TextStream(vocabulary, self.processor, self._silent),
+                options.budget(vocabulary, row),
+                StopText(stops[row] if stops else ()),
+            )
+            for row in range(len(questions.ids))
+        ]
         while True:
-            with watch.timed("generate"):
+            with questions.watch.timed("generate"):
                 step = next(steps, None)
             if step is None:
                 break
-            spoken = ""
-            for token in step.tokens.get(0, ()):
-                spoken += words.push(token)
-                ids.append(token)
-            depth_logits = step.depth_logits.get(0, depth_logits)
-            if 0 in step.masks:
-                masks.append(step.masks[0])
-                mask = self._mask(questions, 0, masks[-1])
+            live = [number for number in step.tokens if not over(number)]
+            spoken = {number: rows[number].push(tokens) for number, tokens in step.tokens.items()}
+            for number, prediction in step.masks.items():
+                rows[number].masks.append(mask := self._mask(questions, number, prediction))
                 if mask is not None:
-                    yield SegmentFound(shown, mask)
-                    shown += 1
-            if any(token in vocabulary.code_index for token in step.tokens.get(0, ())):
-                yield DepthProgress(len(words.reader.newest_codes), vocabulary.tokens_per_map)
-            codes = words.reader.spans[0].codes if words.reader.spans and not shown_depth else ()
-            if len(codes) == vocabulary.tokens_per_map:
-                shown_depth = True
-                yield DepthReady(self._depth_maps(questions, {0: codes}, {0: depth_logits})[0])
-            if spoken:
-                said += spoken
-                yield TextDelta(spoken)
-        answer = self._finished(questions, [Generation(tuple(ids), tuple(masks), depth_logits)])[0]
-        assert answer.text.startswith(said)
-        if len(answer.text) > len(said):
-            yield TextDelta(answer.text[len(said) :])
-        yield Done(answer)
+                    yield number, SegmentFound(rows[number].found - 1, mask)
+            for number, tokens in step.tokens.items():
+                if any(token in vocabulary.code_index for token in tokens):
+                    yield (
+                        number,
+                        DepthProgress(tuple(rows[number].words.reader.newest_codes), vocabulary.tokens_per_map),
+                    )
+            whole = {number: codes for number in live if (codes := rows[number].new_span(vocabulary.tokens_per_map))}
+            maps = self._depth_maps(questions, whole, {number: step.depth_logits.get(number) for number in whole})
+            for number, depth in maps.items():
+                rows[number].depth = depth
+                yield number, DepthReady(depth)
+            for number in live:
+                if spoken[number]:
+                    yield number, TextDelta(spoken[number])
+                if rows[number].over:
+                    yield from self._last_events(questions, number, rows[number])
+        for number, row in enumerate(rows):
+            if not over(number):
+                yield from self._last_events(questions, number, row)
+
+    def _last_events(self, questions: Questions, number: int, row: _Writing) -> Iterator[tuple[int, Event]]:
+        vocabulary = self.model.config.vocabulary
+        ids = [*row.ids, vocabulary.end_of_text] if row.stop.found else row.ids
+        parsed, depth = parse(vocabulary, ids), row.depth
+        if depth is None and parsed.codes is not None:  # a free span that the budget has cut off behind its last code
+            depth = self._depth_maps(questions, {number: parsed.codes}, {number: None})[number]
+        answer = self._answer(questions, number, ids, parsed, row.masks, depth)
+        answer = replace(answer, text=row.stop.cut(answer.text))
+        assert answer.text.startswith(row.said)
+        row.told = True
+        if len(answer.text) > len(row.said):
+            yield number, TextDelta(answer.text[len(row.said) :])
+        yield number, Done(answer)
+
+    def _read(self, questions: Questions) -> Prefill:
+        with questions.watch.timed("read"):
+            return read_questions(self.model, questions.perceived.read, questions.picture_index, questions.ids)
 
     def _options(self, questions: Questions) -> DecodingOptions:
         """The options, with a teacher's codes if it gives them, or each picture's newest codes as a guess."""
@@ -162,40 +238,42 @@ class Answering:
         guess = questions.perceived.codes[index]
         return questions.options if bool((guess == UNKNOWN).all()) else replace(questions.options, depth_guess=guess)
 
-    def _finished(self, questions: Questions, found: Sequence[Generation]) -> list[Answer]:
-        """Turn finished rows into answers."""
-        vocabulary, options = self.model.config.vocabulary, questions.options
-        parsed = [parse(vocabulary, row.ids) for row in found]
-        codes = {row: answer.codes for row, answer in enumerate(parsed) if answer.codes is not None}
-        if options.forced_depth is None and not options.teacher_depth:
-            for row, row_codes in codes.items():
-                questions.perceived.codes[questions.picture_index[row]] = torch.tensor(row_codes)
-        depth = self._depth_maps(questions, codes, {row: found[row].depth_logits for row in codes})
-        masks = [self._masks(questions, row, one, parsed[row]) for row, one in enumerate(found)]
-        seconds = dict(questions.watch.seconds)
-        answers = []
-        for row, (one, answer, (text, shown)) in enumerate(zip(found, parsed, masks, strict=True)):
-            wanted = bool(one.masks) or options.seg[row] is Switch.ON
-            trace = Trace(
-                raw=self.processor.text(one.ids),
-                malformed=[str(item) for item in answer.malformed],
-                seconds=seconds,
-                tokens=len(one.ids),
-                no_target=wanted and not shown,
-            )
-            image = questions.perceived.pictures.images[questions.picture_index[row]].image
-            answers.append(Answer(text, shown, depth.get(row), trace, image))
-        return answers
+    def _answer(
+        self,
+        questions: Questions,
+        row: int,
+        ids: Sequence[int],
+        parsed: ParsedAnswer,
+        masks: Sequence[Mask | None],
+        depth: DepthMap | None,
+    ) -> Answer:
+        """The answer of a row that is over.
 
-    def _masks(self, questions: Questions, row: int, found: Generation, parsed: ParsedAnswer) -> tuple[str, list[Mask]]:
-        """The words of a row, and its masks with their phrases."""
-        text, phrases = read_words(parsed, self.model.config.vocabulary.order, self._decode)
-        masks = [
-            mask
-            for prediction, phrase in zip(found.masks, phrases, strict=True)
-            if (mask := self._mask(questions, row, prediction, phrase)) is not None
-        ]
-        return text, masks
+        Args:
+            questions: of the row.
+            row: its number.
+            ids: that it wrote.
+            parsed: these.
+            masks: one for each `[SEG]`, None where nothing was found.
+            depth: its map.
+        """
+        vocabulary, options = self.model.config.vocabulary, questions.options
+        if parsed.codes is not None and options.forced_depth is None and not options.teacher_depth:
+            questions.perceived.remember(questions.picture_index[row], parsed.codes)
+        text, phrases = read_words(parsed, vocabulary.order, self._decode)
+        shown = [replace(mask, phrase=phrase) for mask, phrase in zip(masks, phrases, strict=True) if mask is not None]
+        wanted = bool(masks) or options.seg[row] is Switch.ON
+        trace = Trace(
+            raw=self.processor.text(ids),
+            malformed=[str(item) for item in parsed.malformed],
+            seconds=dict(questions.watch.seconds),
+            tokens=len(ids),
+            spatial_tokens=sum(token in vocabulary.spatial for token in ids),
+            no_target=wanted and not shown,
+            ended=vocabulary.end_of_text in ids,
+        )
+        image = questions.perceived.pictures.images[questions.picture_index[row]].image
+        return Answer(text, shown, depth, trace, image)
 
     @torch.no_grad()
     def _draw(self, questions: Questions, rows: Tensor, states: Tensor, pointed: Pointed | None) -> MaskPrediction:
@@ -204,15 +282,13 @@ class Answering:
             index = torch.tensor(questions.picture_index, device=rows.device)[rows]
             return self.model.segment(states, index, questions.perceived.features(self.model), pointed)
 
-    def _mask(
-        self, questions: Questions, row: int, prediction: MaskPrediction, phrase: str | None = None
-    ) -> Mask | None:
+    def _mask(self, questions: Questions, row: int, prediction: MaskPrediction) -> Mask | None:
         """A mask of a row's picture; None where it is empty, or SAM2 sees no object and the gate is on."""
         gate = self.model.config.mask_gate
         if gate and prediction.object_logit <= 0:
             return None
         with questions.watch.timed("masks"):
-            mask = full_mask(prediction, questions.size(row), gate=gate, phrase=phrase)
+            mask = full_mask(prediction, questions.size(row), gate=gate)
         return mask if mask.array.any() else None
 
     @torch.no_grad()
@@ -248,18 +324,17 @@ class Answering:
         return self.processor.text([token for token in text_ids if token not in self._silent])
 
 
-def full_mask(prediction: MaskPrediction, size: tuple[int, int], *, gate: bool, phrase: str | None = None) -> Mask:
+def full_mask(prediction: MaskPrediction, size: tuple[int, int], *, gate: bool) -> Mask:
     """One prediction as a mask of a picture of a size (width, height).
 
     Args:
         prediction: M = 1.
         size: of the picture, px.
         gate: whether SAM 2's object score counts: an untrained one says nothing.
-        phrase: the words that the mask belongs to.
     """
     width, height = size
     array = np.empty((height, width), bool)
     for place, logits in upsampled_parts(prediction.logits[0].cpu(), height, width):
         array[place] = (logits > 0).numpy()
     there = float(prediction.object_logit.sigmoid()) if gate else 1.0
-    return Mask(array, there * float(prediction.iou.clamp(0, 1)), phrase)
+    return Mask(array, there * float(prediction.iou.clamp(0, 1)))

@@ -33,14 +33,31 @@ class RowCache(Cache):
         self._slots = list(range(rows))  # row -> where it is stored
         self._rows = list(range(rows))  # where it is stored -> row
 
-    def copies(self, rows: Sequence[int]) -> Self:
-        """A new cache whose row k is a copy of row `rows[k]` of this one."""
+    @classmethod
+    def together(cls, caches: Sequence[Self]) -> Self:
+        """A new cache of the rows of several, one after the other."""
+        new = cls(len(caches[0].layers), sum(len(cache.lengths) for cache in caches))
+        new.lengths = [length for cache in caches for length in cache.lengths]
+        width = max(new.lengths)
+        for layers in zip(new.layers, *(cache.layers for cache in caches), strict=True):
+            layers[0].hold(
+                [
+                    (layer.keys[slot, :, : cache.lengths[row]], layer.values[slot, :, : cache.lengths[row]])
+                    for cache, layer in zip(caches, layers[1:], strict=True)
+                    for row, slot in enumerate(cache._slots)
+                ],
+                width,
+            )
+        return new
+
+    def copies(self, rows: Sequence[int], room: int = _GROWTH) -> Self:
+        """A new cache whose row k is a copy of row `rows[k]` of this one, with room for more columns."""
         new = type(self)(len(self.layers), len(rows))
         new.lengths = [self.lengths[row] for row in rows]
         slots = torch.tensor([self._slots[row] for row in rows])
         width = max(new.lengths)
         for layer, copy in zip(self.layers, new.layers, strict=True):
-            copy.load(layer.keys[:, :, :width], layer.values[:, :, :width], slots)
+            copy.load(layer.keys[:, :, :width], layer.values[:, :, :width], slots, room)
         return new
 
     def in_front(self, rows: Sequence[int]) -> list[int]:
@@ -95,26 +112,33 @@ class _RowLayer(CacheLayerMixin):
         """Say where the next new keys go: after `starts_R` columns of the first R slots; `alike` if these are equal."""
         self._starts_R, self._count, self._width, self._alike = starts_R, count, width, alike
 
-    def load(self, keys: Tensor, values: Tensor, slots: Tensor) -> None:
-        """Hold copies of some slots of (B', H, C, E) keys and values."""
-        self.lazy_initialization(keys, values, len(slots), keys.shape[2])
+    def load(self, keys: Tensor, values: Tensor, slots: Tensor, room: int) -> None:
+        """Hold copies of some slots of (B', H, C, E) keys and values, and room for more columns."""
+        self.lazy_initialization(keys, values, len(slots), keys.shape[2] + room)
         slots = slots.to(keys.device)
         for buffer, source in ((self.keys, keys), (self.values, values)):
             buffer[:, :, : source.shape[2]] = source.index_select(0, slots)
 
+    def hold(self, rows: Sequence[tuple[Tensor, Tensor]], width: int) -> None:
+        """Hold copies of rows, keys and values (H, C, E) each, whose C are at most `width`."""
+        keys, values = rows[0]
+        self.lazy_initialization(keys[None], values[None], len(rows), width)
+        for slot, states in enumerate(rows):
+            for buffer, source in zip((self.keys, self.values), states, strict=True):
+                buffer[slot, :, : source.shape[1]] = source
+
     def lazy_initialization(
-        self, key_states: Tensor, value_states: Tensor, rows: int | None = None, columns: int = 0
+        self, key_states: Tensor, value_states: Tensor, rows: int | None = None, columns: int = _GROWTH
     ) -> None:
         rows = len(key_states) if rows is None else rows
         self.keys, self.values = (
-            states.new_zeros(rows, states.shape[1], columns + _GROWTH, states.shape[3])
-            for states in (key_states, value_states)
+            states.new_zeros(rows, states.shape[1], columns, states.shape[3]) for states in (key_states, value_states)
         )
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states, columns=self._width)
+            self.lazy_initialization(key_states, value_states, columns=self._width + _GROWTH)
         self._grow()
         rows = len(key_states)
         for buffer, states in ((self.keys, key_states), (self.values, value_states)):

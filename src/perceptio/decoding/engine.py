@@ -13,7 +13,7 @@ Shape legend: B rows, R of them in a call, D hidden size, V vocabulary, N codes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -28,6 +28,8 @@ from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.segmentation.bridge import MaskPrediction
 from perceptio.segmentation.pointing.pointer import Draw
 from perceptio.tokens import SpatialVocabulary
+
+Dropped = Callable[[int], bool]
 
 _MASKS_AT_ONCE = 16
 
@@ -60,6 +62,7 @@ class _Row:
     given: Tensor | None  # (N,) codes to be written in place of the model's own
     cells: Tensor | None  # (N,) positions of the tokens that predict codes, on the CPU
     start: int  # position of its first token
+    budget: int  # the most tokens that it may write
     written: int = 0
     place: int = -1  # tokens since <DEPTH_START>, itself 0, in a span that a free row writes
     closed: bool = False
@@ -84,9 +87,13 @@ class _Row:
 
 
 def decode_steps(
-    model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions, draw: Draw | None = None
+    model: PerceptioForConditionalGeneration,
+    start: Prefill,
+    options: DecodingOptions,
+    draw: Draw | None = None,
+    dropped: Dropped | None = None,
 ) -> Iterator[Step]:
-    """Continue `start` until every row has ended or the budget is spent.
+    """Continue `start` until every row has ended or its budget is spent.
 
     A row ends with the end of text. `start` is used up: its cache grows in place.
 
@@ -95,11 +102,12 @@ def decode_steps(
         start: the prompts.
         options: how to decode.
         draw: draws the masks, from the state at each `[SEG]` and what the pointer, if there is one, finds there.
+        dropped: says of a row, before each step, whether nobody waits for it any longer; it then ends at once.
 
     Raises:
         ValueError: if options do not fit the batch or the model (number of switches, token budget, context length).
     """
-    return _Decoding(model, start, options, draw).steps()
+    return _Decoding(model, start, options, draw, dropped).steps()
 
 
 def decode(
@@ -137,34 +145,37 @@ class _Decoding:
     """A batch of answers that are being written; arguments as of `decode_steps`."""
 
     def __init__(
-        self, model: PerceptioForConditionalGeneration, start: Prefill, options: DecodingOptions, draw: Draw | None
+        self,
+        model: PerceptioForConditionalGeneration,
+        start: Prefill,
+        options: DecodingOptions,
+        draw: Draw | None,
+        dropped: Dropped | None,
     ) -> None:
         vocabulary: SpatialVocabulary = model.config.vocabulary
         rows = len(start.hidden)
         if len(options.seg) != rows or len(options.depth) != rows:
             given = f"{len(options.seg)} seg and {len(options.depth)} depth"
             raise ValueError(f"{rows} prompts need {rows} switches, got {given}")
-        self.budget = options.budget(vocabulary)
-        check_context(model, max(start.lengths), options)
+        for number, length in enumerate(start.lengths):
+            check_context(model, length, options, number)
         if options.forced_depth is not None:
             check_forced_depth(options.forced_depth, rows, vocabulary)
-        self.model, self.start, self.options, self.draw = model, start, options, draw
+        self.model, self.start, self.options, self.draw, self.dropped = model, start, options, draw, dropped
         self.vocabulary, self.cache, self.hidden = vocabulary, start.cache, start.hidden
         self.how = options.depth_decoding_of(model)
         self.device = start.hidden.device
-        most = options.text_budget(vocabulary)
         cells = None if start.pictures.cells is None else start.pictures.cells.cpu()
         self.rows = [
             _Row(
                 number,
-                AnswerGrammar(vocabulary, seg, depth, options.max_segments, most) if options.constrained else None,
+                self._grammar(number),
                 None if options.forced_depth is None else options.forced_depth[number].cpu(),
                 None if cells is None else cells[picture],
                 start.lengths[number],
+                options.budget(vocabulary, number),
             )
-            for number, (seg, depth, picture) in enumerate(
-                zip(options.seg, options.depth, start.picture_index, strict=True)
-            )
+            for number, picture in enumerate(start.picture_index)
         ]
         visual = start.pictures.visual[list(start.picture_index)] if model.pointer is not None else None
         self.pointing = None if visual is None else model.start_pointing(visual, start.visual_states)
@@ -176,17 +187,30 @@ class _Decoding:
     @torch.no_grad()
     def steps(self) -> Iterator[Step]:
         running = self.rows
-        while running or self.waiting:
+        while True:
+            running, self.waiting = self._kept(running), self._kept(self.waiting)
+            if not running and not self.waiting:
+                return
             if self.waiting and not any(row.grammar is not None and row.grammar.may_open_span for row in running):
                 opened = sorted(self.waiting, key=lambda row: row.number)
                 yield from self._write_spans(opened)
                 running = sorted([*running, *opened], key=lambda row: row.number)
-                running = [row for row in running if row.written < self.budget]
+                running = [row for row in running if row.written < row.budget]
                 self.waiting = []
             else:
                 tokens = self._choose(running)
                 step, running = self._advance(running, tokens)
                 yield step
+
+    def _kept(self, rows: list[_Row]) -> list[_Row]:
+        return rows if self.dropped is None else [row for row in rows if not self.dropped(row.number)]
+
+    def _grammar(self, row: int) -> AnswerGrammar | None:
+        options, vocabulary = self.options, self.vocabulary
+        if not options.constrained:
+            return None
+        most = options.text_budget(vocabulary, row)
+        return AnswerGrammar(vocabulary, options.seg[row], options.depth[row], options.max_segments, most)
 
     def _choose(self, rows: Sequence[_Row]) -> list[int]:
         """The next token of each row."""
@@ -229,7 +253,7 @@ class _Decoding:
                     self.waiting.append(row)
                     continue
             position = row.position(token, vocabulary)
-            spent = row.written == self.budget
+            spent = row.written == row.budget
             if token == vocabulary.end_of_text or (spent and token != vocabulary.seg):
                 continue
             fed[row.number] = (row, token, position)  # the last [SEG] is fed too: its state is needed
@@ -285,6 +309,8 @@ class _Decoding:
                     if span.done and span.logits is not None:
                         logits[span.row] = span.logits
             yield Step(tokens, depth_logits=logits)
+            if not self._kept(list(rows)):
+                return  # nobody waits for these spans
         for row, span in zip(rows, spans, strict=True):
             assert row.grammar is not None
             for code in span.codes.tolist():

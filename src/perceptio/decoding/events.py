@@ -19,8 +19,13 @@ class SegmentFound:
 class DepthProgress:
     """More codes of the depth span are certain: one, or as many as one call has found."""
 
-    written: int
+    codes: tuple[int, ...]  # those that are certain, entries of the codebook in raster order
     total: int
+
+    @property
+    def written(self) -> int:
+        """How many are certain."""
+        return len(self.codes)
 
 
 @dataclass(frozen=True)

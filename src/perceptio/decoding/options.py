@@ -28,7 +28,8 @@ class DecodingOptions:
     depth: tuple[Switch, ...]  # of the depth span, by row
     constrained: bool = True  # follow the grammar; False lets the model run free
     max_segments: int = MAX_SEGMENTS  # the most [SEG] tokens in a constrained answer
-    max_new_tokens: int | None = None  # None: room for a whole depth span, every segment and TEXT_BUDGET tokens
+    # of each answer, or by row; None: room for a whole depth span, every segment and TEXT_BUDGET tokens
+    max_new_tokens: int | tuple[int | None, ...] | None = None
     forced_depth: Tensor | None = None  # (B, N) int64 codebook entries written in place of the model's own codes
     depth_decoding: DepthDecoding | None = None  # of constrained answers; None: as the model's configuration says
     teacher_depth: bool = False  # a teacher of depth gives the codes, where the model's are not trained yet
@@ -39,8 +40,9 @@ class DecodingOptions:
         check_flag("constrained", self.constrained)
         check_flag("soft_depth", self.soft_depth)
         check_whole("max_segments", self.max_segments)
-        if self.max_new_tokens is not None:
-            check_whole("max_new_tokens", self.max_new_tokens, least=None)  # `budget` knows the least
+        for most in self.max_new_tokens if isinstance(self.max_new_tokens, tuple) else (self.max_new_tokens,):
+            if most is not None:
+                check_whole("max_new_tokens", most, least=None)  # `budget` knows the least
         if self.depth_decoding is not None and self.depth_decoding not in get_args(DepthDecoding):
             known = ", ".join(get_args(DepthDecoding))
             raise ValueError(f"depth_decoding must be one of {known}, not {shown(self.depth_decoding)}")
@@ -78,42 +80,52 @@ class DecodingOptions:
             self,
             seg=tuple(self.seg[row] for row in rows),
             depth=tuple(self.depth[row] for row in rows),
+            max_new_tokens=tuple(self.given_budget(row) for row in rows),
             forced_depth=part(self.forced_depth),
             depth_guess=part(self.depth_guess),
         )
 
-    def spatial_budget(self, vocabulary: SpatialVocabulary) -> tuple[int, int]:
-        """The most tokens of a depth span and of segments that the switches allow in one row."""
-        span = 0 if all(switch == Switch.OFF for switch in self.depth) else vocabulary.tokens_per_map + 2
-        return span, 0 if all(switch == Switch.OFF for switch in self.seg) else self.max_segments
+    def spatial_budget(self, vocabulary: SpatialVocabulary, row: int = 0) -> tuple[int, int]:
+        """The most tokens of a depth span and of segments that a row's switches allow."""
+        span = 0 if self.depth[row] == Switch.OFF else vocabulary.tokens_per_map + 2
+        return span, 0 if self.seg[row] == Switch.OFF else self.max_segments
 
-    def text_budget(self, vocabulary: SpatialVocabulary) -> int | None:
+    def text_budget(self, vocabulary: SpatialVocabulary, row: int = 0) -> int | None:
         """The most tokens of text; None where nothing is due after it, and it may use up what is left."""
         if vocabulary.order == "spans_first":
             return None
-        span, segments = self.spatial_budget(vocabulary)
+        span, segments = self.spatial_budget(vocabulary, row)
         if vocabulary.order == "interleaved":  # one [SEG] may be due, wherever it stands
-            if Switch.ON not in self.seg:
+            if self.seg[row] != Switch.ON:
                 return None
             segments = 1
-        return self.budget(vocabulary) - span - segments - 1
+        return self.budget(vocabulary, row) - span - segments - 1
 
-    def budget(self, vocabulary: SpatialVocabulary) -> int:
-        """The most tokens that one row may generate.
+    def budget(self, vocabulary: SpatialVocabulary, row: int = 0) -> int:
+        """The most tokens that a row may generate.
 
         Raises:
-            ValueError: if a given budget cannot hold what the switches allow.
+            ValueError: if a given budget cannot hold what the row's switches allow.
         """
-        span, segments = self.spatial_budget(vocabulary)
-        if self.max_new_tokens is None:
+        most = self.given_budget(row)
+        if most is None:
             return vocabulary.tokens_per_map + 2 + self.max_segments + TEXT_BUDGET
-        least = span + segments + 1 if self.constrained else 1
-        if self.max_new_tokens < least:
+        least = self.least_budget(vocabulary, row)
+        if most < least:
+            span, segments = self.spatial_budget(vocabulary, row)
             raise ValueError(
-                f"max_new_tokens={self.max_new_tokens} is too small: {span} tokens for a depth span, {segments} for "
-                f"segments and at least 1 of text need {least}; raise it, or switch depth or seg off"
+                f"max_new_tokens={most} is too small: {span} tokens for a depth span, {segments} for segments and at "
+                f"least 1 of text need {least}; raise it, or switch depth or seg off"
             )
-        return self.max_new_tokens
+        return most
+
+    def least_budget(self, vocabulary: SpatialVocabulary, row: int = 0) -> int:
+        """The fewest tokens that hold what a row's switches allow."""
+        return sum(self.spatial_budget(vocabulary, row)) + 1 if self.constrained else 1
+
+    def given_budget(self, row: int = 0) -> int | None:
+        """What `max_new_tokens` says of a row."""
+        return self.max_new_tokens[row] if isinstance(self.max_new_tokens, tuple) else self.max_new_tokens
 
     def depth_decoding_of(self, model: PerceptioForConditionalGeneration) -> DepthDecoding:
         """How depth codes are found with a model.
@@ -130,17 +142,19 @@ class DecodingOptions:
         return found
 
 
-def check_context(model: PerceptioForConditionalGeneration, prompt: int, options: DecodingOptions) -> None:
-    """Refuse a prompt that leaves no room for its answer.
+def check_context(
+    model: PerceptioForConditionalGeneration, prompt: int, options: DecodingOptions, row: int = 0
+) -> None:
+    """Refuse a row's prompt that leaves no room for its answer.
 
     Raises:
         ValueError: if `prompt` and the answer's tokens exceed the positions of the language model.
     """
     limit = int(model.vlm.config.get_text_config().max_position_embeddings)
-    budget = options.budget(model.config.vocabulary)
+    budget = options.budget(model.config.vocabulary, row)
     if prompt + budget <= limit:
         return
-    if options.max_new_tokens is not None and budget >= limit:
+    if options.given_budget(row) is not None and budget >= limit:
         raise ValueError(f"max_new_tokens={budget} is too large: the model's context holds {limit:,} tokens")
     raise ValueError(
         f"the prompt is too long: {prompt:,} tokens with its image, but the model's context holds {limit:,} of which "

@@ -37,6 +37,17 @@ class LoadedPictures:
     pixel_values: Tensor  # (tiles of all, 3, side, side)
     sam_pixels: Tensor  # (I, 3, S', S')
 
+    @classmethod
+    def together(cls, alone: Sequence[LoadedPictures]) -> LoadedPictures:
+        """Pictures that were loaded one by one, as one batch."""
+        return cls(
+            tuple(each.images[0] for each in alone),
+            tuple(range(len(alone))),
+            tuple(each.tiles[0] for each in alone),
+            torch.cat([each.pixel_values for each in alone]),
+            torch.cat([each.sam_pixels for each in alone]),
+        )
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -56,12 +67,45 @@ class Perceived:
     pictures: LoadedPictures
     read: ReadPictures
     codes: Tensor  # (I, N) int64, the newest depth codes of each picture, UNKNOWN where there are none
+    alone: Sequence[Perceived] = ()  # each of the pictures by itself, where these are kept: see `together`
     _features: ImageFeatures | None = None
     _teacher_codes: Tensor | None = None
+
+    @classmethod
+    def together(cls, alone: Sequence[Perceived]) -> Perceived:
+        """Pictures that are kept one by one, as one batch; what is found out of them is found out of each."""
+        if len(alone) == 1:
+            return alone[0]
+        return cls(
+            LoadedPictures.together([each.pictures for each in alone]),
+            ReadPictures.together([each.read for each in alone]),
+            torch.cat([each.codes for each in alone]),
+            tuple(alone),
+        )
+
+    def apart(self, alone: Sequence[LoadedPictures]) -> list[Perceived]:
+        """Each of the pictures, which `alone` are, by itself: to be kept. No memory is shared."""
+        return [
+            Perceived(loaded, self.read.one(picture), self.codes[picture : picture + 1].clone())
+            for picture, loaded in enumerate(alone)
+        ]
+
+    def remember(self, picture: int, codes: Sequence[int]) -> None:
+        """Keep the newest depth codes (N,) of a picture, the first guess for those of its next answer."""
+        self.codes[picture] = torch.tensor(codes)
+        if self.alone:
+            self.alone[picture].remember(0, codes)
 
     @torch.no_grad()
     def features(self, model: PerceptioForConditionalGeneration) -> ImageFeatures:
         """SAM 2's, which are computed when the first mask is wanted."""
+        if self._features is None and self.alone:
+            missing = [each for each in self.alone if each._features is None]
+            if missing:
+                pixels = torch.cat([each.pictures.sam_pixels for each in missing])
+                for each, found in zip(missing, model.image_features(pixels.to(model.device)).apart(), strict=True):
+                    each._features = found
+            self._features = ImageFeatures.together([each.features(model) for each in self.alone])
         if self._features is None:
             self._features = model.image_features(self.pictures.sam_pixels.to(model.device))
         return self._features
@@ -131,7 +175,7 @@ def question_ids(
         *processor.history_ids(history, tiles),
         *processor.question_ids(prompt, options.seg[row], options.depth[row], tiles),
     ]
-    check_context(model, len(processor.prefix_ids(tiles)) + len(ids), options)
+    check_context(model, len(processor.prefix_ids(tiles)) + len(ids), options, row)
     return ids
 
 

@@ -26,6 +26,28 @@ class ReadPictures:
     cells: Tensor | None  # (I, N) int64 positions of the tokens that predict codes; None: they follow the sequence
     cache: RowCache  # of the tokens up to the last of the picture
 
+    @classmethod
+    def together(cls, alone: Sequence[ReadPictures]) -> ReadPictures:
+        """Pictures that were read one by one, as one batch; no memory is shared."""
+        cells = [each.cells for each in alone if each.cells is not None]
+        assert len(cells) in (0, len(alone))
+        return cls(
+            torch.cat([each.visual for each in alone]),
+            torch.cat([each.visual_states for each in alone]),
+            torch.cat(cells) if cells else None,
+            RowCache.together([each.cache for each in alone]),
+        )
+
+    def one(self, picture: int) -> ReadPictures:
+        """One of the pictures by itself; no memory is shared."""
+        here = slice(picture, picture + 1)
+        return ReadPictures(
+            self.visual[here].clone(),
+            self.visual_states[here].clone(),
+            None if self.cells is None else self.cells[here].clone(),
+            self.cache.copies([picture], room=0),
+        )
+
 
 @dataclass
 class Prefill:

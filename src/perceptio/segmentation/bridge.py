@@ -14,6 +14,7 @@ Shapes: B images, S image side, M masks, P prompt tokens a mask, C SAM's hidden 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,17 @@ class ImageFeatures:
 
     embedding: Tensor  # (B, C, S/16, S/16), the no-memory embedding included
     high_resolution: tuple[Tensor, Tensor]  # (B, C/8, S/4, S/4) and (B, C/4, S/8, S/8)
+
+    @classmethod
+    def together(cls, parts: Sequence[ImageFeatures]) -> ImageFeatures:
+        """The features of several batches as those of one."""
+        fine, middle = (torch.cat([part.high_resolution[level] for part in parts]) for level in range(2))
+        return cls(torch.cat([part.embedding for part in parts]), (fine, middle))
+
+    def apart(self) -> list[ImageFeatures]:
+        """Those of each image, B = 1; no memory is shared."""
+        parts = zip(*(values.split(1) for values in (self.embedding, *self.high_resolution)), strict=True)
+        return [ImageFeatures(one.clone(), (fine.clone(), middle.clone())) for one, fine, middle in parts]
 
 
 @dataclass(frozen=True)

@@ -1,74 +1,19 @@
-"""Answers as plain data: run lengths, JSON and the files of a saved answer."""
+"""Answers as plain data: JSON and the files of a saved answer."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import resource
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from pycocotools import mask as coco
 
 from perceptio.files import OutputError
 from perceptio.results import Answer, DepthMap, Mask, Trace
 
-RNG = np.random.default_rng(0)
-
-
-def answer(*, depth: bool = True, **changes: Any) -> Answer:
-    array = np.zeros((40, 30), dtype=bool)
-    array[5:20, 3:9] = True
-    whole = Answer(
-        text="the red cube — “left”",
-        masks=[Mask(array, 0.75, "the red cube"), Mask(~array, 0.5)],
-        depth=DepthMap(np.linspace(-1, 1, 1200, dtype=np.float32).reshape(40, 30), np.arange(16).reshape(4, 4)),
-        trace=Trace("[SEG][SEG]...", ["code outside a span at position 3"], {"read": 0.123456}, 12),
-        image=Image.new("RGB", (30, 40), "teal"),
-    )
-    return dataclasses.replace(whole, **({} if depth else {"depth": None}), **changes)
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in pycocotools
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.zeros((7, 5), bool),
-        np.ones((7, 5), bool),
-        np.ones((1, 1), bool),
-        RNG.random((33, 47)) > 0.5,
-        RNG.random((500, 3)) > 0.01,
-        (RNG.random((64, 64)) > 0.5)[:, ::2],  # not contiguous
-    ],
-    ids=["empty", "full", "pixel", "noise", "tall", "strided"],
-)
-def test_run_lengths_are_read_back_by_pycocotools(array: np.ndarray) -> None:
-    encoded = json.loads(json.dumps(Mask(array, 1.0).rle))
-    assert encoded["size"] == list(array.shape)
-    np.testing.assert_array_equal(coco.decode(encoded).astype(bool), array)
-    assert coco.area(encoded) == array.sum()
-
-
-@pytest.mark.parametrize(
-    "array", [np.zeros((2, 2), np.uint8), np.zeros((1, 2, 2), bool), np.zeros(4, bool), np.zeros((2, 2), np.float32)]
-)
-def test_mask_of_another_kind_is_refused(array: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"a mask is an \(H, W\) array of bool, got"):
-        Mask(array, 1.0)
-
-
-@pytest.mark.parametrize("value", [None, [[True]], "x"])
-def test_what_is_no_array_is_named(value: Any) -> None:
-    array = np.zeros((2, 2), np.float32)
-    with pytest.raises(TypeError, match="array must be a numpy array"):
-        Mask(value, 1.0)
-    with pytest.raises(TypeError, match="array must be a numpy array"):
-        DepthMap(value, array)
-    with pytest.raises(TypeError, match="codes must be a numpy array"):
-        DepthMap(array, value)
+from .conftest import answer
 
 
 def test_very_large_original_is_drawn_on_the_reduced_picture(tmp_path: Path) -> None:
@@ -83,26 +28,17 @@ def test_very_large_original_is_drawn_on_the_reduced_picture(tmp_path: Path) -> 
         assert len(overlay.getcolors(maxcolors=10_000_000) or []) > 1
 
 
-def test_depth_of_another_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"got \(1, 2, 2\) and \(4, 4\)"):
-        DepthMap(np.zeros((1, 2, 2), np.float32), np.zeros((4, 4), np.int64))
-    with pytest.raises(ValueError, match=r"got \(2, 2\) and \(16,\)"):
-        DepthMap(np.zeros((2, 2), np.float32), np.zeros(16, np.int64))
-
-
 def test_an_answer_is_one_object_of_plain_json() -> None:
     content = answer(trace=Trace("raw", [], {"read": np.float64(0.123456)}, np.int64(12), np.bool_(True))).to_dict(
         "d.png"
     )
     assert json.loads(json.dumps(content, allow_nan=False)) == content
-    assert list(content) == ["text", "masks", "depth", "raw", "malformed", "seconds", "tokens", "no_target"]
+    assert list(content) == [
+        *("text", "masks", "depth", "raw", "malformed", "seconds", "tokens", "spatial_tokens", "no_target", "ended")
+    ]
     assert content["seconds"] == {"read": 0.1235}
     assert content["depth"] == {"file": "d.png", "size": [40, 30], "codes": np.arange(16).reshape(4, 4).tolist()}
     assert [(mask["score"], mask["phrase"]) for mask in content["masks"]] == [(0.75, "the red cube"), (0.5, None)]
-
-
-def test_numpy_scores_are_json_too() -> None:
-    assert json.loads(json.dumps(Mask(np.ones((2, 2), bool), np.float32(0.5)).to_dict()))["score"] == 0.5  # type: ignore[arg-type]
 
 
 def test_without_depth_the_field_is_null() -> None:
