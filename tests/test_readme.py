@@ -1,4 +1,4 @@
-"""The examples of README.md and of the quickstart do what these pages say."""
+"""The examples of README.md, of the quickstart and of the forms of an answer do what these pages say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perceptio.cli import main
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PAGES = ("README.md", "docs/quickstart.md")
+PAGES = ("README.md", "docs/quickstart.md", "docs/results.md")
 
 
 @pytest.fixture

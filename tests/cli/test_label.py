@@ -48,6 +48,26 @@ def test_labels_and_samples_are_written(
     assert [(sample["image"], len(sample.get("masks", []))) for sample in samples] == [("in/a.png", 1), ("in/b.png", 0)]
 
 
+def test_masks_are_written_for_other_programs(
+    options: list[object],
+    parts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"image": "in/a.png", "boxes": [[2, 3, 20, 30]]}\n')
+    masks = ["--sam", parts / "sam", "--prompts", prompts]
+    assert run(monkeypatch, *options, *masks, "--annotations", tmp_path / "coco.json") == 0
+    assert capsys.readouterr().out.splitlines()[1] == f"masks of 2 pictures in {tmp_path / 'coco.json'}"
+    images = json.loads((tmp_path / "coco.json").read_text())["images"]
+    assert [image["file_name"] for image in images] == ["in/a.png", "in/b.png"]
+    tasks = tmp_path / "tasks.json"
+    assert run(monkeypatch, *options, *masks, "--annotations", tasks, "--format", "label-studio") == 0
+    urls = [task["data"]["image"] for task in json.loads(tasks.read_text())]
+    assert urls == ["/data/local-files/?d=in/a.png", "/data/local-files/?d=in/b.png"]
+
+
 def test_bad_pictures_fail_the_command_unless_they_are_allowed(
     options: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +114,8 @@ def test_samples_wait_for_all_parts(
         (["--device", "gpu"], "no device 'gpu'"),
         (["--sam", "nowhere"], "there is no model 'nowhere'"),
         (["--prompts", "nowhere.jsonl"], "give both, or neither"),
+        (["--format", "coco"], "--format coco belongs to --annotations"),
+        (["--annotations", "coco.json"], "--annotations writes masks: give --sam and --prompts"),
     ],
 )
 def test_wrong_options_are_one_sentence(

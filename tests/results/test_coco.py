@@ -21,29 +21,30 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 
 def pairs(folder: Path) -> list[tuple[Path, Answer]]:
-    """Two questions about one picture, one about another, none of whose masks covers anything."""
+    """Two questions about one picture, and one about each of two others; the masks of the first of these are empty."""
     empty = answer(masks=[Mask(np.zeros((40, 30), bool), 0.1, "x")], depth=False)
     return [
         (folder / "in" / "a.png", answer()),
         (folder / "in" / "b.png", empty),
         (folder / "in" / "a.png", answer(masks=[Mask(np.ones((40, 30), bool), 0.25, "the red\n cube")])),
+        (folder / "in" / "c.png", answer(masks=[Mask(np.ones((40, 30), bool), 0.125)])),
     ]
 
 
 @pytest.mark.parametrize("rle", [False, True], ids=["polygons", "rle"])
 def test_pycocotools_reads_masks_and_names(tmp_path: Path, rle: bool) -> None:
     path = tmp_path / "out" / "coco.json"
-    assert write_coco(path, annotated(pairs(tmp_path)), rle=rle) == 2
+    assert write_coco(path, annotated(pairs(tmp_path)), rle=rle) == 3
     read = COCO(str(path))
     assert set(json.loads(path.read_text())) == {"info", "licenses", "images", "annotations", "categories"}
-    assert [image["file_name"] for image in read.dataset["images"]] == ["../in/a.png", "../in/b.png"]
-    assert [(image["width"], image["height"]) for image in read.dataset["images"]] == [(30, 40)] * 2
+    assert [image["file_name"] for image in read.dataset["images"]] == ["../in/a.png", "../in/b.png", "../in/c.png"]
+    assert [(image["width"], image["height"]) for image in read.dataset["images"]] == [(30, 40)] * 3
     names = {each["id"]: each["name"] for each in read.loadCats(read.getCatIds())}
     annotations = read.loadAnns(read.getAnnIds())
-    assert [names[each["category_id"]] for each in annotations] == ["the red cube", "object", "the red cube"]
-    assert [each["score"] for each in annotations] == [0.75, 0.5, 0.25]
-    assert [each["image_id"] for each in annotations] == [1, 1, 1]
-    masks = [*answer().masks, Mask(np.ones((40, 30), bool), 1.0)]
+    assert [names[each["category_id"]] for each in annotations] == ["the red cube", "object", "the red cube", "object"]
+    assert [each["score"] for each in annotations] == [0.75, 0.5, 0.25, 0.125]
+    assert [each["image_id"] for each in annotations] == [1, 1, 1, 3]
+    masks = [*answer().masks, *[Mask(np.ones((40, 30), bool), 1.0)] * 2]
     for each, mask in zip(annotations, masks, strict=True):
         np.testing.assert_array_equal(read.annToMask(each).astype(bool), mask.array)
         assert each["area"] == mask.array.sum()

@@ -66,6 +66,13 @@ def test_a_part_is_one_polygon_and_a_hole_is_left_empty_by_others_too() -> None:
     assert drawn[60, 70 + 50]
 
 
+def test_the_slit_to_a_hole_is_short() -> None:
+    (polygon,) = polygons(SHAPES["ring"])
+    points = np.reshape(polygon, (-1, 2))
+    length = np.hypot(*(points - np.roll(points, 1, 0)).T).sum()
+    assert length < 1.1 * 2 * np.pi * (46 + 34) + 2 * 14
+
+
 def test_straight_edges_need_few_points() -> None:
     box = np.zeros((100, 100), bool)
     box[10:90, 20:70] = True

@@ -52,6 +52,12 @@ def test_an_unstated_field_of_view_is_a_guess_that_says_so() -> None:
     np.testing.assert_allclose(np.ptp(cloud.points[:, 0]), expected, rtol=1e-5)
 
 
+def test_each_point_has_the_colour_of_its_pixel() -> None:
+    colors = np.arange(40 * 30 * 3).astype(np.uint8).reshape(40, 30, 3)
+    cloud = answer(image=Image.fromarray(colors)).point_cloud()
+    np.testing.assert_array_equal(cloud.colors.reshape(40, 30, 3), colors)
+
+
 @pytest.mark.parametrize("kind", ["ply", "glb"])
 def test_files_are_read_back_by_trimesh(kind: str) -> None:
     cloud = answer().point_cloud(50)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -48,6 +48,16 @@ def label(
     samples: Annotated[
         Path | None, typer.Option(help="Write training samples (JSON lines) when all is labelled.", show_default=False)
     ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the masks for a program for annotation (.json) when all is labelled.", show_default=False
+        ),
+    ] = None,
+    kind: Annotated[
+        Literal["coco", "label-studio"] | None,
+        typer.Option("--format", help="Of --annotations; coco by default.", show_default=False),
+    ] = None,
 ) -> None:
     """Label pictures with depth codes, and with masks; the same command again resumes where it stopped."""
     part = part_of(shard)
@@ -55,14 +65,22 @@ def label(
     from perceptio.labeling.job import label as run
     from perceptio.labeling.networks import Network
     from perceptio.labeling.running import LabelWorkers
+    from perceptio.labeling.to_annotations import check_annotations, label_masks
     from perceptio.labeling.to_samples import check_samples, write_samples
     from perceptio.model.loading import load_depth_tokenizer
     from perceptio.pretrained.folder import locate
+    from perceptio.results.annotations import write_annotations
 
     quiet()
     who = LabelWorkers(workers, part, ray)
     if samples is not None:
         check_samples(samples, sources)
+    if kind is not None and annotations is None:
+        raise ValueError(f"--format {kind} belongs to --annotations: name the file to write")
+    if annotations is not None:
+        if sam is None:
+            raise ValueError("--annotations writes masks: give --sam and --prompts")
+        check_annotations(annotations, kind or "coco", sources)
     plan = LabelPlan(
         teacher=Network(teacher, locate(teacher)),
         tokenizer=load_depth_tokenizer(tokenizer),
@@ -78,9 +96,11 @@ def label(
     )
     tell_left_out(report)
     refuse_bad(report, allow_bad)
+    for file in (samples, annotations):
+        if file is not None and report.finished < report.shards:
+            raise ValueError(f"{file} is not written before all is labelled: run this again when the others are done")
     if samples is not None:
-        if report.finished < report.shards:
-            raise ValueError(
-                f"{samples} is not written before all is labelled: run this again when the others are done"
-            )
         typer.echo(f"{write_samples(out, samples)} samples in {samples}")
+    if annotations is not None:
+        count = write_annotations(annotations, label_masks(out), kind or "coco")
+        typer.echo(f"masks of {count} pictures in {annotations}")

@@ -85,18 +85,42 @@ def bare_sample(row: LabelRow, folder: Path, home: Path) -> Sample:
     Raises:
         DataError: if the picture lies in a tar file.
     """
-    image = folder / row.image
-    archive = next((parent for parent in image.parents if parent.suffix.lower() == ".tar"), None)
-    if archive is not None and archive.is_file():
-        raise DataError(f"samples name picture files, but {row.key} lies in {archive}: unpack it, and label the folder")
     return Sample(
-        image=Path(os.path.relpath(image, home)).as_posix(),
+        image=Path(os.path.relpath(picture_file(row, folder), home)).as_posix(),
         turns=(),
         key=row.key,
         codes=row.labels.codes,
         source=source_of(row),
         licence=f"{row.licence}; pictures: the user's own",
     )
+
+
+def picture_file(row: LabelRow, folder: Path) -> Path:
+    """The file of a labelled picture.
+
+    Raises:
+        DataError: if the picture lies in a tar file.
+    """
+    image = folder / row.image
+    archive = next((parent for parent in image.parents if parent.suffix.lower() == ".tar"), None)
+    if archive is not None and archive.is_file():
+        raise DataError(f"a picture's file is needed, but {row.key} lies in {archive}: unpack it, and label the folder")
+    return image
+
+
+def refuse_archives(sources: Sequence[Path], written: Path) -> None:
+    """Refuse tar files, whose pictures no other file can name.
+
+    Args:
+        sources: of the pictures.
+        written: what would name them.
+
+    Raises:
+        DataError: if a source is a tar file.
+    """
+    archive = next((source for source in sources if source.suffix.lower() == ".tar" and source.is_file()), None)
+    if archive is not None:
+        raise DataError(f"{written} names picture files, but {archive} is a tar file: unpack it, and label the folder")
 
 
 def source_of(row: LabelRow) -> str:
@@ -118,9 +142,7 @@ def check_samples(path: Path, sources: Sequence[Path]) -> None:
     """
     if path.suffix not in (".jsonl", ".parquet"):
         raise DataError(f"{path} is neither .jsonl nor .parquet: give the file one of these suffixes")
-    archive = next((source for source in sources if source.suffix.lower() == ".tar" and source.is_file()), None)
-    if archive is not None:
-        raise DataError(f"samples name picture files, but {archive} is a tar file: unpack it, and label the folder")
+    refuse_archives(sources, path)
     check_writable(path)
 
 

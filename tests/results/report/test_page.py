@@ -68,7 +68,7 @@ def test_page_holds_everything_in_one_file() -> None:
 def test_what_a_user_or_a_model_wrote_is_text() -> None:
     masks = [Mask(np.ones((40, 30), bool), 0.5, EVIL)]
     trace = Trace(f"[SEG]<p>{EVIL}</p>", [EVIL], {EVIL: 1.0}, 3)
-    evil = answer(text=f"It is {EVIL}.", masks=masks, trace=trace)
+    evil = answer(text=f"<script> {EVIL} <script>", masks=masks, trace=trace)
     for html in (evil.html(question=EVIL, title=EVIL), evil._repr_html_()):
         page = Page(html)
         assert not page.of("script")
