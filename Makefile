@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test test-all lint clean gl
+.PHONY: demo test test-all lint clean gl supervision browser
 
 DEMO_IMAGE := src/perceptio/assets/sample.png
 DEMO_PROMPT := Which is nearer, the brown pyramid or the green pyramid?
@@ -18,7 +18,7 @@ test: $(STAMP) gl
 	OMP_NUM_THREADS=1 LP_NUM_THREADS=0 $(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
 
 # The slow ones too: two processes, a kill in the middle of a save, a fine-tune that must help.
-test-all: $(STAMP) gl
+test-all: $(STAMP) gl supervision browser
 	OMP_NUM_THREADS=1 LP_NUM_THREADS=0 $(BIN)/python -m pytest -n 2 -m "not gpu"
 
 lint: $(STAMP)
@@ -28,6 +28,12 @@ lint: $(STAMP)
 
 gl:
 	@sh scripts/ensure_gl.sh
+
+supervision: $(STAMP)
+	@sh scripts/ensure_supervision.sh $(VENV)
+
+browser: $(STAMP)
+	@sh scripts/ensure_browser.sh $(VENV)
 
 $(STAMP): pyproject.toml requirements/cpu.txt scripts/install.sh
 	sh scripts/install.sh $(PYTHON) $(VENV)

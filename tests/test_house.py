@@ -31,6 +31,7 @@ FLOORS = (  # from the ground up; files and folders directly below `perceptio`
     "session",
     "pipeline",
     "evaluation",
+    "serving",
     "cli",
 )
 

@@ -8,7 +8,21 @@ import typer
 from typer.core import TyperGroup
 
 from perceptio import __version__
-from perceptio.cli import ablate, ask, convert, data, evaluate, export, init, label, scenes, tokenizer, train
+from perceptio.cli import (
+    ablate,
+    ask,
+    convert,
+    data,
+    demo,
+    evaluate,
+    export,
+    init,
+    label,
+    scenes,
+    serve,
+    tokenizer,
+    train,
+)
 from perceptio.cli.errors import reporting
 
 
@@ -54,6 +68,8 @@ app.command("export")(export.export)
 app.command("label")(label.label)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
 app.add_typer(data.app, name="data")
 app.add_typer(scenes.app, name="scenes")
 app.add_typer(tokenizer.app, name="tokenizer")

@@ -74,7 +74,15 @@ def _missing(error: ModuleNotFoundError) -> str:
         "tensorboard": "train",
         "pyarrow": "data",
         "ray": "ray",
-        "trimesh": "assets",
+        "gradio": "demo",
+        "fastapi": "serve",
+        "uvicorn": "serve",
+        "sse_starlette": "serve",
+        "prometheus_client": "serve",
+        "python_multipart": "serve",
+        "httpx2": "serve",
+        "supervision": "supervision",
+        "cv2": "supervision",
         "meshoptimizer": "assets",
     }
     extra = extras.get((error.name or "").partition(".")[0])

@@ -1,0 +1,1 @@
+"""The HTTP server: OpenAI's chat completions with masks and depth, and two routes of our own."""
