@@ -41,4 +41,4 @@ $(STAMP): pyproject.toml requirements/cpu.txt scripts/install.sh
 
 # What was made by running things. The environment stays: `rm -rf .venv` removes that too.
 clean:
-	rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf out dist build .hypothesis .pytest_cache .mypy_cache .ruff_cache

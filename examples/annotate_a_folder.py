@@ -10,11 +10,10 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pycocotools.coco import COCO
 
 from perceptio import Perceptio
-from perceptio.images import IMAGE_SUFFIXES
+from perceptio.images import IMAGE_SUFFIXES, load_image
 from perceptio.results.annotations import annotated, write_annotations
 from perceptio.visualize import draw_masks
 
@@ -38,6 +37,6 @@ first = coco.dataset["images"][0]
 found = coco.loadAnns(coco.getAnnIds(imgIds=[first["id"]]))
 masks = [coco.annToMask(each).astype(bool) for each in found]
 names = [coco.loadCats([each["category_id"]])[0]["name"] for each in found]
-drawn = draw_masks(Image.open(out / first["file_name"]).convert("RGB"), masks, names)
+drawn = draw_masks(load_image(out / first["file_name"]), masks, names)
 drawn.resize((480, round(480 * drawn.height / drawn.width))).save(out / "annotate_a_folder.jpg", quality=85)
 print(f"{len(found)} masks, {int(np.sum(masks))} pixels")

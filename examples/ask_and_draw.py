@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
-
 from perceptio import Perceptio
+from perceptio.images import load_image
 from perceptio.visualize import contact_sheet
 
 PICTURE = Path(__file__).parents[1] / "src" / "perceptio" / "assets" / "sample.png"
@@ -21,8 +20,8 @@ for mask in answer.masks:
 
 folder = answer.save(OUT / "answer")  # overlay.png, depth.png, answer.json
 tiles = [
-    (Image.open(PICTURE), QUESTION),
-    (Image.open(folder / "overlay.png"), answer.text),
-    (Image.open(folder / "depth.png"), "the depth map"),
+    (load_image(PICTURE), QUESTION),
+    (load_image(folder / "overlay.png"), answer.text),
+    (load_image(folder / "depth.png"), "the depth map"),
 ]
 contact_sheet(tiles, columns=3, width=340).save(OUT / "ask_and_draw.jpg", quality=85)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from PIL import Image
-
 from perceptio import Perceptio
+from perceptio.images import load_image
 from perceptio.visualize import contact_sheet, draw_masks
 
 PICTURE = Path(__file__).parents[1] / "src" / "perceptio" / "assets" / "sample.png"
@@ -25,7 +24,7 @@ with model.open(PICTURE) as picture:
 for question, answer in zip(QUESTIONS, answers, strict=True):
     print(f"{question} {answer.text}")
 tiles = [(answer.overlay(), f"{question}\n{answer.text}") for question, answer in zip(QUESTIONS, answers, strict=True)]
-marked = draw_masks(Image.open(PICTURE).convert("RGB"), [clicked.array], ["clicked"])
+marked = draw_masks(load_image(PICTURE), [clicked.array], ["clicked"])
 tiles.append((marked, f"a click at {CLICK}"))
 OUT.mkdir(parents=True, exist_ok=True)
 contact_sheet(tiles, columns=4, width=260).save(OUT / "one_picture_many_questions.jpg", quality=85)

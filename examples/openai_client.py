@@ -7,14 +7,13 @@ OPENAI_BASE_URL=http://127.0.0.1:8000/v1 OPENAI_API_KEY=unused python examples/o
 from __future__ import annotations
 
 import base64
-import io
 from pathlib import Path
 
 import numpy as np
 from openai import OpenAI
-from PIL import Image
 from pycocotools import mask as coco
 
+from perceptio.images import load_image
 from perceptio.visualize import contact_sheet, draw_masks
 
 PICTURE = Path(__file__).parents[1] / "src" / "perceptio" / "assets" / "sample.png"
@@ -36,8 +35,8 @@ print(f"{reply.usage.completion_tokens} tokens, {seen['timings_ms']['total']:.0f
 
 masks = [coco.decode(mask["rle"]).astype(bool) for mask in seen["masks"]]
 labels = [f"{mask['label']} {mask['score']:.2f}" for mask in seen["masks"]]
-drawn = draw_masks(Image.open(PICTURE).convert("RGB"), masks, labels)
-depth = Image.open(io.BytesIO(base64.b64decode(seen["depth"]["data"])))  # white is near
+drawn = draw_masks(load_image(PICTURE), masks, labels)
+depth = load_image(base64.b64decode(seen["depth"]["data"]))  # white is near
 OUT.mkdir(parents=True, exist_ok=True)
 tiles = [(drawn, message.content), (depth, f"depth, from {np.prod(seen['depth']['grid'])} tokens")]
 contact_sheet(tiles, columns=2, width=400).save(OUT / "openai_client.jpg", quality=85)

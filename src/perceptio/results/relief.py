@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -33,7 +32,7 @@ def relief(unit_HW: np.ndarray, image: Image.Image, space: Space) -> bytes:
     height, width = points.shape[:2]
     right, down = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     material = trimesh.visual.material.PBRMaterial(
-        baseColorTexture=_jpeg(_smaller(image.convert("RGB"), TEXTURE)),
+        baseColorTexture=_as_jpeg(_smaller(image.convert("RGB"), TEXTURE)),
         metallicFactor=0.0,
         roughnessFactor=1.0,
         doubleSided=True,
@@ -67,10 +66,7 @@ def _smaller(image: Image.Image, side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BOX)
 
 
-def _jpeg(image: Image.Image) -> Image.Image:
-    """The picture as a file of JPEG holds it: a mesh stores what a picture was opened from."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=90)
-    return Image.open(buffer)
+def _as_jpeg(image: Image.Image) -> Image.Image:
+    """The picture, marked as one of a JPEG file: a mesh stores it in the format that it came in."""
+    image.format = "JPEG"
+    return image

@@ -61,6 +61,16 @@ def test_the_one_that_was_not_used_for_longest_goes_first(tiny: Perceptio) -> No
     assert len(pictures) == 1
 
 
+def test_large_pictures_make_room_for_one_another(tiny: Perceptio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perceptio.serving.engine.pictures.MOST_PIXELS", 100)
+    pictures = store(tiny)
+    one, two = pictures.add(png(1)), pictures.add(png(2))
+    assert len(pictures) == 2
+    three = pictures.add(png(3, 100, 100))
+    assert pictures.get(three.id) is three
+    assert not any(pictures.forget(each.id) for each in (one, two))
+
+
 def test_a_picture_expires_after_its_last_use(tiny: Perceptio) -> None:
     pictures = store(tiny, picture_seconds=0.05)
     picture = pictures.add(png(1))

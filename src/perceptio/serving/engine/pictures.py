@@ -20,6 +20,9 @@ from perceptio.model.processing import PerceptioProcessor
 from perceptio.serving.engine.errors import UnknownPictureError
 from perceptio.serving.engine.settings import EngineSettings
 
+MOST_PIXELS = 200_000_000
+"""Of all pictures that are kept, but for the newest, whatever their number: 600 MB."""
+
 
 @dataclass(eq=False)
 class StoredPicture:
@@ -35,6 +38,11 @@ class StoredPicture:
     def size(self) -> tuple[int, int]:
         """(width, height) px, upright: what masks, points and boxes refer to."""
         return self.loaded.images[0].size
+
+    @property
+    def pixels(self) -> int:
+        """That are held of it."""
+        return self.image.width * self.image.height
 
     @property
     def image(self) -> Image.Image:
@@ -101,8 +109,9 @@ class PictureStore:
         """Drop what is too old or too many."""
         with self._lock:
             self._drop_old()
-            while len(self._kept) > self._settings.pictures:
-                self._kept.popitem(last=False)
+            pixels = sum(picture.pixels for picture in self._kept.values())
+            while len(self._kept) > self._settings.pictures or (pixels > MOST_PIXELS and len(self._kept) > 1):
+                pixels -= self._kept.popitem(last=False)[1].pixels
 
     def _find(self, image_id: str) -> StoredPicture | None:
         with self._lock:

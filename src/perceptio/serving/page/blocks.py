@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
+from perceptio.images import load_image
 from perceptio.serving.engine import Engine
 from perceptio.serving.page.drawing import data_url, draw_tokens
 from perceptio.serving.page.examples import EXAMPLES
@@ -112,8 +112,7 @@ def _component(name: str, value: dict[str, Any], **props: Any) -> gr.HTML:
 def _thumbnails() -> list[dict[str, str]]:
     found = []
     for example in EXAMPLES:
-        with Image.open(example.path) as image:
-            small = image.convert("RGB")
+        small = load_image(example.path)
         small.thumbnail((_THUMBNAIL, _THUMBNAIL))
         found.append({"name": example.name, "alt": example.alt, "src": data_url(small, quality=80)})
     return found
