@@ -49,7 +49,13 @@ def certain(tiny: Perceptio) -> Callable[[float], Perceptio]:
     return make
 
 
-@pytest.mark.parametrize(("seg", "depth"), SWITCHES)
+@pytest.mark.parametrize(
+    ("seg", "depth"),
+    [
+        pytest.param(*each, marks=pytest.mark.slow) if "auto" in each and len({*each}) == 2 else each
+        for each in SWITCHES
+    ],
+)
 def test_ask_batch_and_stream_agree(tiny: Perceptio, portrait: Image.Image, seg: str, depth: str) -> None:
     batch = tiny.ask_batch([portrait] * 4, PROMPTS, seg=seg, depth=depth, max_new_tokens=60, batch_size=3)
     for prompt, expected in zip(PROMPTS, batch, strict=True):

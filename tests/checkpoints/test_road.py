@@ -25,12 +25,11 @@ from perceptio.pipeline import Perceptio
 PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 WHEELS = Path(sys.prefix) / "photographs"  # where scripts/install.sh puts them
 PHOTOS = (
-    *(f"skimage/data/{name}.png" for name in ("astronaut", "brick", "camera", "chelsea", "coffee", "coins")),
-    *(f"skimage/data/{name}.png" for name in ("grass", "gravel", "motorcycle_left")),
+    *(f"skimage/data/{name}.png" for name in ("astronaut", "camera", "chelsea", "coins")),
     "skimage/data/rocket.jpg",
     *(f"sklearn/datasets/images/{name}.jpg" for name in ("china", "flower")),
 )
-SIZES = "--size 16 --grid 4 --codes 16 --steps 16 --batch 4"  # of a tokenizer that learns in seconds
+SIZES = "--size 16 --grid 4 --codes 16 --steps 4 --batch 2"  # of a tokenizer that learns in seconds
 RECIPE = """
 name: mine
 base: {base}
@@ -141,8 +140,8 @@ def test_each_command_of_the_road(
 
 def check_samples(home: Path) -> None:
     samples = SampleFile(home / "mine-depth.jsonl")
-    assert len(samples) == 12
-    for sample in (samples[index] for index in range(12)):
+    assert len(samples) == len(PHOTOS)
+    for sample in (samples[index] for index in range(len(PHOTOS))):
         assert sample.codes is not None
         assert len(sample.codes) == 16
         assert [turn.depth for turn in sample.turns] == [True, True]

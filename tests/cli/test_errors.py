@@ -1,7 +1,8 @@
-"""How a run ends when it is interrupted, unread or cannot be printed; each in a process of its own."""
+"""How a run ends when it is interrupted, unread or cannot be printed."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from perceptio.cli import main
 
 # Looking at a picture stops the run until it is interrupted or told to go on by the end of stdin.
 WAITING = """
@@ -70,12 +73,18 @@ def test_a_reader_that_leaves_a_long_answer_is_no_error(image: Path, tiny_folder
     assert process.returncode == 0
 
 
-def test_characters_that_the_terminal_lacks_are_escaped(image: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_characters_that_the_terminal_lacks_are_escaped(
+    image: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = image.rename(tmp_path / "\u00e9t\u00e9.png")
-    arguments = ["depth", name, "--model", tiny_folder, "--device", "cpu"]
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="ascii"))
+    monkeypatch.setattr(sys, "argv", f"perceptio depth {name} --model {tiny_folder} --device cpu --json".split())
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    assert json.loads(printed.getvalue().decode("ascii"))["image"] == str(name)
     settings = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}  # file names in UTF-8, printed text in ASCII
-    out, error = start([*arguments, "--json"], **settings).communicate(timeout=120)
-    assert json.loads(out)["image"] == str(name)
     process = start(["depth", tmp_path / "\u00e0.png"], **settings)
     out, error = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, b"")

@@ -45,7 +45,7 @@ def test_two_processes_write_what_one_writes(
 @pytest.mark.parametrize(
     ("workers", "end", "code"),
     [
-        (1, signal.SIGKILL, -9),
+        pytest.param(1, signal.SIGKILL, -9, marks=pytest.mark.slow),  # the next test takes what such a kill leaves
         pytest.param(1, signal.SIGTERM, 143, marks=pytest.mark.slow),
         pytest.param(2, signal.SIGKILL, -9, marks=pytest.mark.slow),
         pytest.param(2, signal.SIGTERM, 143, marks=pytest.mark.slow),

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
+
+import pytest
 
 PROBE = Path(__file__).parents[2] / "research" / "more.py"
 
 
-def test_an_unknown_model_is_one_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, str(PROBE), "--model", "nosuch", "--count", "1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: there is no model 'nosuch'")
+def test_an_unknown_model_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(PROBE.parent)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(PROBE), "--model", "nosuch", "--count", "1"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(PROBE), run_name="__main__")
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: there is no model 'nosuch'")

@@ -60,9 +60,8 @@ def test_a_step_of_eight_batches_of_one_is_that_of_one_batch_of_eight(
 def test_two_processes_of_four_take_the_step_of_one_of_eight(
     worker: dict[str, Any], whole: Kept, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    arguments = [*start, str(WORKER), str(tiny_folder), str(tmp_path), "2", "2"]
+    arguments = [sys.executable, str(WORKER), str(tiny_folder), str(tmp_path), "2", "2"]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     for loss, difference in compare(torch.load(tmp_path / "gradients.pt"), whole, worker).items():

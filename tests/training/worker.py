@@ -1,10 +1,12 @@
-"""One optimiser step for each loss alone, its gradients kept: in this process, or under torchrun as one of several.
+"""One optimiser step for each loss alone, its gradients kept: in this process, or in two that share the samples.
 
 worker.py BASE FOLDER BATCH ACCUMULATE
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from dataclasses import fields, replace
 from functools import partial
@@ -15,6 +17,7 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from torch import Tensor, nn
+from torch.multiprocessing import start_processes
 from torch.utils.data import Dataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -167,10 +170,20 @@ def steps(base: Path, folder: Path, batch: int, accumulate: int, *, counted: boo
     return keep.found
 
 
+def one_of_two(rank: int, port: int, base: Path, folder: Path, batch: int, accumulate: int) -> None:
+    """What torchrun starts, in a process of which the libraries are already there."""
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in place.items()}, MASTER_ADDR="127.0.0.1")
+    state = PartialState(cpu=True)
+    kept = steps(base, folder, batch, accumulate)
+    if state.is_main_process:
+        torch.save(kept, folder / "gradients.pt")
+    state.wait_for_everyone()
+    state.destroy_process_group()  # or a process that ends first may abort the other
+
+
 if __name__ == "__main__":
-    place = PartialState(cpu=True)
-    kept = steps(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
-    if place.is_main_process:
-        torch.save(kept, Path(sys.argv[2]) / "gradients.pt")
-    place.wait_for_everyone()
-    place.destroy_process_group()  # or a process that ends first may abort the other
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    given = (port, Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    start_processes(one_of_two, given, 2, start_method="fork")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -68,6 +67,8 @@ def _acquire(path: Path) -> int:
 
 
 def _take(file: int) -> bool:
+    import fcntl  # not on Windows, where questions are answered all the same
+
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

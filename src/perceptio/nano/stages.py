@@ -66,6 +66,7 @@ _OWN_FILES = (*(f"scenes/{pattern}" for pattern in STORES), *_RESULTS.values()) 
 _TRAINED = STAGES[2:-1]
 _ON_QUESTIONS = ("words", "joint", "finish")
 _CORPUS = 3000  # scenes whose questions and answers the text tokenizer is trained on
+_SAME_SCENE = 100  # times that one is asked about, where there are fewer
 _PROMPTS = 3  # points, and boxes, an image
 
 logger = logging.getLogger(__name__)
@@ -156,7 +157,8 @@ class Run:
             self.store(split)
 
     def _tokenizer(self, result: Path) -> None:
-        texts = corpus(self.store("train"), np.random.default_rng(self.recipe.seed), _CORPUS)
+        store = self.store("train")
+        texts = corpus(store, np.random.default_rng(self.recipe.seed), min(_CORPUS, _SAME_SCENE * len(store)))
         tokenizer = train_tokenizer(texts, self.recipe.vocabulary)
         with replacing_folder(result.parent) as beside:
             tokenizer.save_pretrained(beside)

@@ -44,7 +44,7 @@ class DepthMap:
         from perceptio.results.pictures import png
 
         levels = np.round(self.unit * np.float64(np.iinfo(kind).max)).astype(kind)
-        return png(Image.fromarray(levels))
+        return png(Image.fromarray(levels), quick=True)  # a depth map's low bits cannot be pressed
 
     def to_dict(self, file: str | None = None) -> dict[str, Any]:
         """JSON-safe: size [H, W], the grid of codes, and the name of the coloured picture if one was written."""

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-def png(image: Image.Image) -> bytes:
-    """A picture as the content of a PNG file."""
+def png(image: Image.Image, *, quick: bool = False) -> bytes:
+    """A picture as the content of a PNG file; the quick way presses it less, in a third of the time."""
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
+    image.save(buffer, format="PNG", compress_level=1 if quick else 6)
     return buffer.getvalue()
 
 

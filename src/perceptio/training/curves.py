@@ -55,4 +55,5 @@ def draw_curves(history: list[dict[str, float]], path: Path, title: str) -> None
         axes.grid(alpha=0.3)
     figure.suptitle(title)
     with replacing(path) as beside:
-        figure.savefig(beside, format="png", dpi=100)
+        # pressed lightly: harder takes longer than the drawing of five plots
+        figure.savefig(beside, format="png", dpi=100, pil_kwargs={"compress_level": 1})

@@ -24,7 +24,7 @@ from perceptio.nano.recipe import JointStage, ScenePlan
 PAGE = "# Page\n\n<!-- results: here -->\nold\n<!-- end of results -->\n\nThe end.\n"
 MODELS = ("full-0", "no_depth-0", "answer_first-0")
 STAGE = JointStage(
-    steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=1, evaluate_every=2, questions=3, muon=1e-3,
+    steps=2, batch=2, warmup=1, workers=0, log_every=1, save_every=2, evaluate_every=2, questions=3, muon=1e-3,
     losses=LossWeights(bce=0, dice=0, score=0, object=0),
 )  # fmt: skip
 SEEDS = Seeds(**dict.fromkeys(vars(Seeds()), 0) | {"full": 1, "no_depth": 1, "answer_first": 1})
@@ -84,8 +84,8 @@ def test_what_is_done_is_not_done_again(finished: Path, tiny_folder: Path) -> No
 def test_a_killed_run_goes_on_to_the_same_weights_and_answers(
     finished: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_from(tiny_folder, seeds=replace(SEEDS, no_depth=0, answer_first=0))
-    ablation = Ablation(plan, tmp_path, finished / "scenes")
+    stage, seeds = replace(STAGE, save_every=1), replace(SEEDS, no_depth=0, answer_first=0)
+    ablation = Ablation(plan_from(tiny_folder, stage=stage, seeds=seeds), tmp_path, finished / "scenes")
     with monkeypatch.context() as patched:  # killed between the two steps
         patched.setattr("perceptio.training.curves.draw_curves", _killed)
         with pytest.raises(KeyboardInterrupt):
