@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptio.decoding.answering import Stopwatch
+from perceptio.decoding.questions import Stopwatch
 from perceptio.decoding.engine import Step
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, SegmentFound, TextDelta
 from perceptio.depth.teacher_codes import teacher_codes
@@ -457,7 +457,7 @@ def test_loading_twice_gives_the_same_answer(tiny: Perceptio, tiny_folder: Path,
 
 def test_the_time_of_a_stage_inside_another_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0.0, 1.0, 3.0, 10.0])
-    monkeypatch.setattr("perceptio.decoding.answering.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("perceptio.decoding.questions.time.perf_counter", lambda: next(ticks))
     watch = Stopwatch()
     with watch.timed("generate"), watch.timed("masks"):
         pass

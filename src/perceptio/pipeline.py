@@ -11,11 +11,12 @@ from typing import Literal, Self, get_args, overload
 import torch
 from torch import Tensor
 
-from perceptio.decoding.answering import Answering, Questions, Stopwatch
+from perceptio.decoding.answering import Answering
 from perceptio.decoding.arguments import check_model, check_sequence, check_whole
 from perceptio.decoding.events import Event
 from perceptio.decoding.options import DecodingOptions
 from perceptio.decoding.perceiving import Perceived, Prepared, load_pictures, perceive, prepare
+from perceptio.decoding.questions import Questions, Stopwatch
 from perceptio.depth.teachers.network import NetworkTeacher
 from perceptio.images import ImageLike, load_working_image
 from perceptio.model.loading import load

@@ -7,11 +7,12 @@ from typing import Any, Self
 
 import torch
 
-from perceptio.decoding.answering import Answering, Questions, full_mask
+from perceptio.decoding.answering import Answering, full_mask
 from perceptio.decoding.arguments import check_flag, check_sequence, check_text
 from perceptio.decoding.events import Done, Event
 from perceptio.decoding.options import DecodingOptions
 from perceptio.decoding.perceiving import Perceived, Turn, question_ids
+from perceptio.decoding.questions import Questions
 from perceptio.results import Answer, Mask
 from perceptio.segmentation.prompted_arguments import read_objects
 from perceptio.segmentation.prompted_objects import segment_objects

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,11 +15,12 @@ from perceptio.decoding.depth_span import UNKNOWN
 from perceptio.decoding.engine import Dropped, decode, decode_steps
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, Event, SegmentFound, TextDelta
 from perceptio.decoding.options import DecodingOptions
-from perceptio.decoding.perceiving import Perceived
+from perceptio.decoding.questions import Questions
 from perceptio.decoding.reading import Prefill, read_questions
 from perceptio.decoding.stop_text import StopText
 from perceptio.decoding.text_stream import TextStream
 from perceptio.decoding.words import read_words
+from perceptio.decoding.written_row import WrittenRow
 from perceptio.depth.teachers.network import NetworkTeacher
 from perceptio.model.modeling import PerceptioForConditionalGeneration
 from perceptio.model.objectives import SOFT_TEMPERATURE, soft_merge
@@ -30,78 +29,9 @@ from perceptio.results import Answer, DepthMap, Mask, Trace
 from perceptio.segmentation.bridge import MaskPrediction
 from perceptio.segmentation.pointing.pointer import Pointed
 from perceptio.segmentation.upsampling import upsampled_parts
-from perceptio.tokens import PHRASE_END, PHRASE_START, ParsedAnswer, Switch, parse
+from perceptio.tokens import PHRASE_END, PHRASE_START, MalformationKind, ParsedAnswer, Switch, parse
 
 _MAPS_AT_ONCE = 16
-
-
-@dataclass
-class Stopwatch:
-    """Seconds by stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of a block to a stage, and to no stage around it."""
-        start, inside = time.perf_counter(), sum(self.seconds.values())
-        try:
-            yield
-        finally:
-            inside = sum(self.seconds.values()) - inside
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start - inside
-
-
-@dataclass
-class Questions:
-    """Questions that are being answered together."""
-
-    perceived: Perceived
-    picture_index: Sequence[int]  # of each question
-    ids: Sequence[list[int]]  # of each, after its picture
-    options: DecodingOptions
-    watch: Stopwatch = field(default_factory=Stopwatch)
-
-    def size(self, row: int) -> tuple[int, int]:
-        """(width, height) px of a question's picture."""
-        return self.perceived.pictures.images[self.picture_index[row]].size
-
-
-@dataclass
-class _Writing:
-    """An answer that is being written."""
-
-    words: TextStream
-    budget: int  # the most tokens that it may have
-    stop: StopText
-    ids: list[int] = field(default_factory=list)
-    masks: list[Mask | None] = field(default_factory=list)  # one for each [SEG], None where nothing was found
-    depth: DepthMap | None = None
-    said: str = ""  # of the text, so far
-    told: bool = False  # `Done` was
-
-    def push(self, tokens: Sequence[int]) -> str:
-        """Take more tokens; what is certain to be said after them."""
-        self.ids.extend(tokens)
-        text = self.stop.push("".join(map(self.words.push, tokens)))
-        self.said += text
-        return text
-
-    @property
-    def found(self) -> int:
-        """Masks so far."""
-        return sum(mask is not None for mask in self.masks)
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing follows."""
-        ended = self.ids[-1] == self.words.reader.vocabulary.end_of_text
-        return ended or self.stop.found or len(self.ids) == self.budget
-
-    def new_span(self, due: int) -> tuple[int, ...]:
-        """The codes of the first span, if it is complete, has those that are due, and has no map yet."""
-        spans = self.words.reader.spans
-        return spans[0].codes if spans and self.depth is None and len(spans[0].codes) == due else ()
 
 
 class Answering:
@@ -172,7 +102,7 @@ class Answering:
 
         steps = decode_steps(self.model, self._read(questions), options, partial(self._draw, questions), over)
         rows = [
-            _Writing(
+            WrittenRow(
                 TextStream(vocabulary, self.processor, self._silent),
                 options.budget(vocabulary, row),
                 StopText(stops[row] if stops else ()),
@@ -210,14 +140,14 @@ class Answering:
             if not over(number):
                 yield from self._last_events(questions, number, row)
 
-    def _last_events(self, questions: Questions, number: int, row: _Writing) -> Iterator[tuple[int, Event]]:
+    def _last_events(self, questions: Questions, number: int, row: WrittenRow) -> Iterator[tuple[int, Event]]:
         vocabulary = self.model.config.vocabulary
-        ids = [*row.ids, vocabulary.end_of_text] if row.stop.found else row.ids
-        parsed, depth = parse(vocabulary, ids), row.depth
+        ended = [vocabulary.end_of_text] if row.stop.found else []
+        parsed, depth = parse(vocabulary, [*row.ids, *ended]), row.depth
         if depth is None and parsed.codes is not None:  # a free span that the budget has cut off behind its last code
             depth = self._depth_maps(questions, {number: parsed.codes}, {number: None})[number]
-        answer = self._answer(questions, number, ids, parsed, row.masks, depth)
-        answer = replace(answer, text=row.stop.cut(answer.text))
+        answer = self._answer(questions, number, row.ids, parsed, row.masks, depth)
+        answer = replace(answer, text=row.said if row.stop.found else row.stop.cut(answer.text))
         assert answer.text.startswith(row.said)
         row.told = True
         if len(answer.text) > len(row.said):
@@ -270,7 +200,7 @@ class Answering:
             tokens=len(ids),
             spatial_tokens=sum(token in vocabulary.spatial for token in ids),
             no_target=wanted and not shown,
-            ended=vocabulary.end_of_text in ids,
+            ended=not any(item.kind is MalformationKind.UNFINISHED for item in parsed.malformed),
         )
         image = questions.perceived.pictures.images[questions.picture_index[row]].image
         return Answer(text, shown, depth, trace, image)

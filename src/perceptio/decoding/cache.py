@@ -60,6 +60,11 @@ class RowCache(Cache):
             copy.load(layer.keys[:, :, :width], layer.values[:, :, :width], slots, room)
         return new
 
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Keys and values of all layers."""
+        return [states for layer in self.layers for states in (layer.keys, layer.values)]
+
     def in_front(self, rows: Sequence[int]) -> list[int]:
         """Move rows to the front, where they are read without a copy, and give them in the order they stand there."""
         chosen = set(rows)

@@ -142,6 +142,11 @@ class DecodingOptions:
         return found
 
 
+def context(model: PerceptioForConditionalGeneration) -> int:
+    """The most tokens of a prompt with its picture and an answer."""
+    return int(model.vlm.config.get_text_config().max_position_embeddings)
+
+
 def check_context(
     model: PerceptioForConditionalGeneration, prompt: int, options: DecodingOptions, row: int = 0
 ) -> None:
@@ -150,7 +155,7 @@ def check_context(
     Raises:
         ValueError: if `prompt` and the answer's tokens exceed the positions of the language model.
     """
-    limit = int(model.vlm.config.get_text_config().max_position_embeddings)
+    limit = context(model)
     budget = options.budget(model.config.vocabulary, row)
     if prompt + budget <= limit:
         return

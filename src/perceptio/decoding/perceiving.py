@@ -90,6 +90,14 @@ class Perceived:
             for picture, loaded in enumerate(alone)
         ]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that one picture and what was found out of it take, the picture itself apart."""
+        tensors = [self.pictures.pixel_values, self.pictures.sam_pixels, *self.read.tensors]
+        if self._features is not None:
+            tensors += [self._features.embedding, *self._features.high_resolution]
+        return sum(tensor.nbytes for tensor in tensors)
+
     def remember(self, picture: int, codes: Sequence[int]) -> None:
         """Keep the newest depth codes (N,) of a picture, the first guess for those of its next answer."""
         self.codes[picture] = torch.tensor(codes)
@@ -171,12 +179,24 @@ def question_ids(
     Raises:
         ValueError: if it is empty, or leaves no room for its answer.
     """
-    ids = [
+    ids = unchecked_ids(processor, prompt, options, row, tiles, history)
+    check_context(model, len(processor.prefix_ids(tiles)) + len(ids), options, row)
+    return ids
+
+
+def unchecked_ids(
+    processor: PerceptioProcessor,
+    prompt: str,
+    options: DecodingOptions,
+    row: int,
+    tiles: int,
+    history: Sequence[Turn] = (),
+) -> list[int]:
+    """As `question_ids`, whatever room they leave."""
+    return [
         *processor.history_ids(history, tiles),
         *processor.question_ids(prompt, options.seg[row], options.depth[row], tiles),
     ]
-    check_context(model, len(processor.prefix_ids(tiles)) + len(ids), options, row)
-    return ids
 
 
 def load_pictures(

@@ -38,6 +38,12 @@ class ReadPictures:
             RowCache.together([each.cache for each in alone]),
         )
 
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All that it holds."""
+        cells = [] if self.cells is None else [self.cells]
+        return [self.visual, self.visual_states, *cells, *self.cache.tensors]
+
     def one(self, picture: int) -> ReadPictures:
         """One of the pictures by itself; no memory is shared."""
         here = slice(picture, picture + 1)

@@ -45,15 +45,15 @@ def test_a_client_that_goes_in_mid_stream_frees_its_place(engine: Engine, sample
     with serving(engine) as url:
         with raw_request(url, json.dumps(body(sample_id, stream=True, **LONG)).encode()) as connection:
             assert connection.recv(10).startswith(b"HTTP/1.1 2")  # after the first event
-        assert wait_until(lambda: engine.load().running == 0)
+        assert wait_until(lambda: engine.workload().running == 0)
         assert wait_until(lambda: given_up(url) == 1)
 
 
 def test_a_client_that_does_not_wait_frees_its_place(engine: Engine, sample_id: str) -> None:
     with serving(engine) as url:
         with raw_request(url, json.dumps(body(sample_id, **LONG)).encode()):
-            assert wait_until(lambda: engine.load().running + engine.load().waiting == 1)
-        assert wait_until(lambda: engine.load().running + engine.load().waiting == 0)
+            assert wait_until(lambda: engine.workload().running + engine.workload().waiting == 1)
+        assert wait_until(lambda: engine.workload().running + engine.workload().waiting == 0)
         assert wait_until(lambda: given_up(url) == 1)
         log = httpx2.get(f"{url}/metrics").text
         assert 'status="499"' in log

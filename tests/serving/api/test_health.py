@@ -81,7 +81,7 @@ def test_requests_are_counted(engine: Engine, sample_id: str) -> None:
     assert found["perceptio_tokens_total", "prompt"] == used["prompt_tokens"]
     assert found["perceptio_tokens_total", "text"] == used["completion_tokens"] == 3
     assert found["perceptio_queue_length",] == 0
-    assert found["perceptio_pictures",] == engine.load().pictures
+    assert found["perceptio_pictures",] == engine.workload().pictures
     assert found["perceptio_refused_total",] == 0
 
 

@@ -85,9 +85,9 @@ async def collect(engine: Engine, query: Query, **options: Any) -> list[EngineEv
 
 async def submitted(engine: Engine, *queries: Query) -> list[asyncio.Task[list[EngineEvent]]]:
     """Tasks of queries that all wait in the queue."""
-    before = engine.load().waiting
+    before = engine.workload().waiting
     tasks = [asyncio.create_task(collect(engine, query)) for query in queries]
-    while engine.load().waiting < before + len(queries):
+    while engine.workload().waiting < before + len(queries):
         await asyncio.sleep(0.001)
     return tasks
 
@@ -175,7 +175,7 @@ def test_a_picture_is_perceived_once_and_answers_later_questions_the_same(engine
     hook = tower.register_forward_hook(lambda *_: calls.append(1))
     engine.start()
     picture = engine.add_picture(png(0))
-    answers = [finished(list(engine.events(Query(picture, prompt, seg=ON, depth=ON)))).answer for prompt in PROMPTS]
+    answers = [finished(run(collect(engine, Query(picture, prompt, seg=ON, depth=ON)))).answer for prompt in PROMPTS]
     hook.remove()
     assert len(calls) == 1
     for prompt, answer in zip(PROMPTS, answers, strict=True):
@@ -191,13 +191,13 @@ def test_turns_clicks_and_boxes_are_those_of_an_opened_picture(engine: Engine, t
         masks = opened.segment(points=[[[5, 6]], [[30, 40], [31, 41]]])
         (boxed,) = opened.segment(boxes=[2, 3, 50, 60])
     history = ((PROMPTS[0], first),)
-    events = list(engine.events(Query(picture, PROMPTS[2], history, points=[[[5, 6]], [[30, 40], [31, 41]]])))
+    events = run(collect(engine, Query(picture, PROMPTS[2], history, points=[[[5, 6]], [[30, 40], [31, 41]]])))
     assert_equal(finished(events).answer, expected)
     (told,) = [event for event in events if isinstance(event, Clicked)]
     assert told.masks is finished(events).clicked
     for mask, other in zip(told.masks, masks, strict=True):
         np.testing.assert_array_equal(mask.array, other.array)
-    clicks, last = engine.events(Query(picture, boxes=[2, 3, 50, 60]))
+    clicks, last = run(collect(engine, Query(picture, boxes=[2, 3, 50, 60])))
     assert isinstance(clicks, Clicked)
     np.testing.assert_array_equal(clicks.masks[0].array, boxed.array)
     assert isinstance(last, Finished)
@@ -211,7 +211,7 @@ def test_words_end_before_a_stop(engine: Engine, tiny: Perceptio) -> None:
     whole = tiny.ask(png(0), prompt, seg=OFF, depth=OFF)
     stop = whole.text[3:6]
     assert len(stop) == 3
-    events = list(engine.events(Query(picture, prompt, seg=OFF, depth=OFF, stop=("never said", stop))))
+    events = run(collect(engine, Query(picture, prompt, seg=OFF, depth=OFF, stop=("never said", stop))))
     last = finished(events)
     expected = whole.text[: whole.text.index(stop)]
     assert last.answer.text == expected
@@ -219,6 +219,7 @@ def test_words_end_before_a_stop(engine: Engine, tiny: Perceptio) -> None:
     assert last.reason == "stop"
     assert last.answer.trace.malformed == []
     assert last.usage.completion_tokens < whole.trace.tokens
+    assert whole.trace.raw.startswith(last.answer.trace.raw)
 
 
 @pytest.mark.parametrize(("most", "spans"), [(5, (OFF, OFF)), (20, (AUTO, OFF)), (40, (AUTO, AUTO))])
@@ -226,8 +227,51 @@ def test_what_may_be_left_out_is_left_out_where_it_does_not_fit(
     engine: Engine, tiny: Perceptio, most: int, spans: tuple[Switch, Switch]
 ) -> None:
     engine.start()
-    last = finished(list(engine.events(Query(engine.add_picture(png(0)), PROMPTS[2], max_new_tokens=most))))
+    last = finished(run(collect(engine, Query(engine.add_picture(png(0)), PROMPTS[2], max_new_tokens=most))))
     assert_equal(last.answer, tiny.ask(png(0), PROMPTS[2], seg=spans[0], depth=spans[1], max_new_tokens=most))
+
+
+def test_a_bound_beyond_the_context_is_the_room_that_is_left(engine: Engine, tiny: Perceptio) -> None:
+    engine.start()
+    query = Query(engine.add_picture(png(0)), PROMPTS[2], seg=ON, depth=ON, max_new_tokens=4096)
+    last = finished(run(collect(engine, query)))
+    assert_equal(last.answer, tiny.ask(png(0), PROMPTS[2], seg=ON, depth=ON, max_new_tokens=900))
+
+
+def test_large_pictures_share_no_batch(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perceptio.serving.engine.batching._BATCH_PIXELS", 2 * 60 * 90)
+    observer = Counting()
+    engine.observe(observer)
+    small, large = engine.add_picture(png(0)), engine.add_picture(png(1, 200, 90))
+
+    async def ask() -> None:
+        tasks = await submitted(engine, *(Query(each, PROMPTS[0]) for each in (small, small, small, large, small)))
+        engine.start()
+        await asyncio.gather(*tasks)
+
+    run(ask())
+    assert [size for kind, size in observer.heard if kind == "batch"] == [2, 1, 1, 1]
+
+
+def test_answers_that_nobody_has_taken_yet_are_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perceptio.serving.engine.batching.MOST_OPEN_PIXELS", 2 * 60 * 90)
+    engine.start()
+    query = Query(engine.add_picture(png(0)), PROMPTS[0])
+
+    async def ask() -> None:
+        unread = [engine.stream(query), engine.stream(query)]
+        for each in unread:
+            await anext(each)
+        while engine.workload().running:
+            await asyncio.sleep(0.001)
+        with pytest.raises(QueueFullError):
+            await collect(engine, query)
+        rest = [event async for event in unread[0]]  # all there, however late it is fetched
+        assert isinstance(rest[-1], Finished)
+        await collect(engine, query)
+        await unread[1].aclose()
+
+    run(ask())
 
 
 def test_a_full_queue_refuses_and_takes_again_what_is_cancelled(tiny: Perceptio) -> None:
@@ -269,12 +313,12 @@ def test_who_leaves_in_the_middle_frees_the_slot_at_once(engine: Engine) -> None
         leaving = engine.stream(query)
         staying = await submitted(engine, query)
         first = asyncio.create_task(anext(leaving))
-        while engine.load().waiting < 2:
+        while engine.workload().waiting < 2:
             await asyncio.sleep(0.001)
         engine.start()
         await first
         await leaving.aclose()
-        assert engine.load().running <= 1
+        assert engine.workload().running <= 1
         finished(await staying[0])
 
     run(leave())
@@ -290,11 +334,11 @@ def test_a_query_that_is_late_ends_with_an_error_and_is_not_computed(engine: Eng
     engine.observe(observer)
     query = Query(engine.add_picture(png(0)), PROMPTS[0])
     with pytest.raises(DeadlineError):
-        list(engine.events(query, deadline_s=0.02))
+        run(collect(engine, query, deadline_s=0.02))
     with pytest.raises(DeadlineError):
         run(collect(engine, query, deadline_s=0.02))
     engine.start()
-    finished(list(engine.events(query)))
+    finished(run(collect(engine, query)))
     engine.close()
     assert observer.heard.count(("given up", "deadline")) == 2
     assert [size for kind, size in observer.heard if kind == "batch"] == [1]
@@ -313,7 +357,7 @@ def test_closing_answers_what_was_accepted_and_takes_no_more(engine: Engine) -> 
 
     run(ask())
     with pytest.raises(ClosingError):
-        list(engine.events(query))
+        run(collect(engine, query))
 
 
 def test_what_is_not_answered_within_the_grace_is_told(engine: Engine) -> None:
@@ -344,10 +388,10 @@ def test_a_failure_tells_nothing_of_the_machine_and_does_not_end_the_engine(engi
     engine.start()
     query = Query(engine.add_picture(png(0)), PROMPTS[0])
     with failing(engine, above=0), pytest.raises(EngineError) as failure:
-        list(engine.events(query))
+        run(collect(engine, query))
     assert "/secret" not in str(failure.value)
     assert "/secret" in str(failure.value.__cause__)
-    finished(list(engine.events(query)))
+    finished(run(collect(engine, query)))
 
 
 @pytest.fixture
@@ -373,8 +417,8 @@ def stored(engine: Engine) -> StoredPicture:
 )
 def test_a_wrong_query_is_refused_before_it_waits(engine: Engine, stored: StoredPicture, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        list(engine.events(Query(stored, **wrong)))
-    assert engine.load().waiting == 0
+        run(collect(engine, Query(stored, **wrong)))
+    assert engine.workload().waiting == 0
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,10 @@ def test_the_one_that_was_not_used_for_longest_goes_first(tiny: Perceptio) -> No
 
 
 def test_large_pictures_make_room_for_one_another(tiny: Perceptio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perceptio.serving.engine.pictures.MOST_PIXELS", 100)
     pictures = store(tiny)
     one, two = pictures.add(png(1)), pictures.add(png(2))
+    monkeypatch.setattr("perceptio.serving.engine.pictures.MOST_BYTES", 2 * one.nbytes)
+    pictures.sweep()
     assert len(pictures) == 2
     three = pictures.add(png(3, 100, 100))
     assert pictures.get(three.id) is three

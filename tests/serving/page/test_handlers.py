@@ -168,7 +168,7 @@ def test_a_full_queue_is_said_so(handlers: Handlers) -> None:
         first = own.ask(talk, QUESTION, "auto", "auto", False)
         await anext(first)
         waiting = asyncio.ensure_future(anext(first))
-        while not engine.load().waiting:
+        while not engine.workload().waiting:
             await asyncio.sleep(0.01)
         other = Talk()
         own.take(other, SAMPLE.read_bytes())
@@ -182,7 +182,7 @@ def test_a_full_queue_is_said_so(handlers: Handlers) -> None:
 
     assert "1 " in asyncio.run(two())
     assert talk.turns[0].note == "stopped"
-    assert engine.load().waiting == 0
+    assert engine.workload().waiting == 0
 
 
 def test_who_stops_frees_the_place(handlers: Handlers, talk: Talk) -> None:
@@ -197,7 +197,7 @@ def test_who_stops_frees_the_place(handlers: Handlers, talk: Talk) -> None:
     assert conversation["turns"][-1]["note"] == "stopped"
     assert not conversation["busy"]
     until = time.monotonic() + 10
-    while handlers.engine.load().running:
+    while handlers.engine.workload().running:
         assert time.monotonic() < until
         time.sleep(0.01)
 

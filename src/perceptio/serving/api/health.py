@@ -43,7 +43,7 @@ async def healthz() -> Health:
 async def readyz(request: Request) -> Readiness:
     """503 while the model loads, and when the server closes."""
     service = service_of(request)
-    load = service.engine.load()
+    load = service.engine.workload()
     if not service.ready:
         raise ApiError(503, "the server is closing", "closing")
     return Readiness(model=service.model_name, waiting=load.waiting, running=load.running, pictures=load.pictures)

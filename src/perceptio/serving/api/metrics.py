@@ -44,9 +44,9 @@ class Metrics(Observer):
     def follow(self, engine: Engine) -> None:
         """Count what an engine does."""
         engine.observe(self)
-        self._load["queue_length"].set_function(lambda: engine.load().waiting)
-        self._load["running"].set_function(lambda: engine.load().running)
-        self._load["pictures"].set_function(lambda: engine.load().pictures)
+        self._load["queue_length"].set_function(lambda: engine.workload().waiting)
+        self._load["running"].set_function(lambda: engine.workload().running)
+        self._load["pictures"].set_function(lambda: engine.workload().pictures)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered."""

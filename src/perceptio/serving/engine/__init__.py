@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perceptio.serving.engine.batching import Engine, Load
+from perceptio.serving.engine.batching import Engine, Workload
 from perceptio.serving.engine.errors import (
     ClosingError,
     DeadlineError,
@@ -24,11 +24,11 @@ __all__ = [
     "EngineEvent",
     "EngineSettings",
     "Finished",
-    "Load",
     "Observer",
     "Query",
     "QueueFullError",
     "StoredPicture",
     "UnknownPictureError",
     "Usage",
+    "Workload",
 ]

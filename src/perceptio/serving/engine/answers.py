@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import torch
 
-from perceptio.decoding.answering import Answering, Questions, Stopwatch, full_mask
+from perceptio.decoding.answering import Answering, full_mask
 from perceptio.decoding.events import Done
 from perceptio.decoding.options import DecodingOptions
 from perceptio.decoding.perceiving import LoadedPictures, Perceived, perceive
+from perceptio.decoding.questions import Questions, Stopwatch
 from perceptio.pipeline import Perceptio
 from perceptio.results import Answer, Mask, Trace
 from perceptio.segmentation.prompted_objects import segment_objects

@@ -10,19 +10,16 @@ import asyncio
 import contextlib
 import logging
 import math
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from perceptio.decoding.arguments import check_text
-from perceptio.decoding.perceiving import question_ids
 from perceptio.images import ImageLike
 from perceptio.pipeline import Perceptio
-from perceptio.segmentation.prompted_arguments import read_objects
+from perceptio.serving.engine.accepting import accept
 from perceptio.serving.engine.answers import BatchAnswers
 from perceptio.serving.engine.errors import ClosingError, DeadlineError, EngineError, QueueFullError
 from perceptio.serving.engine.observer import Observer
@@ -31,6 +28,10 @@ from perceptio.serving.engine.queries import EngineEvent, Finished, Query
 from perceptio.serving.engine.settings import EngineSettings
 from perceptio.serving.engine.tickets import Deliver, Ticket
 
+MOST_OPEN_PIXELS = 400_000_000
+"""Of the pictures of all queries that are not over: masks and maps are held until their clients have taken them."""
+
+_BATCH_PIXELS = 50_000_000  # of a batch's pictures: each has a map, and masks, of its size
 _GATHER_S = 0.003  # how long a batch that is not full waits for queries that arrive at the same moment
 _SWEEP_S = 10.0  # how often an idle engine drops old pictures
 
@@ -41,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Load:
+class Workload:
     """What an engine has to do, and what it keeps."""
 
     waiting: int  # queries in the queue
@@ -55,7 +56,7 @@ class Engine:
     ```python
     with Engine(Perceptio.from_pretrained("nano")) as engine:
         picture = engine.add_picture("scene.png")
-        for event in engine.events(Query(picture, "How many cubes are there?")):
+        async for event in engine.stream(Query(picture, "How many cubes are there?")):
             print(event)
     ```
 
@@ -73,6 +74,7 @@ class Engine:
         self._running: Sequence[Ticket] = ()
         self._changed = threading.Condition()
         self._closing = False
+        self._open_pixels = 0  # of the queries that were accepted and whose clients have not got everything yet
         self._batch_s = 1.0  # how long a batch takes, lately
         self._observer = Observer()
         self._thread: threading.Thread | None = None
@@ -94,11 +96,11 @@ class Engine:
         """Whether queries are taken and answered."""
         return self._thread is not None and self._thread.is_alive() and not self._closing
 
-    def load(self) -> Load:
+    def workload(self) -> Workload:
         """What there is to do at the moment."""
         with self._changed:
             waiting = sum(not ticket.gone for ticket in self._waiting)
-            return Load(waiting, sum(not ticket.gone for ticket in self._running), len(self._store))
+            return Workload(waiting, sum(not ticket.gone for ticket in self._running), len(self._store))
 
     def observe(self, observer: Observer) -> None:
         """Let somebody count what happens, in place of the one before."""
@@ -147,32 +149,14 @@ class Engine:
         """Keep a picture no longer; says whether it was kept. Queries about it are answered all the same."""
         return self._store.forget(image_id)
 
-    def events(self, query: Query, *, deadline_s: float | None = None) -> Generator[EngineEvent]:
-        """What is found, as it comes, the last being `Finished`; to close the iterator gives the query up.
+    async def stream(self, query: Query, *, deadline_s: float | None = None) -> AsyncGenerator[EngineEvent]:
+        """What is found, as it comes, the last being `Finished`; to close the generator gives the query up.
 
         Raises:
             ValueError, TypeError: if the query is wrong.
             QueueFullError, ClosingError: if it is not taken.
             DeadlineError, EngineError, ClosingError: if it was, but is not answered.
         """
-        inbox: queue.SimpleQueue[EngineEvent | Exception] = queue.SimpleQueue()
-        ticket = self._submit(query, inbox.put, deadline_s)
-        try:
-            while True:
-                try:
-                    event = inbox.get(timeout=max(ticket.seconds_left, 0))
-                except queue.Empty:
-                    raise _late(ticket) from None
-                if isinstance(event, Exception):
-                    raise event
-                yield event
-                if isinstance(event, Finished):
-                    return
-        finally:
-            ticket.end("cancelled")
-
-    async def stream(self, query: Query, *, deadline_s: float | None = None) -> AsyncGenerator[EngineEvent]:
-        """`events`, for an event loop; to close the generator, or to cancel its task, gives the query up."""
         loop = asyncio.get_running_loop()
         inbox: asyncio.Queue[EngineEvent | Exception] = asyncio.Queue()
 
@@ -183,10 +167,14 @@ class Engine:
         ticket = self._submit(query, deliver, deadline_s)
         try:
             while True:
-                try:
-                    event = await asyncio.wait_for(inbox.get(), ticket.seconds_left)
-                except TimeoutError:
-                    raise _late(ticket) from None
+                if inbox.empty():
+                    try:
+                        async with asyncio.timeout(ticket.seconds_left):
+                            event = await inbox.get()
+                    except TimeoutError:
+                        raise _late(ticket) from None
+                else:
+                    event = inbox.get_nowait()  # what is there is given out, however late it is fetched
                 if isinstance(event, Exception):
                     raise event
                 yield event
@@ -194,60 +182,39 @@ class Engine:
                     return
         finally:
             ticket.end("cancelled")
+            with self._changed:
+                self._open_pixels -= query.pixels
 
     def _submit(self, query: Query, deliver: Deliver, deadline_s: float | None) -> Ticket:
-        ticket = self._ticket(query, deliver, self.settings.deadline_s if deadline_s is None else deadline_s)
+        limit = self.settings.deadline_s if deadline_s is None else deadline_s
+        ticket = accept(self.model, self.settings, query, deliver, limit)
         with self._changed:
-            if self._closing:
+            if self._closing or (self._thread is not None and not self._thread.is_alive()):
                 raise ClosingError(_CLOSING)
             if len(self._waiting) >= self.settings.queue_size:
                 self._drop_gone()
-            if len(self._waiting) >= self.settings.queue_size:
-                self._observer.refused()
+            pixels = self._open_pixels + query.pixels
+            if len(self._waiting) >= self.settings.queue_size or (self._open_pixels and pixels > MOST_OPEN_PIXELS):
+                self._tell(self._observer.refused)
                 batches = 1 + len(self._waiting) / self.settings.batch_size
                 raise QueueFullError(len(self._waiting), max(math.ceil(batches * self._batch_s), 1))
+            self._open_pixels = pixels
             self._waiting.append(ticket)
             self._changed.notify_all()
         return ticket
 
-    def _ticket(self, query: Query, deliver: Deliver, deadline_s: float) -> Ticket:
-        """Check a query, and make the language model's ids of it."""
-        settings, asked = self.settings, self.model
-        texts = [*(text for turn in query.history for text in turn), *(() if query.prompt is None else (query.prompt,))]
-        for text in texts:
-            check_text("prompt", text)
-        if len(query.history) > settings.max_turns:
-            raise ValueError(
-                f"{len(query.history)} earlier turns; the limit here is {settings.max_turns}: leave some out"
-            )
-        letters = sum(map(len, texts))
-        if letters > settings.max_prompt_chars:
-            raise ValueError(f"the texts have {letters:,} letters; the limit here is {settings.max_prompt_chars:,}")
-        if any(not stop for stop in query.stop):
-            raise ValueError("a text to stop at is empty")
-        objects = None
-        if query.has_objects:
-            objects = read_objects(query.points, query.labels, query.boxes, query.picture.size)
-        if query.prompt is None:
-            if objects is None:
-                raise ValueError("there is nothing to answer: ask a question, or give points or boxes")
-            return Ticket(query, None, None, objects, deadline_s, deliver)
-        options = query.options(asked.model.config.vocabulary)
-        tiles = query.picture.loaded.tiles[0]
-        ids = question_ids(asked.model, asked.processor, query.prompt, options, 0, tiles, query.history)
-        return Ticket(query, ids, options, objects, deadline_s, deliver)
-
     def _work(self) -> None:
         while batch := self._take():
             began = time.monotonic()
-            self._observer.batch(len(batch))
+            self._tell(self._observer.batch, len(batch))
             self._answer(batch)
             for ticket in batch:
                 self._let_go(ticket)
+            self._store.sweep()  # what was found out of pictures takes memory too
             self._batch_s += 0.2 * (time.monotonic() - began - self._batch_s)
 
     def _answer(self, batch: Sequence[Ticket]) -> None:
-        """Answer a batch; where it fails, its queries one by one, so that none fails for another's sake."""
+        """Answer a batch; where it fails, its queries one by one, but for those whose clients have heard something."""
         try:
             self._answers.answer(batch)
         except Exception as error:  # whatever it is, the next batch may fare better
@@ -275,23 +242,38 @@ class Engine:
             until = time.monotonic() + _GATHER_S
             while len(self._waiting) < self.settings.batch_size and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
-            self._running = [self._waiting.popleft() for _ in range(min(len(self._waiting), self.settings.batch_size))]
-            return self._running
+            batch = [self._waiting.popleft()]
+            pixels = batch[0].query.pixels
+            while self._waiting and len(batch) < self.settings.batch_size:
+                pixels += self._waiting[0].query.pixels
+                if pixels > _BATCH_PIXELS:
+                    break
+                batch.append(self._waiting.popleft())
+            self._running = batch
+            return batch
 
     def _drop_gone(self) -> None:
         """Let go of what waits in vain."""
-        for ticket in self._waiting:
-            if ticket.gone:
+        gone = {ticket for ticket in self._waiting if ticket.gone}
+        if gone:
+            self._waiting = deque(ticket for ticket in self._waiting if ticket not in gone)
+            for ticket in gone:
                 self._let_go(ticket)
-        self._waiting = deque(ticket for ticket in self._waiting if not ticket.gone)
 
     def _let_go(self, ticket: Ticket) -> None:
         """A query is done with, whatever it came to."""
         ticket.end("deadline")
         if ticket.answered is not None:
-            self._observer.finished(ticket.answered)
+            self._tell(self._observer.finished, ticket.answered)
         elif ticket.ending is not None:
-            self._observer.given_up(ticket.ending)
+            self._tell(self._observer.given_up, ticket.ending)
+
+    def _tell(self, hear: Callable[..., None], *what: object) -> None:
+        """Whoever counts may fail; the engine goes on."""
+        try:
+            hear(*what)
+        except Exception:
+            _log.exception("an observer failed")
 
 
 def _late(ticket: Ticket) -> DeadlineError:

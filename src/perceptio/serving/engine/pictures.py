@@ -20,8 +20,8 @@ from perceptio.model.processing import PerceptioProcessor
 from perceptio.serving.engine.errors import UnknownPictureError
 from perceptio.serving.engine.settings import EngineSettings
 
-MOST_PIXELS = 200_000_000
-"""Of all pictures that are kept, but for the newest, whatever their number: 600 MB."""
+MOST_BYTES = 2_000_000_000
+"""Of all pictures that are kept and what was found out of them, but for the newest, whatever their number."""
 
 
 @dataclass(eq=False)
@@ -40,9 +40,10 @@ class StoredPicture:
         return self.loaded.images[0].size
 
     @property
-    def pixels(self) -> int:
-        """That are held of it."""
-        return self.image.width * self.image.height
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        tensors = self.loaded.pixel_values.nbytes + self.loaded.sam_pixels.nbytes
+        return 3 * self.image.width * self.image.height + (self.perceived.nbytes if self.perceived else tensors)
 
     @property
     def image(self) -> Image.Image:
@@ -109,9 +110,9 @@ class PictureStore:
         """Drop what is too old or too many."""
         with self._lock:
             self._drop_old()
-            pixels = sum(picture.pixels for picture in self._kept.values())
-            while len(self._kept) > self._settings.pictures or (pixels > MOST_PIXELS and len(self._kept) > 1):
-                pixels -= self._kept.popitem(last=False)[1].pixels
+            taken = sum(picture.nbytes for picture in self._kept.values())
+            while len(self._kept) > self._settings.pictures or (taken > MOST_BYTES and len(self._kept) > 1):
+                taken -= self._kept.popitem(last=False)[1].nbytes
 
     def _find(self, image_id: str) -> StoredPicture | None:
         with self._lock:

@@ -22,11 +22,17 @@ class Query:
     history: tuple[Turn, ...] = ()  # earlier questions about the picture, and the words of their answers
     seg: Switch = Switch.AUTO
     depth: Switch = Switch.AUTO
-    max_new_tokens: int | None = None  # of the whole answer; what is on "auto" and does not fit is off
+    max_new_tokens: int | None = None  # of the whole answer, at most; what is on "auto" and does not fit is off
     stop: tuple[str, ...] = ()  # the words end before the first of these
     points: Any = None  # as of `Picture.segment`, as are the next two
     labels: Any = None
     boxes: Any = None
+
+    @property
+    def pixels(self) -> int:
+        """Of its picture, and so of each mask and map of its answer."""
+        width, height = self.picture.size
+        return width * height
 
     @property
     def has_objects(self) -> bool:

@@ -19,7 +19,7 @@ class EngineSettings:
     picture_seconds: float = 900.0  # a picture is kept since its last use
     max_turns: int = 32  # earlier questions that a query may bring along
     max_prompt_chars: int = 8000  # of a query's question and earlier turns together
-    max_pixels: int = 50_000_000  # of a picture, read from its header before it is decoded
+    max_pixels: int = 25_000_000  # of a picture, read from its header before it is decoded
 
     def __post_init__(self) -> None:
         for each in fields(self):
