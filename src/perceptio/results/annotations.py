@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from perceptio.results.answer import Answer
-from perceptio.results.mask import Mask
+from perceptio.results.mask import UNNAMED, Mask
 
 Format = Literal["coco", "label-studio"]
-UNNAMED = "object"  # how a mask without a phrase is called
 
 
 @dataclass(frozen=True)

@@ -71,13 +71,20 @@ class Answer:
             **self.trace.to_dict(),
         }
 
+    def to_json(self, depth_file: str | None = None) -> bytes:
+        """The content of `answer.json`: `to_dict`, indented, with each list of integers on one line."""
+        text = json.dumps(self.to_dict(depth_file), ensure_ascii=False, allow_nan=False, indent=2)
+        # strings hold no raw line ends: the pattern spares them
+        text = re.sub(r"\[\n\s+(-?\d+(?:,\n\s+-?\d+)*)\n\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text)
+        return (text + "\n").encode()
+
     def overlay(self) -> Image.Image:
         """The image with its masks filled, outlined and labelled."""
         from perceptio.visualize import draw_masks
 
         if self.image is None:
             raise ValueError("this answer holds no image to draw on; pass image= when building it")
-        labels = [f"{mask.phrase or f'object {index}'} {mask.score:.2f}" for index, mask in enumerate(self.masks, 1)]
+        labels = [mask.label(number) for number, mask in enumerate(self.masks, 1)]
         note = "nothing found" if self.trace.no_target and not self.masks else None
         return draw_masks(self.image, [reduced(mask.array, self.image) for mask in self.masks], labels, note=note)
 
@@ -173,16 +180,8 @@ class Answer:
         if self.depth is not None:
             assert self.image is not None
             files[DEPTH_FILE] = png(color_depth(reduced(self.depth.array, self.image)))
-        content = self.to_dict(DEPTH_FILE if self.depth is not None else None)
-        files[ANSWER_FILE] = _json(content)
+        files[ANSWER_FILE] = self.to_json(DEPTH_FILE if self.depth is not None else None)
         write_files(folder, files)
         if self.depth is None:
             (Path(folder) / DEPTH_FILE).unlink(missing_ok=True)
         return Path(folder)
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    """Indented JSON with each list of integers on one line (strings hold no raw line ends: the pattern spares them)."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2)
-    text = re.sub(r"\[\n\s+(-?\d+(?:,\n\s+-?\d+)*)\n\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text)
-    return (text + "\n").encode()

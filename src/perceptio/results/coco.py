@@ -13,9 +13,7 @@ from perceptio.results.annotations import Annotated, class_of, relative
 from perceptio.results.mask import Mask
 
 
-def write_coco(
-    path: str | os.PathLike[str], pictures: Iterable[Annotated], *, rle: bool = False, description: str = ""
-) -> int:
+def write_coco(path: str | os.PathLike[str], pictures: Iterable[Annotated], *, rle: bool = False) -> int:
     """Write `info`, `licenses`, `images`, `annotations` and `categories`; returns how many images.
 
     A category is a phrase ("the red cube"; "object" where a mask has none), in the order of first mention. A mask that
@@ -25,7 +23,6 @@ def write_coco(
         path: of the file; `file_name` is relative to its folder.
         pictures: each of which becomes an image, with masks or without.
         rle: segmentations as compressed run lengths, which pycocotools reads; polygons by default, which all do.
-        description: of `info`.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -35,7 +32,7 @@ def write_coco(
     categories: dict[str, int] = {}
     count = 0
     with replacing(path) as beside, beside.open("w", encoding="ascii") as file:
-        info = {"description": description or "masks by Perceptio", "version": "1.0"}
+        info = {"description": "masks by Perceptio", "version": "1.0"}
         file.write(f'{{"info": {json.dumps(info)},\n"licenses": [],\n"annotations": [')
         for picture in pictures:  # written as they come: the masks of a large folder need not fit into the memory
             name = relative(picture.file, home)

@@ -16,7 +16,7 @@ from perceptio.results.annotations import Annotated, class_of, relative
 FROM, TO = "label", "image"  # names in Label Studio's own template for polygons
 
 
-def write_tasks(path: str | os.PathLike[str], pictures: Iterable[Annotated], *, model: str = "perceptio") -> int:
+def write_tasks(path: str | os.PathLike[str], pictures: Iterable[Annotated]) -> int:
     """Write one task for each picture, its masks as a prediction; returns how many tasks.
 
     A mask becomes a polygon (`polygonlabels`) for each of its parts, with its score; a task's score is the mean of its
@@ -26,7 +26,6 @@ def write_tasks(path: str | os.PathLike[str], pictures: Iterable[Annotated], *, 
     Args:
         path: of the JSON file, in a folder that holds the pictures or folders of them.
         pictures: each of which becomes a task, with masks or without.
-        model: `model_version` of the predictions.
 
     Raises:
         ValueError: if a picture does not lie below the file's folder.
@@ -35,7 +34,7 @@ def write_tasks(path: str | os.PathLike[str], pictures: Iterable[Annotated], *, 
     count = 0
     with replacing(path) as beside, beside.open("w", encoding="ascii") as file:
         for picture in pictures:
-            task = _task(picture, Path(path), model)
+            task = _task(picture, Path(path))
             file.write(("[\n" if not count else ",\n") + json.dumps(task, allow_nan=False))
             count += 1
         file.write("\n]\n" if count else "[]\n")
@@ -66,7 +65,7 @@ def check_below(file: Path, path: Path) -> str:
     return name
 
 
-def _task(picture: Annotated, path: Path, model: str) -> dict[str, Any]:
+def _task(picture: Annotated, path: Path) -> dict[str, Any]:
     name = check_below(picture.file, path)
     results = [
         {
@@ -88,7 +87,7 @@ def _task(picture: Annotated, path: Path, model: str) -> dict[str, Any]:
         for part, polygon in enumerate(mask.polygons, 1)
     ]
     scores = [float(mask.score) for mask in picture.masks if mask.bbox is not None]
-    prediction: dict[str, Any] = {"model_version": model, "result": results}
+    prediction: dict[str, Any] = {"model_version": "perceptio", "result": results}
     if scores:
         prediction["score"] = sum(scores) / len(scores)
     return {"data": {"image": f"/data/local-files/?d={quote(name)}"}, "predictions": [prediction]}

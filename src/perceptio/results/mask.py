@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+UNNAMED = "object"  # how a mask without a phrase is called
+
 
 @dataclass(frozen=True, eq=False)
 class Mask:
@@ -54,6 +56,10 @@ class Mask:
         from perceptio.results.pictures import png
 
         return png(Image.fromarray(self.array))
+
+    def label(self, number: int) -> str:
+        """What stands beside it in a picture: its phrase, or "object 2" for the second of an answer; and its score."""
+        return f"{self.phrase or f'{UNNAMED} {number}'} {self.score:.2f}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-safe: rle, score, phrase."""

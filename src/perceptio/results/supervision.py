@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perceptio.results.mask import Mask
+from perceptio.results.mask import UNNAMED, Mask
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -36,7 +36,7 @@ def fields(masks: Sequence[Mask]) -> dict[str, Any]:
         data: class_name: (N,) text, the phrases; "object" where there is none.
     """
     shown = [(mask, mask.bbox) for mask in masks if mask.bbox is not None]
-    names = [mask.phrase or "object" for mask, _ in shown]
+    names = [mask.phrase or UNNAMED for mask, _ in shown]
     classes = {phrase: number for number, phrase in enumerate(dict.fromkeys(names))}
     return {
         "xyxy": np.array([box for _, box in shown], np.float32).reshape(-1, 4),

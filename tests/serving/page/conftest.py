@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 import perceptio
 from perceptio.pipeline import Perceptio
-from perceptio.serving.engine import Engine
+from perceptio.results import Answer
+from perceptio.serving.engine import Engine, Finished, Query
 from perceptio.serving.page.handlers import Handlers
 from perceptio.serving.page.talk import Talk
+from perceptio.tokens import Switch
 
 SAMPLE = Path(perceptio.__file__).parent / "assets" / "sample.png"
 QUESTION = "Which is nearer, the brown pyramid or the green pyramid?"
@@ -29,8 +33,8 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def handlers(engine: Engine) -> Handlers:
-    return Handlers(engine)
+def handlers(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Handlers:
+    return Handlers(engine, tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture
@@ -42,12 +46,12 @@ def talk(handlers: Handlers) -> Talk:
 
 
 @pytest.fixture(scope="session")
-def answered(handlers: Handlers) -> Talk:
-    """A visitor who has the answer to `QUESTION`, with masks and depth; only to be looked at."""
-    talk = Talk()
-    handlers.take(talk, SAMPLE.read_bytes())
-    all_of(handlers.ask(talk, QUESTION, "on", "on", False))
-    return talk
+def answer(engine: Engine) -> Answer:
+    """To `QUESTION`, with masks and depth; only to be looked at."""
+    query = Query(engine.add_picture(SAMPLE.read_bytes()), QUESTION, seg=Switch.ON, depth=Switch.ON)
+    finished = all_of(engine.stream(query))[-1]
+    assert isinstance(finished, Finished)
+    return finished.answer
 
 
 def all_of(steps: AsyncGenerator[Any, None]) -> list[Any]:
@@ -62,6 +66,13 @@ def all_of(steps: AsyncGenerator[Any, None]) -> list[Any]:
 def event(**data: Any) -> gr.EventData:
     """What the browser tells."""
     return gr.EventData(None, data)
+
+
+def png(width: int, height: int, color: int = 0) -> bytes:
+    """The file of a picture in one colour, 0 or 1."""
+    buffer = io.BytesIO()
+    Image.new("1", (width, height), color).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def free_port() -> int:

@@ -73,6 +73,22 @@ def test_the_page_is_served_to_its_own_name_alone(address: str) -> None:
     assert httpx.get(address, headers={"Host": "attacker.example"}).status_code == 400
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_the_page_is_served_to_ipv6(engine: Engine) -> None:
+    with page_of(engine, PageSettings(host="::1", port=free_port())) as url:
+        assert url.startswith("http://[::1]:")
+        assert "Perceptio" in httpx.get(url).text
+        assert httpx.get(url, headers={"Host": "attacker.example"}).status_code == 400
+        assert httpx.get(url, headers={"Host": "[::2]"}).status_code == 400
+
+
+def test_few_visitors_are_remembered(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[dict[str, Any]] = []
+    monkeypatch.setattr(gr.Blocks, "launch", lambda _, **given: launched.append(given))
+    with page_of(engine, PageSettings(port=free_port())):
+        assert launched[0]["state_session_capacity"] <= 200
+
+
 @pytest.mark.parametrize(
     "path",
     ["/etc/passwd", str(SAMPLE), app.__file__, "page.css", "../../etc/passwd", "https://example.org/a.png"],

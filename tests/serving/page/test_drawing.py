@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from perceptio.results import Mask
+from perceptio.results import Answer, Mask
 from perceptio.serving.engine import Engine
 from perceptio.serving.page.drawing import (
     LONG_SIDE,
@@ -21,7 +21,6 @@ from perceptio.serving.page.drawing import (
     draw_picture,
     draw_tokens,
 )
-from perceptio.serving.page.talk import Talk
 from perceptio.visualize.depth import color_table
 
 
@@ -86,10 +85,7 @@ def test_codes_are_coloured_as_far_as_they_are_written() -> None:
     assert view == {"grid": 3, "colors": [near, far]}
 
 
-def test_depth_and_tokens_of_an_answer(answered: Talk) -> None:
-    assert answered.last is not None
-    assert answered.last.answer is not None
-    answer = answered.last.answer
+def test_depth_and_tokens_of_an_answer(answer: Answer) -> None:
     assert answer.depth is not None
     shown = np.asarray(decoded(draw_depth(answer.depth)["src"]).convert("L"), dtype=float)
     nearness = np.asarray(Image.fromarray(answer.depth.array).resize(shown.shape[::-1]))

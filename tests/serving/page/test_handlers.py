@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import io
+import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from perceptio.serving.engine import Engine, EngineEvent, EngineSettings, Query
 from perceptio.serving.page.examples import EXAMPLES, QUESTIONS
+from perceptio.serving.page.files import FILES
 from perceptio.serving.page.handlers import Handlers, problem
 from perceptio.serving.page.talk import Talk
 
-from .conftest import QUESTION, SAMPLE, all_of, event
+from .conftest import QUESTION, SAMPLE, all_of, event, png
 
 CYLINDER = [162, 196]  # a place on the sample picture's yellow cylinder
 
 
-def png(width: int, height: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("1", (width, height)).save(buffer, format="PNG")
-    return buffer.getvalue()
+def pixels(path: str) -> np.ndarray:
+    """What an SVG path of the sample picture covers: (448, 448) bool."""
+    canvas = Image.new("1", (448, 448))
+    for polygon in path.split("M")[1:]:
+        ImageDraw.Draw(canvas).polygon([float(number) for number in re.findall(r"[\d.]+", polygon)], fill=1)
+    return np.asarray(canvas)
 
 
 def test_a_dropped_picture_is_shown(handlers: Handlers) -> None:
@@ -49,7 +53,7 @@ def test_an_answer_arrives_bit_by_bit(handlers: Handlers, talk: Talk) -> None:
     viewers, turns = [step[0] for step in steps], [step[1]["turns"][-1] for step in steps]
     assert all(step[2] == "" for step in steps)  # the box of the question is emptied
     kinds = [(turn["progress"] or "done").split()[0] for turn in turns]
-    assert list(dict.fromkeys(kinds)) == ["waiting", "segment", "depth", "answer", "done"]
+    assert list(dict.fromkeys(kinds)) == ["waiting", "segment", "depth", "answer", "files", "done"]
     written = [len(viewer["depth"]["colors"]) for viewer in viewers if "colors" in (viewer["depth"] or {})]
     assert len(written) > 2
     assert written == sorted(written)
@@ -60,8 +64,9 @@ def test_an_answer_arrives_bit_by_bit(handlers: Handlers, talk: Talk) -> None:
     assert phrases == ["The brown pyramid", "the green pyramid"]
     assert " ms" in turns[-1]["note"]
     assert "tokens" in turns[-1]["note"]
-    assert talk.last is not None
-    assert talk.last.question == QUESTION
+    assert talk.history == ((QUESTION, talk.turns[0].text),)
+    assert "[SEG]" in (talk.tokens or "")
+    assert set(talk.files) == set(FILES)
 
 
 def test_what_is_off_is_not_written(handlers: Handlers, talk: Talk) -> None:
@@ -81,7 +86,7 @@ def test_only_a_visitor_who_wants_it_has_earlier_questions_read(handlers: Handle
     stream = handlers.engine.stream
 
     class Listening:
-        settings = handlers.engine.settings
+        settings, picture = handlers.engine.settings, handlers.engine.picture
 
         @staticmethod
         def stream(query: Query) -> AsyncGenerator[EngineEvent, None]:
@@ -89,11 +94,75 @@ def test_only_a_visitor_who_wants_it_has_earlier_questions_read(handlers: Handle
             return stream(query)
 
     own = object.__new__(Handlers)
-    own.engine, own.levels = Listening, handlers.levels
+    own.engine, own.levels, own.folder = Listening, handlers.levels, handlers.folder
     for remember in (False, False, True):
         all_of(own.ask(talk, "How many pyramids are there?", "off", "off", remember))
     assert [len(history) for history in asked] == [0, 0, 2]
     assert asked[2][0] == ("How many pyramids are there?", talk.turns[0].text)
+
+
+def test_an_earlier_depth_map_stays(handlers: Handlers, talk: Talk) -> None:
+    all_of(handlers.ask(talk, QUESTION, "off", "on", False))
+    first = dict(talk.files)
+    all_of(handlers.ask(talk, "How many pyramids are there?", "off", "off", False))
+    assert talk.files["relief.glb"] == first["relief.glb"]
+    assert talk.files["answer.json"] != first["answer.json"]
+
+
+def test_a_talk_holds_no_picture_and_no_arrays(handlers: Handlers, talk: Talk) -> None:
+    """A page may have many visitors: what they have asked must stay small, however large their pictures are."""
+    all_of(handlers.ask(talk, QUESTION, "on", "on", False))
+    all_of(handlers.point(talk, event(point=CYLINDER)))
+    seen: dict[int, Any] = {}
+
+    def walk(value: Any) -> None:
+        if id(value) in seen:
+            return
+        seen[id(value)] = value
+        if isinstance(value, dict):
+            value = list(value.values())
+        elif hasattr(value, "__dict__"):
+            value = list(vars(value).values())
+        if isinstance(value, (list, tuple)):
+            for each in value:
+                walk(each)
+
+    walk(talk)
+    assert {type(value).__name__ for value in seen.values()} <= {
+        "Talk", "Turn", "str", "int", "float", "bool", "NoneType", "list", "tuple", "dict",
+    }  # fmt: skip
+    assert sum(len(value) for value in seen.values() if isinstance(value, str)) < 500_000
+
+
+def test_a_picture_that_is_kept_no_longer_is_said_so(handlers: Handlers) -> None:
+    talk = Talk()
+    handlers.take(talk, png(64, 48))
+    assert talk.picture is not None
+    handlers.engine.forget(talk.picture)
+    for asked in (handlers.ask(talk, QUESTION, "off", "off", False), handlers.point(talk, event(point=[1, 2]))):
+        with pytest.raises(gr.Error) as caught:
+            all_of(asked)
+        assert "choose it again" in str(caught.value.message)
+    assert talk.turns == []
+
+
+def test_an_example_that_is_kept_no_longer_is_read_again(handlers: Handlers) -> None:
+    talk = Talk()
+    handlers.choose(talk, event(name="table"))
+    assert talk.picture is not None
+    handlers.engine.forget(talk.picture)
+    all_of(handlers.ask(talk, "How many cubes are there?", "off", "off", False))
+    assert len(talk.history) == 1
+    assert handlers.engine.picture(talk.picture).id == talk.picture
+
+
+def test_files_that_cannot_be_written_are_said_so(handlers: Handlers, talk: Talk, tmp_path: Path) -> None:
+    own = object.__new__(Handlers)
+    own.engine, own.levels, own.folder = handlers.engine, handlers.levels, tmp_path / "missing"
+    with pytest.raises(gr.Error):
+        all_of(own.ask(talk, "How many pyramids are there?", "off", "off", False))
+    assert talk.turns[0].text
+    assert not talk.busy
 
 
 def test_a_click_segments_what_is_there(handlers: Handlers, talk: Talk) -> None:
@@ -101,14 +170,13 @@ def test_a_click_segments_what_is_there(handlers: Handlers, talk: Talk) -> None:
     turn = conversation["turns"][0]
     assert turn["question"] == "Point at 162, 196"
     assert [piece["text"] for piece in turn["pieces"]] == ["object 1"]
-    assert talk.turns[0].masks[0].array[CYLINDER[1], CYLINDER[0]]
-    assert viewer["turns"][0][0]["path"].startswith("M")
+    assert pixels(viewer["turns"][0][0]["path"])[CYLINDER[1], CYLINDER[0]]
     assert not viewer["busy"]
 
 
 def test_a_box_segments_what_is_in_it(handlers: Handlers, talk: Talk) -> None:
     all_of(handlers.point(talk, event(box=[112, 132, 214, 260])))
-    mask = talk.turns[0].masks[0].array
+    mask = pixels(talk.turns[0].drawn[0]["path"])
     rows, columns = np.nonzero(mask)
     assert mask.sum() > 500
     assert 90 < columns.mean() < 236
@@ -161,7 +229,7 @@ def test_a_message_is_plain_text() -> None:
 
 def test_a_full_queue_is_said_so(handlers: Handlers) -> None:
     engine = Engine(handlers.engine.model, EngineSettings(queue_size=1))  # not started: what is asked waits
-    own, talk = Handlers(engine), Talk()
+    own, talk = Handlers(engine, handlers.folder), Talk()
     own.take(talk, SAMPLE.read_bytes())
 
     async def two() -> str:
@@ -207,7 +275,7 @@ def test_another_picture_ends_what_was_asked_about_the_one_before(handlers: Hand
         steps = []
         async for step in handlers.ask(talk, QUESTION, "on", "on", False):
             steps.append(step)
-            if talk.turns and talk.turns[0].masks:
+            if talk.turns and talk.turns[0].drawn:
                 handlers.choose(talk, event(name="table"))
         return steps
 

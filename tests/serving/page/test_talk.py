@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from perceptio.results import Answer, DepthMap, Mask, Trace
+from perceptio.results import Answer, Mask, Trace
 from perceptio.serving.page.talk import TURNS, Talk, pieces_of
 
 
@@ -18,19 +18,18 @@ def texts(pieces: list[dict]) -> list[tuple[str, list[int] | None]]:
     return [(piece["text"], piece.get("masks")) for piece in pieces]
 
 
-def answer(text: str, *, depth: bool = False) -> Answer:
-    found = DepthMap(np.zeros((8, 8), np.float32), np.zeros((2, 2), np.int64)) if depth else None
-    return Answer(text, [mask()], found, Trace(raw=text))
+def named(*phrases: str | None) -> list[tuple[str | None, float]]:
+    return [(phrase, 0.9) for phrase in phrases]
 
 
 def test_phrases_are_tied_to_their_masks() -> None:
-    pieces = pieces_of("The cube is left of the ball.", [mask("The cube"), mask("the ball")])
+    pieces = pieces_of("The cube is left of the ball.", named("The cube", "the ball"))
     assert texts(pieces) == [("The cube", [0]), (" is left of ", None), ("the ball", [1]), (".", None)]
     assert pieces[0]["color"] != pieces[2]["color"]
 
 
 def test_a_phrase_of_several_masks_stands_for_all() -> None:
-    assert texts(pieces_of("2 cubes.", [mask("cubes"), mask("cubes")])) == [
+    assert texts(pieces_of("2 cubes.", named("cubes", "cubes"))) == [
         ("2 ", None),
         ("cubes", [0, 1]),
         (".", None),
@@ -38,14 +37,14 @@ def test_a_phrase_of_several_masks_stands_for_all() -> None:
 
 
 def test_masks_without_words_follow_the_text() -> None:
-    assert texts(pieces_of("Yes.", [mask(), mask("a ball")])) == [
+    assert texts(pieces_of("Yes.", named(None, "a ball"))) == [
         ("Yes.", None),
         (" ", None),
         ("object 1", [0]),
         (" ", None),
         ("a ball", [1]),
     ]
-    assert texts(pieces_of("", [mask()])) == [("object 1", [0])]
+    assert texts(pieces_of("", named(None))) == [("object 1", [0])]
     assert pieces_of("", []) == []
 
 
@@ -78,19 +77,24 @@ def test_a_turn_ends_once_and_can_come_to_nothing() -> None:
     assert not talk.busy
 
 
-def test_the_latest_answer_and_the_latest_depth() -> None:
+def test_an_answer_takes_the_place_of_what_came_before_it() -> None:
     talk = Talk()
-    assert talk.last is None
-    assert talk.last_with_depth is None
-    for question, depth in (("One?", True), ("Two?", False)):
-        turn = talk.begin(question)
-        turn.finish(answer("yes", depth=depth))
-        talk.end(turn, "")
-    click = talk.begin("Point at 1, 2")
-    talk.end(click, "")
-    assert talk.last is talk.turns[1]
-    assert talk.last_with_depth is talk.turns[0]
-    assert talk.history == (("One?", "yes"), ("Two?", "yes"))
+    turn = talk.begin("One?")
+    turn.add(mask())
+    talk.finish(turn, Answer("A ball.", [mask("A ball")], None, Trace(raw="[SEG]A ball.")))
+    talk.end(turn, "")
+    _, conversation = talk.views()
+    assert texts(conversation["turns"][0]["pieces"]) == [("A ball", [0]), (".", None)]
+    assert "[SEG]" in (talk.tokens or "")
+    talk.end(talk.begin("Point at 1, 2"), "")
+    assert talk.history == (("One?", "A ball."),)
+
+
+def test_another_picture_begins_anew() -> None:
+    talk = Talk(files={"answer.json": "x"}, tokens="x", depth={"src": "x"}, busy=True)
+    talk.begin("One?")
+    talk.open("img_2", {"src": "y"}, ())
+    assert (talk.turns, talk.files, talk.tokens, talk.depth, talk.busy) == ([], {}, None, None, False)
 
 
 def test_old_turns_go() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from perceptio.files import replacing
 from perceptio.results.answer import Answer
 from perceptio.results.mask import Mask
-from perceptio.results.report.pictures import cell_colors, depth_picture, name, outlines, picture
+from perceptio.results.report.pictures import cell_colors, depth_picture, outlines, picture
 from perceptio.results.report.tokens import raw_tokens
 from perceptio.results.report.words import text_with_phrases
 from perceptio.visualize.masks import COLORS
@@ -119,7 +119,7 @@ def _legend(masks: list[Mask]) -> str:
     """A box for each mask, that shows or hides it."""
     return "".join(
         f'<li><label class="c{number} key w{number}"><input type="checkbox" class="t{number}" checked>'
-        f"{escape(name(mask, number))}</label></li>"
+        f"{escape(mask.label(number))}</label></li>"
         for number, mask in enumerate(masks, 1)
     )
 

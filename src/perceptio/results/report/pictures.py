@@ -53,11 +53,6 @@ def outlines(masks: Sequence[Mask]) -> str:
     return f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">{shapes}</svg>'
 
 
-def name(mask: Mask, number: int) -> str:
-    """How a mask is called: by its phrase, or "object 1"."""
-    return f"{mask.phrase or f'object {number}'} {mask.score:.2f}"
-
-
 def cell_colors(unit_HW: np.ndarray, codes: np.ndarray) -> list[tuple[int, int, int]]:
     """RGB of each code in raster order: the colour of the depth in the middle of its cell."""
     from perceptio.visualize.depth import color_table
@@ -74,7 +69,7 @@ def _shape(mask: Mask, number: int, step: int) -> str:
     """The outline twice: a dark line beneath the coloured one shows it on any background."""
     path = _path(polygons(mask.array[::step, ::step]) if step > 1 else mask.polygons)
     return (
-        f'<g class="mask c{number} m{number}"><title>{escape(name(mask, number))}</title>'
+        f'<g class="mask c{number} m{number}"><title>{escape(mask.label(number))}</title>'
         f'<path class="edge" d="{path}"/><path d="{path}"/></g>'
     )
 

@@ -1,4 +1,4 @@
-"""The text of an answer with its phrases tied to their masks."""
+"""The text of an answer as HTML, its phrases tied to their masks."""
 
 from __future__ import annotations
 
@@ -6,30 +6,19 @@ from collections.abc import Sequence
 from html import escape
 
 from perceptio.results.mask import Mask
+from perceptio.results.phrases import tied
 
 
 def text_with_phrases(text: str, masks: Sequence[Mask]) -> str:
     """The text as HTML, each phrase as an element that can be focused, of the class `w1` for mask 1, and so on.
 
-    Phrases are looked for in the order of their masks; one that several masks share stands for all of them. What is not
-    found in the text is left to the legend.
+    What is not found in the text is left to the legend; see `phrases.tied`.
     """
-    groups: dict[str, list[int]] = {}
-    for number, mask in enumerate(masks, 1):
-        if mask.phrase:
-            groups.setdefault(mask.phrase, []).append(number)
-    parts: list[str] = []
-    begin = 0
-    for phrase, numbers in groups.items():
-        place = text.find(phrase, begin)
-        if place < 0:
-            continue
-        parts += [escape(text[begin:place]), word(phrase, numbers)]
-        begin = place + len(phrase)
-    return "".join([*parts, escape(text[begin:])])
+    pieces = tied(text, [mask.phrase for mask in masks])
+    return "".join(_word(piece, indices) if indices else escape(piece) for piece, indices in pieces)
 
 
-def word(phrase: str, numbers: Sequence[int]) -> str:
+def _word(phrase: str, indices: Sequence[int]) -> str:
     """A phrase as HTML, in the colour of its first mask."""
-    classes = " ".join(f"w{number}" for number in numbers)
-    return f'<span class="word c{numbers[0]} {classes}" tabindex="0">{escape(phrase)}</span>'
+    classes = " ".join(f"w{index + 1}" for index in indices)
+    return f'<span class="word c{indices[0] + 1} {classes}" tabindex="0">{escape(phrase)}</span>'

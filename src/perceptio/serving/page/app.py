@@ -28,6 +28,7 @@ PASSWORD_VARIABLE = "PERCEPTIO_PASSWORD"
 MODEL_VARIABLE = "PERCEPTIO_MODEL"
 
 _UPLOAD_MB = 20  # the most that a picture file may have
+_VISITORS = 200  # whose talks are kept
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,10 @@ def page_of(engine: Engine, settings: PageSettings) -> Iterator[str]:
         page.queue(max_size=engine.settings.queue_size)
         try:
             page.launch(
-                server_name=settings.host,
+                server_name=_in_address(settings.host),
                 server_port=settings.port,
                 auth=None if settings.password is None else (USER, settings.password),
+                state_session_capacity=_VISITORS,
                 max_file_size=f"{_UPLOAD_MB}mb",
                 css_paths=STATIC / "page.css",
                 theme=theme(),
@@ -115,8 +117,7 @@ def page_of(engine: Engine, settings: PageSettings) -> Iterator[str]:
                 inbrowser=False,
                 quiet=True,
             )
-            host = f"[{settings.host}]" if ":" in settings.host else settings.host
-            yield f"http://{host}:{settings.port}"
+            yield f"http://{_in_address(settings.host)}:{settings.port}"
         finally:
             page.close(verbose=False)
 
@@ -141,7 +142,13 @@ def _hosts(host: str) -> dict[str, Any]:
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    return {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=list(names), www_redirect=False)]}
+    own = [_in_address(name) for name in names]
+    return {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=own, www_redirect=False)]}
+
+
+def _in_address(host: str) -> str:
+    """As it stands in the address of a page: that of IPv6 has brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _check_port(host: str, port: int) -> None:

@@ -10,9 +10,9 @@ import gradio as gr
 
 from perceptio.images import load_image
 from perceptio.serving.engine import Engine
-from perceptio.serving.page.drawing import data_url, draw_tokens
+from perceptio.serving.page.drawing import data_url
 from perceptio.serving.page.examples import EXAMPLES
-from perceptio.serving.page.files import FILES, RELIEF_FILE, write_files
+from perceptio.serving.page.files import FILES, KEPT_S, RELIEF_FILE, still_there
 from perceptio.serving.page.handlers import Handlers
 from perceptio.serving.page.looks import static
 from perceptio.serving.page.talk import Talk
@@ -20,7 +20,6 @@ from perceptio.serving.page.talk import Talk
 _THUMBNAIL = 144  # px
 _SWITCHES = [("off", "off"), ("auto", "auto"), ("on", "on")]
 _CAMERA = (90, 95, 4)  # degrees around and from above, and the distance: almost as the picture was taken
-_KEPT_S = 3600  # a visitor's talk and files
 _HEADER = """<header class="page-header"><h1>Perceptio</h1>
 <p>Ask a picture. What the answer speaks of is marked, and its depth drawn.</p></header>"""
 
@@ -38,9 +37,9 @@ def build_page(engine: Engine, folder: Path) -> gr.Blocks:
         engine: that was started.
         folder: where files for downloads are written.
     """
-    handlers = Handlers(engine)
-    with gr.Blocks(title="Perceptio", analytics_enabled=False, delete_cache=(600, _KEPT_S), fill_width=True) as page:
-        talk = gr.State(Talk(), time_to_live=_KEPT_S)
+    handlers = Handlers(engine, folder)
+    with gr.Blocks(title="Perceptio", analytics_enabled=False, delete_cache=(600, KEPT_S), fill_width=True) as page:
+        talk = gr.State(Talk(), time_to_live=KEPT_S)
         gr.HTML(_HEADER, padding=False)
         with gr.Row(elem_id="main", equal_height=False):
             with gr.Column(scale=7, min_width=320):
@@ -75,10 +74,9 @@ def build_page(engine: Engine, folder: Path) -> gr.Blocks:
 
         def finished(talk: Talk) -> tuple[Any, ...]:
             """The latest answer's tokens, relief and files."""
-            files = write_files(talk, folder)
+            talk.files = files = still_there(talk.files)
             buttons = [gr.update(value=files.get(name), interactive=name in files) for name in FILES]
-            written = _NO_TOKENS if talk.last is None or talk.last.answer is None else draw_tokens(talk.last.answer)
-            return written, files.get(RELIEF_FILE), *buttons
+            return talk.tokens or _NO_TOKENS, files.get(RELIEF_FILE), *buttons
 
         views, results = [viewer, conversation], [tokens, relief, *downloads]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

@@ -18,7 +18,7 @@ from PIL import Image
 
 from perceptio.depth.tokenizer import DepthTokenizer
 from perceptio.results import Answer, DepthMap, Mask
-from perceptio.results.report.pictures import cell_colors, name
+from perceptio.results.report.pictures import cell_colors
 from perceptio.results.report.tokens import raw_tokens
 from perceptio.visualize.depth import color_depth, color_table
 from perceptio.visualize.masks import COLORS
@@ -58,7 +58,7 @@ def draw_mask(mask: Mask, index: int) -> dict[str, Any]:
     if mask.bbox is not None:
         left, upper, right, _ = mask.bbox
         top = ((left + right) / 2, float(upper))
-    return {"path": "".join(path), "color": hex_color(index), "label": name(mask, index + 1), "top": list(top)}
+    return {"path": "".join(path), "color": hex_color(index), "label": mask.label(index + 1), "top": list(top)}
 
 
 def draw_depth(depth: DepthMap) -> dict[str, Any]:

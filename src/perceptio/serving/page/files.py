@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
+import time
 from pathlib import Path
 
-from perceptio.results import ANSWER_FILE, OVERLAY_FILE
-from perceptio.serving.page.talk import Talk, Turn
+from perceptio.results import ANSWER_FILE, OVERLAY_FILE, Answer
+from perceptio.results.pictures import png
 
 DEPTH16_FILE = "depth16.png"
 RELIEF_FILE = "relief.glb"
@@ -19,25 +22,54 @@ FILES = {
 }
 """The files, and what they are called on the page."""
 
+KEPT_S = 3600
+"""How long files are kept after they were last offered; then gradio removes them."""
 
-def write_files(talk: Talk, folder: Path) -> dict[str, str]:
-    """The paths of the files of the latest answer, and of the latest depth map, by their names in `FILES`.
+_PREFIX = "answer-"
+_FOLDER_S = 2 * KEPT_S  # when folders go, with what gradio was never told of
 
-    Each answer's files are written once, into a folder of their own below `folder`.
+
+def write_files(answer: Answer, folder: Path) -> dict[str, str]:
+    """Write an answer's files into a new folder below `folder`, and remove folders that are too old.
+
+    Returns:
+        Their paths, by their names in `FILES`.
+
+    Raises:
+        OSError: if they cannot be written.
     """
-    found: dict[str, str] = {}
-    for turn in (talk.last_with_depth, talk.last):
-        if turn is not None:
-            turn.files = turn.files or _write(turn, Path(tempfile.mkdtemp(dir=folder)))
-            found |= turn.files
+    _remove_old(folder)
+    own = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+    contents = {
+        OVERLAY_FILE: png(answer.overlay()),
+        ANSWER_FILE: answer.to_json(None if answer.depth is None else DEPTH16_FILE),
+    }
+    if answer.depth is not None:
+        contents |= {DEPTH16_FILE: answer.depth.png16(), RELIEF_FILE: answer.relief()}
+    for name, content in contents.items():
+        (own / name).write_bytes(content)
+    return {name: str(own / name) for name in contents}
+
+
+def still_there(files: dict[str, str]) -> dict[str, str]:
+    """Those of the files that were not removed meanwhile; they are kept for as long again."""
+    found = {}
+    for name, path in files.items():
+        try:
+            os.utime(path)
+            os.utime(Path(path).parent)
+        except FileNotFoundError:
+            continue
+        found[name] = path
     return found
 
 
-def _write(turn: Turn, folder: Path) -> dict[str, str]:
-    answer = turn.answer
-    assert answer is not None
-    answer.save(folder)
-    if answer.depth is not None:
-        (folder / DEPTH16_FILE).write_bytes(answer.depth.png16())
-        (folder / RELIEF_FILE).write_bytes(answer.relief())
-    return {name: str(folder / name) for name in FILES if (folder / name).exists()}
+def _remove_old(folder: Path) -> None:
+    oldest = time.time() - _FOLDER_S
+    for each in folder.glob(f"{_PREFIX}*"):
+        try:
+            old = each.stat().st_mtime < oldest
+        except FileNotFoundError:  # another thread was quicker
+            continue
+        if old:
+            shutil.rmtree(each, ignore_errors=True)

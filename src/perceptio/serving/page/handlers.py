@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,9 +22,12 @@ from perceptio.serving.engine import (
     Finished,
     Query,
     QueueFullError,
+    StoredPicture,
+    UnknownPictureError,
 )
 from perceptio.serving.page.drawing import code_levels, draw_codes, draw_depth, draw_picture
-from perceptio.serving.page.examples import QUESTIONS, example_named
+from perceptio.serving.page.examples import QUESTIONS, Example, example_named
+from perceptio.serving.page.files import write_files
 from perceptio.serving.page.talk import Talk, Turn
 from perceptio.tokens import Switch
 
@@ -40,10 +45,11 @@ class Handlers:
 
     Args:
         engine: that was started.
+        folder: where files for downloads are written.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine, self.folder = engine, folder
         self.levels = code_levels(engine.model.model.depth_tokenizer)
 
     def take(self, talk: Talk, content: bytes | None) -> Views:
@@ -60,7 +66,7 @@ class Handlers:
         """An example was chosen."""
         try:
             example = example_named(event._data.get("name"))
-            self._open(talk, example.path.read_bytes(), example.alt, (*example.questions, *QUESTIONS))
+            self._open(talk, example.path.read_bytes(), example.alt, (*example.questions, *QUESTIONS), example)
         except ValueError as error:
             raise problem(sentence(error)) from error
         return talk.views()
@@ -78,12 +84,11 @@ class Handlers:
             remember: let the question refer to the earlier ones.
         """
         question = question.strip()
-        if talk.picture is None:
-            raise problem("Choose a picture first.")
+        picture = self._picture(talk)
         if not question:
             raise problem("Write a question first.")
         history = talk.history[-self.engine.settings.max_turns :] if remember else ()
-        query = Query(talk.picture, question, history=history, seg=Switch(masks), depth=Switch(depth))
+        query = Query(picture, question, history=history, seg=Switch(masks), depth=Switch(depth))
         async with aclosing(self._run(talk, talk.begin(question), query)) as run:
             async for viewer, conversation in run:
                 yield viewer, conversation, ""
@@ -99,15 +104,14 @@ class Handlers:
 
     async def point(self, talk: Talk, event: gr.EventData) -> AsyncGenerator[Views, None]:
         """A point was clicked, or a box was drawn: `{"point": [x, y]}` or `{"box": [x1, y1, x2, y2]}` px."""
-        if talk.picture is None:
-            raise problem("Choose a picture first.")
+        picture = self._picture(talk)
         point, box = event._data.get("point"), event._data.get("box")
         name, numbers = ("Box", box) if box is not None else ("Point", point)
         try:
             where = ", ".join(str(round(float(number))) for number in numbers)
         except (TypeError, ValueError, OverflowError) as error:
             raise problem("That is no place in the picture.") from error
-        query = Query(talk.picture, points=None if point is None else [point], boxes=box)
+        query = Query(picture, points=None if point is None else [point], boxes=box)
         async with aclosing(self._run(talk, talk.begin(f"{name} at {where}"), query)) as run:
             async for views in run:
                 yield views
@@ -118,9 +122,22 @@ class Handlers:
             talk.end(talk.turns[-1], "stopped")
         return talk.views()
 
-    def _open(self, talk: Talk, content: bytes, alt: str, questions: tuple[str, ...]) -> None:
+    def _open(
+        self, talk: Talk, content: bytes, alt: str, questions: tuple[str, ...], example: Example | None = None
+    ) -> None:
         picture = self.engine.add_picture(content)
-        talk.open(picture, draw_picture(picture.image, picture.size, alt), questions)
+        talk.open(picture.id, draw_picture(picture.image, picture.size, alt), questions, example)
+
+    def _picture(self, talk: Talk) -> StoredPicture:
+        """The picture that a visitor has chosen; an example is read again where the engine keeps it no longer."""
+        if talk.picture is None:
+            raise problem("Choose a picture first.")
+        try:
+            return self.engine.picture(talk.picture)
+        except UnknownPictureError as error:
+            if talk.example is None:
+                raise problem("The picture is kept no longer: choose it again.") from error
+            return self.engine.add_picture(talk.example.path.read_bytes())
 
     async def _run(self, talk: Talk, turn: Turn, query: Query) -> AsyncGenerator[Views, None]:
         """The turn as it fills in. Where it fails it is taken away, and the visitor told why."""
@@ -136,10 +153,18 @@ class Handlers:
                     if not isinstance(event, TextDelta) or time.monotonic() - drawn > _FRAME_S:
                         drawn = time.monotonic()
                         yield talk.views()
+                    if isinstance(event, Finished):
+                        if not event.clicked:  # at once: the answer itself is not kept
+                            files = await asyncio.to_thread(write_files, event.answer, self.folder)
+                            talk.files |= files if turn in talk.turns else {}
+                        talk.end(turn, _note(event))
+                        yield talk.views()
         except (QueueFullError, ClosingError, DeadlineError, EngineError, ValueError, TypeError) as error:
             talk.drop(turn)
             yield talk.views()
             raise problem(sentence(error)) from error
+        except OSError as error:
+            raise problem(f"The answer's files cannot be written ({error.strerror}).") from error
         finally:
             talk.end(turn, "stopped")
 
@@ -147,7 +172,7 @@ class Handlers:
         match event:
             case SegmentFound(mask=mask):
                 turn.add(mask)
-                turn.progress = f"segment {len(turn.masks)}"
+                turn.progress = f"segment {len(turn.drawn)}"
             case DepthProgress(codes=codes, total=total):
                 talk.depth = draw_codes(codes, total, self.levels)
                 turn.progress = f"depth {len(codes)} / {total}"
@@ -162,10 +187,9 @@ class Handlers:
                     turn.add(mask)
                 if not any(mask.array.any() for mask in masks):
                     turn.text = "Nothing is there."
-            case Finished():
-                if not event.clicked:
-                    turn.finish(event.answer)
-                talk.end(turn, _note(event))
+            case Finished(answer=answer, clicked=[]):
+                talk.finish(turn, answer)
+                turn.progress = "files"
 
 
 def problem(message: str) -> gr.Error:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perceptio.results import Answer, Mask
-from perceptio.serving.engine import StoredPicture
-from perceptio.serving.page.drawing import draw_mask, hex_color
+from perceptio.results.mask import UNNAMED
+from perceptio.results.phrases import tied
+from perceptio.serving.page.drawing import draw_mask, draw_tokens, hex_color
+from perceptio.serving.page.examples import Example
 
 TURNS = 40  # that are shown; the oldest go first
 
@@ -18,32 +20,32 @@ BEGIN = ("Choose a picture.", "Ask about it, click a thing, or draw a box.", "Po
 
 @dataclass(eq=False)
 class Turn:
-    """A question, a click or a box, and what came of it so far."""
+    """A question, a click or a box, and what came of it so far: as it is shown, without masks' arrays and depth."""
 
     question: str
     text: str = ""
-    masks: list[Mask] = field(default_factory=list)
+    named: list[tuple[str | None, float]] = field(default_factory=list)  # phrase and score of each mask
     progress: str | None = "waiting"  # what is being done; None once it is finished
     note: str | None = None  # how long it took
-    answer: Answer | None = None  # of a question that was answered
+    answered: bool = False  # it was a question, and has its whole answer
     drawn: list[dict[str, Any]] = field(default_factory=list)  # the masks, for the viewer
-    files: dict[str, str] = field(default_factory=dict)  # paths of what was written for downloads
 
     def add(self, mask: Mask) -> None:
         """One more mask."""
-        self.masks.append(mask)
+        self.named.append((mask.phrase, mask.score))
         self.drawn.append(draw_mask(mask, len(self.drawn)))
 
     def finish(self, answer: Answer) -> None:
         """The whole answer, whose masks have their phrases."""
-        self.answer, self.text, self.masks = answer, answer.text, answer.masks
-        self.drawn = [draw_mask(mask, index) for index, mask in enumerate(answer.masks)]
+        self.answered, self.text, self.named, self.drawn = True, answer.text, [], []
+        for mask in answer.masks:
+            self.add(mask)
 
     def to_dict(self) -> dict[str, Any]:
         """For the browser."""
         return {
             "question": self.question,
-            "pieces": pieces_of(self.text, self.masks),
+            "pieces": pieces_of(self.text, self.named),
             "progress": self.progress,
             "note": self.note,
         }
@@ -51,19 +53,27 @@ class Turn:
 
 @dataclass(eq=False)
 class Talk:
-    """A picture and all that was asked about it."""
+    """A picture and all that was asked about it.
 
-    picture: StoredPicture | None = None
-    preview: dict[str, Any] | None = None  # the picture, for the viewer
+    It is small, for there may be many: the engine keeps the picture, and the disk what can be downloaded.
+    """
+
+    picture: str | None = None  # the engine's id
+    example: Example | None = None  # that it is
+    preview: dict[str, Any] | None = None  # for the viewer
     suggested: tuple[str, ...] = ()
     turns: list[Turn] = field(default_factory=list)
     depth: dict[str, Any] | None = None  # the latest map, or the codes of the one that is being written
+    tokens: str | None = None  # HTML of the latest answer's
+    files: dict[str, str] = field(default_factory=dict)  # paths: of the latest answer, and of the latest depth map
     busy: bool = False
 
-    def open(self, picture: StoredPicture, preview: dict[str, Any], suggested: tuple[str, ...]) -> None:
+    def open(
+        self, picture: str, preview: dict[str, Any], suggested: tuple[str, ...], example: Example | None = None
+    ) -> None:
         """Begin with another picture."""
-        self.picture, self.preview, self.suggested = picture, preview, suggested
-        self.turns, self.depth, self.busy = [], None, False
+        self.picture, self.preview, self.suggested, self.example = picture, preview, suggested, example
+        self.turns, self.depth, self.tokens, self.files, self.busy = [], None, None, {}, False
 
     def begin(self, question: str) -> Turn:
         """A new turn; the model is busy until it ends."""
@@ -71,6 +81,11 @@ class Talk:
         self.turns = [*self.turns[1 - TURNS :], turn]
         self.busy = True
         return turn
+
+    def finish(self, turn: Turn, answer: Answer) -> None:
+        """A turn has its whole answer."""
+        turn.finish(answer)
+        self.tokens = draw_tokens(answer)
 
     def end(self, turn: Turn, note: str) -> None:
         """A turn is over, unless it was before."""
@@ -86,18 +101,7 @@ class Talk:
     @property
     def history(self) -> tuple[tuple[str, str], ...]:
         """The questions that were answered, with their answers."""
-        return tuple((turn.question, turn.text) for turn in self.turns if turn.answer is not None)
-
-    @property
-    def last(self) -> Turn | None:
-        """The latest question that was answered."""
-        return next((turn for turn in reversed(self.turns) if turn.answer is not None), None)
-
-    @property
-    def last_with_depth(self) -> Turn | None:
-        """The latest one whose answer has a depth map."""
-        answered = (turn for turn in reversed(self.turns) if turn.answer is not None)
-        return next((turn for turn in answered if turn.answer is not None and turn.answer.depth is not None), None)
+        return tuple((turn.question, turn.text) for turn in self.turns if turn.answered)
 
     def views(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the viewer and the conversation show."""
@@ -117,31 +121,29 @@ class Talk:
         return viewer, conversation
 
 
-def pieces_of(text: str, masks: Sequence[Mask]) -> list[dict[str, Any]]:
-    """The text in pieces, each with the numbers of the masks that it names, if it names any.
+def pieces_of(text: str, named: Sequence[tuple[str | None, float]]) -> list[dict[str, Any]]:
+    """The text in pieces, each with the numbers of the masks that it names, if it names any; see `phrases.tied`.
 
-    Phrases are looked for in the order of their masks; one that several masks share stands for all of them. Masks whose
-    words the text does not hold, or that have no words yet, follow it.
+    Masks whose words the text does not hold, or that have no words yet, follow it.
+
+    Args:
+        text: of an answer, as far as it is written.
+        named: phrase and score of each mask.
     """
-    groups: dict[str, list[int]] = {}
-    for index, mask in enumerate(masks):
-        groups.setdefault(mask.phrase or f"object {index + 1}", []).append(index)
-    pieces: list[dict[str, Any]] = []
-    behind: list[dict[str, Any]] = []
-    rest = 0
-    for words, indices in groups.items():
-        scores = ", ".join(f"{masks[index].score:.2f}" for index in indices)
-        piece = {"text": words, "masks": indices, "color": hex_color(indices[0]), "score": scores}
-        begin = text.find(words, rest) if masks[indices[0]].phrase else -1
-        if begin < 0:
-            behind.append(piece)
-            continue
-        if begin > rest:
-            pieces.append({"text": text[rest:begin]})
-        rest = begin + len(words)
-        pieces.append(piece)
-    if rest < len(text):
-        pieces.append({"text": text[rest:]})
-    for piece in behind:
-        pieces += [{"text": " "}, piece] if pieces else [piece]
-    return pieces
+    pieces = tied(text, [phrase for phrase, _ in named])
+    tied_already = {index for _, indices in pieces for index in indices}
+    behind: dict[str, tuple[int, ...]] = {}
+    for index, (phrase, _) in enumerate(named):
+        if index not in tied_already:
+            words = phrase or f"{UNNAMED} {index + 1}"
+            behind[words] = (*behind.get(words, ()), index)
+    for piece in behind.items():
+        pieces += [(" ", ()), piece] if pieces else [piece]
+    return [_piece(words, indices, named) for words, indices in pieces]
+
+
+def _piece(words: str, indices: Sequence[int], named: Sequence[tuple[str | None, float]]) -> dict[str, Any]:
+    if not indices:
+        return {"text": words}
+    scores = ", ".join(f"{named[index][1]:.2f}" for index in indices)
+    return {"text": words, "masks": list(indices), "color": hex_color(indices[0]), "score": scores}
