@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import socket
 from pathlib import Path
 
 import pytest
+
+from perceptio.cli.serve import serve
+from perceptio.serving.engine import EngineSettings
 
 from .conftest import Run, failed
 
@@ -57,3 +62,14 @@ def test_a_model_that_is_not_there_ends_the_server(run: Run, tmp_path: Path) -> 
 @pytest.mark.parametrize("option", ["--batch-size", "--queue-size", "--deadline", "--pictures", "--max-body-mb"])
 def test_limits_are_positive(run: Run, option: str) -> None:
     assert run("serve", option, 0).code == 2
+
+
+def test_defaults_agree() -> None:
+    given = {name: each.default for name, each in inspect.signature(serve).parameters.items()}
+    settings = EngineSettings()
+    assert given["deadline"] == settings.deadline_s
+    assert given["max_megapixels"] * 1e6 == settings.max_pixels
+    assert given["grace"] > given["deadline"]  # an answer that is late at the end is late for its client too
+    unit = (Path(__file__).parents[2] / "deploy" / "perceptio.service").read_text()
+    grace, until_killed = re.findall(r"--grace (\d+)|TimeoutStopSec=(\d+)", unit)
+    assert given["deadline"] < int(grace[0]) < int(until_killed[1])

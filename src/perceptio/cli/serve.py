@@ -39,16 +39,18 @@ def serve(
     ] = False,
     batch_size: Annotated[int, typer.Option(help="Questions answered together.", min=1)] = 16,
     queue_size: Annotated[int, typer.Option(help="Questions that may wait; further ones get 429.", min=1)] = 64,
-    deadline: Annotated[float, typer.Option(help="Seconds for an answer, the queue included.", min=0.1)] = 60.0,
+    deadline: Annotated[
+        float, typer.Option(help="Seconds for an answer, the queue included, once its picture is there.", min=0.1)
+    ] = 60.0,
     pictures: Annotated[int, typer.Option(help="Pictures that are kept.", min=1)] = 64,
     picture_seconds: Annotated[float, typer.Option(help="Seconds a picture is kept after its last use.", min=1)] = (
         900.0
     ),
     max_turns: Annotated[int, typer.Option(help="Earlier questions in a conversation.", min=1)] = 32,
     max_prompt_chars: Annotated[int, typer.Option(help="Characters of a conversation.", min=1)] = 8000,
-    max_megapixels: Annotated[float, typer.Option(help="Of a picture.", min=0.01, max=150)] = 50.0,
+    max_megapixels: Annotated[float, typer.Option(help="Of a picture.", min=0.01, max=150)] = 25.0,
     max_body_mb: Annotated[float, typer.Option(help="Of a request.", min=0.01, max=1024)] = 32.0,
-    grace: Annotated[float, typer.Option(help="Seconds for the last answers when it is ended.", min=1)] = 30.0,
+    grace: Annotated[float, typer.Option(help="Seconds for the last answers when it is ended.", min=1)] = 65.0,
 ) -> None:
     """Serve a model over HTTP, for OpenAI's clients and others; SIGTERM or Ctrl-C ends it when all are answered."""
     from perceptio.serving.api.server import bind

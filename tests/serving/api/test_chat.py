@@ -59,7 +59,9 @@ def test_a_click_is_segmented_without_a_word(client: TestClient, engine: Engine,
 @pytest.mark.parametrize("part", ["masks", "depth"])
 def test_what_is_on_needs_a_question(client: TestClient, sample_id: str, part: str) -> None:
     error = refused(client, {**body(sample_id, ""), "perception": {"points": [[120, 80]], part: "on"}})
-    assert error["param"] == part
+    assert error["param"] == f"perception.{part}"
+    reply = client.post("/v1/perceive", json={"image": sample_id, "points": [[120, 80]], part: "on"})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, part)
     assert refused(client, body(sample_id, ""))["code"] == "invalid_value"
 
 
@@ -112,6 +114,8 @@ def test_depth_in_numbers_is_for_small_pictures(client: TestClient) -> None:
     image = data_url(picture_bytes(size=(1200, 900)))
     perception = {"depth": "on", "depth_format": "json"}
     assert refused(client, body(image, perception=perception))["param"] == "perception.depth_format"
+    reply = client.post("/v1/perceive", json={"image": image, "prompt": "What is it?", **perception})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "depth_format")
 
 
 def test_instructions_and_questions_become_one_question(client: TestClient, sample_id: str) -> None:
@@ -156,6 +160,12 @@ def test_special_tokens_of_users_stay_text(client: TestClient, sample_id: str) -
         ([{"role": "user", "content": []}], "messages.0.content"),
         ([{"role": "user", "content": [{"type": "input_audio"}]}], "messages.0.content.0"),
         ([{"role": "user"}], "messages.0.content"),
+        ([{"role": "user", "content": [{"type": "text", "text": "x", "mood": 1}]}], "messages.0.content.0.mood"),
+        ([{"role": "user", "content": [{"type": "text", "text": 1}]}], "messages.0.content.0.text"),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": ""}}]}],
+            "messages.0.content.0.image_url.url",
+        ),
         ([{"role": "user", "content": "x", "colour": "red"}], "messages.0.colour"),
     ],
 )
@@ -164,7 +174,7 @@ def test_messages_without_sense_are_refused(
 ) -> None:
     for turn in turns:
         for part in turn.get("content", []):
-            if isinstance(part, dict) and "image_url" in part:
+            if isinstance(part, dict) and part.get("image_url") == {"url": "ID"}:
                 part["image_url"] = {"url": sample_id}
     error = refused(client, {"model": "nano", "messages": turns})
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
@@ -250,3 +260,24 @@ def test_limits_of_conversations(client: TestClient, sample_id: str) -> None:
     assert refused(client, body(sample_id, "x" * 8001))["code"] == "invalid_value"
     turns = [*messages(sample_id), *[assistant("A."), user("B.")] * 33]
     assert refused(client, {"model": "nano", "messages": turns})["code"] == "invalid_value"
+
+
+def test_marks_of_a_cache_have_no_effect(client: TestClient, sample_id: str) -> None:
+    turns = messages(sample_id)
+    for part in turns[0]["content"]:
+        part["prompt_cache_breakpoint"] = {"mode": "explicit"}
+    reply = answered(client, {"model": "nano", "messages": turns, **SHORT})
+    assert reply["choices"][0]["message"]["perceptio"]["ignored"] == ["prompt_cache_breakpoint"]
+    system = {"role": "system", "content": [{"type": "text", "text": "Hi", "prompt_cache_breakpoint": {"mode": "x"}}]}
+    reply = answered(client, {"model": "nano", "messages": [system, *messages(sample_id)], **SHORT})
+    assert reply["choices"][0]["message"]["perceptio"]["ignored"] == ["prompt_cache_breakpoint"]
+
+
+@pytest.mark.parametrize("most", [1_000, 4_096, 1_000_000])
+def test_a_limit_above_what_the_model_can_write_is_none(client: TestClient, sample_id: str, most: int) -> None:
+    perception = {"masks": "on", "depth": "on"}
+    free = answered(client, body(sample_id, perception=perception))
+    bounded = answered(client, body(sample_id, perception=perception, max_tokens=most))
+    assert bounded["choices"][0]["message"]["content"] == free["choices"][0]["message"]["content"]
+    assert bounded["choices"][0]["finish_reason"] == "stop"
+    assert bounded["usage"] == free["usage"]

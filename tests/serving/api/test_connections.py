@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -114,3 +116,35 @@ def test_a_head_that_does_not_come_is_not_waited_for(engine: Engine, monkeypatch
             assert connection.recv(4096).startswith(b"HTTP/1.1 200")
         slow = httpx2.get(f"{url}/healthz")
         assert slow.status_code == 200
+
+
+def test_a_client_that_does_not_read_is_not_waited_for(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slow_clients, "STILL_SECONDS", 0.2)
+    lost = threading.Event()
+    connection_lost = slow_clients.ImpatientProtocol.connection_lost
+
+    def note(protocol: slow_clients.ImpatientProtocol, error: Exception | None) -> None:
+        connection_lost(protocol, error)
+        lost.set()
+
+    with serving(engine) as url, socket.socket() as connection:
+        monkeypatch.setattr(slow_clients.ImpatientProtocol, "connection_lost", note)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((urlsplit(url).hostname, urlsplit(url).port))
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 400)
+        assert lost.wait(10)
+
+
+def test_a_client_that_reads_slowly_is_served(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slow_clients, "STILL_SECONDS", 0.2)
+    wanted, got = 200, b""
+    with serving(engine) as url, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        connection.settimeout(10)
+        connection.connect((urlsplit(url).hostname, urlsplit(url).port))
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * wanted)
+        while got.count(b"HTTP/1.1 200") < wanted:
+            more = connection.recv(1_000_000)
+            assert more
+            got += more
+            time.sleep(0.005)

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import ValidationError
 from starlette.testclient import TestClient
 
+from perceptio.serving.api import bodies
+from perceptio.serving.api.errors import ApiError, invalid_request
 from perceptio.serving.api.settings import ApiSettings
 from perceptio.serving.engine import Engine
 
@@ -45,7 +48,9 @@ def test_an_origin_that_is_named_may_ask(engine: Engine) -> None:
     page = "https://page.example"
     named = client_of(engine, ApiSettings(hosts=None, cors_origins=(page,)))
     asking = {"Origin": page, "Access-Control-Request-Method": "POST"}
-    before = named.options(CHAT, headers={**asking, "Access-Control-Request-Headers": "authorization,content-type"})
+    before = named.options(
+        CHAT, headers={**asking, "Access-Control-Request-Headers": "authorization,content-type,x-stainless-lang"}
+    )
     assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, page)
     assert named.get("/healthz", headers={"Origin": page}).headers["access-control-allow-origin"] == page
     other = named.options(CHAT, headers={**asking, "Origin": "https://evil.example"})
@@ -149,3 +154,51 @@ def test_large_requests_are_bounded_together(engine: Engine) -> None:
     reply = busy.post("/v1/images", files={"image": bytes(8_000)})
     assert (reply.status_code, reply.json()["error"]["type"]) == (429, "rate_limit_error")
     assert int(reply.headers["Retry-After"]) >= 1
+
+
+def hostile() -> dict[str, tuple[str, bytes]]:
+    """Bodies whose every value would be an error, or an object in memory, with the code that answers them."""
+    start, many = b'{"model": "nano", "messages": [', 150_000
+    ones = b",".join([b"1"] * many)
+    keys = b",".join(b'"%x": 1' % number for number in range(90_000))
+    nested = b",".join([b"[" * 100 + b"]" * 100] * 3_000)
+    return {
+        "messages": ("invalid_value", start + ones + b"]}"),
+        "parts": ("invalid_value", start + b'{"role": "user", "content": [' + ones + b"]}]}"),
+        "points": ("invalid_value", start + b'], "perception": {"points": [' + ones + b"]}}"),
+        "keys": ("invalid_value", start + b"], " + keys + b"}"),
+        "metadata": ("invalid_value", start + b'], "metadata": {' + keys + b"}}"),
+        "values": ("too_many_values", start + ones + b"," + ones + b"]}"),
+        "nested": ("too_many_values", start + b'], "n": [' + nested + b"]}"),
+    }
+
+
+@pytest.mark.parametrize("name", hostile())
+def test_many_wrong_values_are_one_error(client: TestClient, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    code, content = hostile()[name]
+    gathered: list[int] = []
+
+    def gather(error: ValidationError, body: bytes) -> ApiError:
+        gathered.append(error.error_count())
+        return invalid_request(error, body)
+
+    monkeypatch.setattr(bodies, "invalid_request", gather)
+    reply = client.post(CHAT, content=content, headers=JSON)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, code)
+    if name in ("messages", "parts", "points"):
+        assert gathered[0] < 10
+    else:
+        assert reply.json()["error"]["param"] is None
+
+
+def test_many_values_of_a_form_are_too_many(client: TestClient) -> None:
+    reply = client.post("/v1/perceive", files={"image": picture_bytes()}, data={"points": "[" + "1," * 200_001 + "1]"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "too_many_values")
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "nonsense", "base64"])
+def test_a_form_in_a_charset_of_no_form(client: TestClient, charset: str) -> None:
+    content = b'--x\r\nContent-Disposition: form-data; name="x-!"\r\n\r\nx-!\r\n--x--\r\n'
+    kind = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    for path in ("/v1/perceive", "/v1/images"):
+        assert client.post(path, content=content, headers=kind).status_code == 400

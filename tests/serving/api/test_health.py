@@ -76,7 +76,7 @@ def test_requests_are_counted(engine: Engine, sample_id: str) -> None:
     assert found["perceptio_requests_total", "GET", "/v1/models/{model:path}", "404"] == 1
     assert found["perceptio_requests_total", "GET", "other", "404"] == 1
     assert found["perceptio_requests_total", "OTHER", "other", "404"] == 1
-    assert found["perceptio_request_seconds_count", "/v1/chat/completions"] == 1
+    assert found["perceptio_request_duration_seconds_count", "/v1/chat/completions"] == 1
     assert found["perceptio_batch_size_count",] == 1
     assert found["perceptio_tokens_total", "prompt"] == used["prompt_tokens"]
     assert found["perceptio_tokens_total", "text"] == used["completion_tokens"] == 3

@@ -95,3 +95,11 @@ def test_an_origin_must_be_one(origin: str) -> None:
         "https://a.example",
         "http://localhost:3000",
     )
+
+
+def test_a_key_is_checked_without_a_thread(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise AssertionError("the threads are for masks")
+
+    monkeypatch.setattr("fastapi.dependencies.utils.run_in_threadpool", full)
+    assert client_of(engine).get("/v1/models").status_code == 200

@@ -154,3 +154,24 @@ def test_errors_are_those_of_openai(official: openai.OpenAI, sample_url: str, st
 def test_a_picture_that_was_uploaded(official: openai.OpenAI, tmp_path: Path, sample_id: str) -> None:
     reply = official.chat.completions.create(model="nano", messages=messages(sample_id))
     assert reply.choices[0].message.perceptio["image_id"] == sample_id
+
+
+def test_the_stream_that_the_client_puts_together(
+    official: openai.OpenAI, whole: ChatCompletion, sample_url: str
+) -> None:
+    clicks = {"masks": "on", "depth": "on", "points": [[[120, 80]], [[60, 400]]]}
+    with official.chat.completions.stream(
+        model="nano", messages=messages(sample_url), extra_body={"perception": clicks}
+    ) as stream:
+        reply = stream.get_final_completion()
+    message, expected = reply.choices[0].message, whole.choices[0].message
+    assert message.content == expected.content
+    found = message.perceptio
+    assert [mask["index"] for mask in found["masks"]] == [0, 1]
+    assert found["labels"] == [mask["label"] for mask in expected.perceptio["masks"]]
+    boxes = np.array([[mask["bbox"] for mask in some] for some in (found["masks"], expected.perceptio["masks"])])
+    assert np.abs(boxes[0] - boxes[1]).max() <= 1
+    assert all(coco.decode(mask["rle"]).any() for mask in found["masks"] + found["clicked"])
+    assert [mask["index"] for mask in found["clicked"]] == [0, 1]
+    assert found["depth"]["codes"] == expected.perceptio["depth"]["codes"]
+    assert (found["absent"], found["image_id"]) == (False, expected.perceptio["image_id"])

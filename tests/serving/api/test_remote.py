@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -29,6 +31,8 @@ class Web(BaseHTTPRequestHandler):
                 self._answer(200, PICTURE)
             case ["to", *rest]:
                 self._answer(302, b"", Location="/".join(rest))
+            case ["nowhere"]:
+                self._answer(302, b"")
             case ["loop"]:
                 self._answer(302, b"", Location="/loop")
             case ["large"]:
@@ -129,6 +133,9 @@ def test_a_redirect_is_followed_and_checked_again(remote: RemotePictures, names:
         "http://[::1/picture",
         "http://web.example:PORT/loop",
         "http://web.example:PORT/missing",
+        "http://web.example:PORT/nowhere",
+        "http://web.example:PORT/to/http://h:abc/",
+        "http://web.example:PORT/to/http://xn--a..b/",
         "http://web.example:PORT/large",
         "http://web.example:PORT/packed",
         "http://web.example:PORT/slow",
@@ -196,3 +203,32 @@ def test_a_server_does_not_ask_itself(engine: Engine, host: str) -> None:
 def test_pictures_from_the_web_are_off_by_default(engine: Engine) -> None:
     reply = client_of(engine).post("/v1/chat/completions", json=body("https://example.org/a.png"))
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, "remote_images_off")
+
+
+@pytest.mark.parametrize("target", ["https://\u00e4..b/", "http://h:abc/", "http://[::1/"])
+def test_a_redirect_to_no_address(remote: RemotePictures, port: int, target: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Web, "do_GET", lambda web: web._answer(302, b"", Location=target.encode().decode("latin-1")))
+    with pytest.raises(ApiError) as refused:
+        fetch(remote, f"http://web.example:{port}/")
+    assert (refused.value.status, refused.value.code) == (400, "invalid_image_url")
+
+
+@pytest.mark.parametrize("name", ["x" * 64 + ".example", "a..example", "." * 70])
+def test_names_that_no_resolver_can_be_asked_for(name: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        fetch(RemotePictures(40_000, 5), f"http://{name}/")
+    assert (refused.value.status, refused.value.code) == (400, "invalid_image_url")
+
+
+def test_a_name_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(20) and [])
+    try:
+        with pytest.raises(ApiError) as refused:
+            fetch(RemotePictures(40_000, 0.1), "http://slow.example/")  # ends its loop, and the loop's own threads
+        assert refused.value.status == 400
+        assert not released.is_set()
+        (lookup,) = [thread for thread in threading.enumerate() if thread.name == "perceptio-names"]
+        assert lookup.daemon
+    finally:
+        released.set()

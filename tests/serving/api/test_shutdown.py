@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,8 +16,14 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
+from fastapi import Request
 
-from .conftest import SAMPLE, body, wait_until
+from perceptio.serving.api import server
+from perceptio.serving.api.server import GentleServer, bind
+from perceptio.serving.api.service import Service
+from perceptio.serving.engine import Engine
+
+from .conftest import ANY_HOST, SAMPLE, body, wait_until
 
 CHAT = "/v1/chat/completions"
 SHORT = {"perception": {"masks": "off", "depth": "off"}, "max_tokens": 4}
@@ -92,3 +100,39 @@ def test_accepted_requests_are_answered(process: subprocess.Popen[str], sent: si
     clients.join()
     assert clients.lost == []
     assert set(clients.counts) == {"answered"}
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_answers_that_are_cut_off_are_counted(
+    engine: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    async def never(request: Request) -> None:
+        await asyncio.Event().wait()
+
+    servers: list[GentleServer] = []
+
+    class Kept(GentleServer):
+        def __init__(self, service: Service, grace_s: float) -> None:
+            super().__init__(service, grace_s)
+            self.config.app.add_api_route("/never", never)  # type: ignore[union-attr]
+            servers.append(self)
+
+    service = Service(ANY_HOST, engine)
+    monkeypatch.setattr(server, "GentleServer", Kept)
+    monkeypatch.setattr(service, "load", lambda make, done: done())
+    monkeypatch.setattr(service, "close", lambda grace_s: None)  # the engine is everybody's
+    caplog.set_level("INFO", "perceptio.server")
+    with bind("127.0.0.1", 0) as listener:
+        address = listener.getsockname()
+        run = threading.Thread(target=server.serve, args=(service, lambda: engine, listener, 1.0, "serving %s"))
+        run.start()
+        assert wait_until(lambda: servers and servers[0].started)
+        with socket.create_connection(address) as connection:
+            assert wait_until(lambda: servers[0].server_state.connections)
+            if asked:
+                connection.sendall(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert wait_until(lambda: servers[0].server_state.tasks)
+            servers[0].should_exit = True
+            run.join()
+    assert servers[0].cut_off == asked
+    assert [record.levelname for record in caplog.records][-1] == ("WARNING" if asked else "INFO")

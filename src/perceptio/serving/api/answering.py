@@ -25,8 +25,18 @@ def make_query(
     perception: Perception,
     max_tokens: int | None,
     stop: tuple[str, ...],
+    within: str = "",
 ) -> Query:
     """A question to the engine. Where only something is clicked or boxed there are no words to ask with.
+
+    Args:
+        picture: it is about.
+        prompt: the question.
+        history: earlier questions and answers.
+        perception: what is wanted beside words.
+        max_tokens: of the answer at most.
+        stop: texts that end it.
+        within: the field of the request that holds `perception`, with a dot; for errors.
 
     Raises:
         ApiError: 400 if masks or depth are on then, which need a question.
@@ -35,7 +45,7 @@ def make_query(
     for part in ("masks", "depth"):
         if alone and getattr(perception, part) == "on":
             reason = f"{part} can be on where there is a question: add one, or leave {part} out"
-            raise ApiError(400, reason, "invalid_value", part)
+            raise ApiError(400, reason, "invalid_value", within + part)
     return Query(
         picture=picture,
         prompt=None if alone else prompt or "",

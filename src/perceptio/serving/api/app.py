@@ -33,7 +33,7 @@ _UNKNOWN = (ChatRequest, ChatCompletionChunk, PerceiveRequest, ImageUpload)  # t
 def create_app(service: Service) -> FastAPI:
     """The application over a service, whose engine may still be loading."""
     AppStatus.disable_automatic_graceful_drain()  # streams end with their answers, at a shutdown too
-    app = FastAPI(
+    app = _Application(
         title="Perceptio",
         version=__version__,
         description=_ABOUT,
@@ -53,27 +53,31 @@ def create_app(service: Service) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(service.settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["*"],
             expose_headers=["X-Request-Id", "Retry-After"],
         )
     app.add_middleware(Watch, service=service)  # the outermost
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The description, with the models that the routes read and write by themselves."""
-    if not app.openapi_schema:
-        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        schema["components"]["schemas"].update(definitions(*_UNKNOWN))
-        open_to_all = app.state.service.settings.api_key is None
-        for operation in (each for path in schema["paths"].values() for each in path.values()):
-            operation["responses"].pop("422", None)  # FastAPI's own, which no route gives
+class _Application(FastAPI):
+    """FastAPI's, with a description of the models that the routes read and write by themselves."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description."""
+        if not self.openapi_schema:
+            schema = get_openapi(
+                title=self.title, version=self.version, description=self.description, routes=self.routes
+            )
+            schema["components"]["schemas"].update(definitions(*_UNKNOWN))
+            open_to_all = self.state.service.settings.api_key is None
+            for operation in (each for path in schema["paths"].values() for each in path.values()):
+                operation["responses"].pop("422", None)  # FastAPI's own, which no route gives
+                if open_to_all:
+                    operation.pop("security", None)
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schema["components"]["schemas"].pop(unused, None)
             if open_to_all:
-                operation.pop("security", None)
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schema["components"]["schemas"].pop(unused, None)
-        if open_to_all:
-            del schema["components"]["securitySchemes"]
-        app.openapi_schema = schema
-    return app.openapi_schema
+                del schema["components"]["securitySchemes"]
+            self.openapi_schema = schema
+        return self.openapi_schema

@@ -21,6 +21,7 @@ M = TypeVar("M", bound=Strict)
 
 JSON_TYPE, FORM_TYPE = "application/json", "multipart/form-data"
 _MOST_FIELDS = 32
+_MOST_VALUES = 200_000  # of JSON: each costs far more memory and time than its bytes
 _LARGE = 64_000  # bytes of a body that another thread reads
 _REFS = "#/components/schemas/{model}"
 
@@ -58,10 +59,17 @@ def parse(model: type[M], body: bytes) -> M:
     Raises:
         ApiError: 400 with what is wrong.
     """
+    _check_size(body)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise invalid_request(error, body) from error
+
+
+def _check_size(*texts: bytes) -> None:
+    """Refuse JSON of so many values that reading it would hold up the others."""
+    if sum(text.count(sign) for text in texts for sign in (b",", b":", b"[", b"{")) > _MOST_VALUES:
+        raise ApiError(400, f"the body has more than {_MOST_VALUES} JSON values, the limit here", "too_many_values")
 
 
 async def read_form(request: Request, file_field: str) -> Form:
@@ -73,16 +81,19 @@ async def read_form(request: Request, file_field: str) -> Form:
     file: bytes | None = None
     fields: dict[str, str] = {}
     limit = request.app.state.service.settings.max_body_bytes
-    async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=limit) as form:
-        for name, value in form.multi_items():
-            if name in fields or (name == file_field and file is not None):
-                raise ApiError(400, f"the field {name} stands twice", "invalid_value", name)
-            if isinstance(value, UploadFile):
-                if name != file_field:
-                    raise ApiError(400, f"a file must be the field {file_field}", "unknown_parameter", name)
-                file = await value.read()
-            else:
-                fields[name] = value
+    try:
+        async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=limit) as form:
+            for name, value in form.multi_items():
+                if name in fields or (name == file_field and file is not None):
+                    raise ApiError(400, f"the field {name} stands twice", "invalid_value", name)
+                if isinstance(value, UploadFile):
+                    if name != file_field:
+                        raise ApiError(400, f"a file must be the field {file_field}", "unknown_parameter", name)
+                    file = await value.read()
+                else:
+                    fields[name] = value
+    except UnicodeError as error:  # of a charset that the form names
+        raise ApiError(400, "the form cannot be read in the charset it names: leave it out", "invalid_form") from error
     return Form(file, fields)
 
 
@@ -93,6 +104,7 @@ def form_object(model: type[M], fields: dict[str, str], texts: Iterable[str]) ->
         ApiError: 400 with what is wrong.
     """
     texts, values = set(texts), {}
+    _check_size(*(text.encode(errors="replace") for name, text in fields.items() if name not in texts))
     for name, text in fields.items():
         try:
             values[name] = text if name in texts else from_json(text, allow_inf_nan=False)

@@ -20,7 +20,7 @@ from perceptio.serving.api.answering import begun, make_query, whole_answer
 from perceptio.serving.api.bodies import JSON_TYPE, documented_body, read_json
 from perceptio.serving.api.chunks import Chunks
 from perceptio.serving.api.conversation import Conversation, read_conversation
-from perceptio.serving.api.encoding import check_depth_form, depth_object, mask_objects, timings, usage_object
+from perceptio.serving.api.encoding import check_depth_form, depth_object, mask_objects, usage_object
 from perceptio.serving.api.errors import ApiError, as_api_error, documented, internal_error
 from perceptio.serving.api.models import check_model
 from perceptio.serving.api.parameters import ignored_fields, refuse_impossible, stops, token_limit
@@ -32,6 +32,7 @@ from perceptio.serving.api.sources import find_picture
 from perceptio.serving.engine import EngineEvent, Finished, Query, StoredPicture
 
 _PING, _SLOWEST = 15, 30.0  # seconds between comments that keep a stream open; seconds that a reader may stand still
+_WITHIN = "perception."  # the field of what is wanted beside words
 _STREAM_TYPE = "text/event-stream"
 
 router = APIRouter(tags=["chat"])
@@ -92,9 +93,9 @@ async def _prepare(service: Service, asked: ChatRequest) -> _Asked:
     refuse_impossible(asked)
     conversation = read_conversation(asked.messages)
     picture = await _the_picture(service, conversation)
-    check_depth_form(asked.perception, picture)
+    check_depth_form(asked.perception, picture, _WITHIN)
     query = make_query(
-        picture, conversation.prompt, conversation.history, asked.perception, token_limit(asked), stops(asked)
+        picture, conversation.prompt, conversation.history, asked.perception, token_limit(asked), stops(asked), _WITHIN
     )
     ignored = [*ignored_fields(asked), *conversation.ignored]
     return _Asked(query, asked.perception, ignored, service.model_name)
@@ -129,7 +130,7 @@ def _completion(service: Service, asked: _Asked, finished: Finished) -> str:
         clicked=mask_objects(finished.clicked, perception.mask_form),
         depth=None if answer.depth is None else depth_object(answer.depth, perception.depth_format),
         absent=answer.trace.no_target,
-        timings_ms=timings(finished),
+        timings_ms=finished.timings_ms,
         ignored=asked.ignored,
     )
     choice = Choice(message=Message(content=answer.text, perceptio=perceived), finish_reason=finished.reason)

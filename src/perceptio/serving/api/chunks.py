@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perceptio.decoding.events import DepthProgress, DepthReady, SegmentFound, TextDelta
-from perceptio.serving.api.encoding import depth_object, mask_objects, timings, usage_object
+from perceptio.serving.api.encoding import depth_object, mask_parts, usage_object
 from perceptio.serving.api.schemas.chat_reply import ChatCompletionChunk, ChunkChoice, Delta, FinishReason
 from perceptio.serving.api.schemas.perception import PerceivedPart, Perception
 from perceptio.serving.engine import Clicked, EngineEvent, Finished
@@ -43,12 +43,12 @@ class Chunks:
                 return []
             case TextDelta(text):
                 return [self._chunk(Delta(content=text))]
-            case SegmentFound(mask=mask):
-                return [self._part(PerceivedPart(masks=mask_objects([mask], forms.mask_form)))]
+            case SegmentFound(mask=mask, index=index):
+                return [self._part(PerceivedPart(masks=mask_parts([mask], forms.mask_form, index)))]
             case DepthReady(depth):
                 return [self._part(PerceivedPart(depth=depth_object(depth, forms.depth_format)))]
             case Clicked(masks):
-                return [self._part(PerceivedPart(clicked=mask_objects(masks, forms.mask_form)))]
+                return [self._part(PerceivedPart(clicked=mask_parts(masks, forms.mask_form)))]
             case Finished():
                 return self._end(event)
         raise AssertionError(event)
@@ -59,7 +59,7 @@ class Chunks:
             image_id=self._image_id,
             labels=[mask.phrase for mask in answer.masks],
             absent=answer.trace.no_target,
-            timings_ms=timings(finished),
+            timings_ms=finished.timings_ms,
             ignored=self._ignored,
         )
         chunks = [self._part(rest, finished.reason)]

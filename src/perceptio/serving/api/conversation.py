@@ -69,7 +69,7 @@ def read_conversation(messages: Sequence[SystemMessage | UserMessage | Assistant
 def _instruct(reading: _Reading, message: SystemMessage, where: str) -> None:
     if reading.turns:
         raise _wrong("instructions of the system must stand before the first question", where)
-    reading.system.append(_text(message.content))
+    reading.system.append(_text(reading, message.content))
 
 
 def _ask(reading: _Reading, message: UserMessage, where: str) -> None:
@@ -79,6 +79,7 @@ def _ask(reading: _Reading, message: UserMessage, where: str) -> None:
     parts: Sequence[TextPart | ImagePart] = (
         [TextPart(type="text", text=content)] if isinstance(content, str) else content
     )
+    _note_marks(reading, parts)
     for place, part in enumerate(parts):
         if isinstance(part, TextPart):
             reading.turns[-1][0].append(part.text)
@@ -91,11 +92,19 @@ def _ask(reading: _Reading, message: UserMessage, where: str) -> None:
 def _answer(reading: _Reading, message: AssistantMessage, where: str) -> None:
     if not reading.turns:
         raise _wrong("an answer must follow a question of the user", where)
-    reading.turns[-1][1].append(_text(message.content or ""))
+    reading.turns[-1][1].append(_text(reading, message.content or ""))
 
 
-def _text(content: str | list[TextPart]) -> str:
-    return content if isinstance(content, str) else "\n".join(part.text for part in content)
+def _text(reading: _Reading, content: str | list[TextPart]) -> str:
+    if isinstance(content, str):
+        return content
+    _note_marks(reading, content)
+    return "\n".join(part.text for part in content)
+
+
+def _note_marks(reading: _Reading, parts: Sequence[TextPart | ImagePart]) -> None:
+    if any(part.prompt_cache_breakpoint is not None for part in parts):
+        reading.ignored["prompt_cache_breakpoint"] = None
 
 
 def _wrong(message: str, param: str) -> ApiError:

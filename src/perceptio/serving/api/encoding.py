@@ -10,15 +10,20 @@ import numpy as np
 
 from perceptio.results import DepthMap, Mask
 from perceptio.serving.api.errors import ApiError
-from perceptio.serving.api.schemas.perception import DepthForm, DepthObject, MaskForm, MaskObject, Perception
+from perceptio.serving.api.schemas.perception import DepthForm, DepthObject, MaskForm, MaskObject, MaskPart, Perception
 from perceptio.serving.api.schemas.usage import CompletionTokensDetails, Usage
 from perceptio.serving.engine import Finished, StoredPicture
 
 MOST_NUMBERS = 1_000_000  # of a depth map in JSON
 
 
-def check_depth_form(perception: Perception, picture: StoredPicture) -> None:
+def check_depth_form(perception: Perception, picture: StoredPicture, within: str = "") -> None:
     """Refuse to write a large picture's depth map in numbers.
+
+    Args:
+        perception: says in which form.
+        picture: whose map it is.
+        within: the field of the request that holds `perception`, with a dot; for errors.
 
     Raises:
         ApiError: 400.
@@ -30,13 +35,21 @@ def check_depth_form(perception: Perception, picture: StoredPicture) -> None:
             f"depth_format json is for pictures of at most {MOST_NUMBERS} pixels, and this one has {width * height}: "
             "ask for png16",
             "invalid_value",
-            "perception.depth_format",
+            f"{within}depth_format",
         )
 
 
 def mask_objects(masks: Sequence[Mask], form: MaskForm) -> list[MaskObject]:
     """Masks in the form that was asked for."""
     return [_mask_object(mask, form) for mask in masks]
+
+
+def mask_parts(masks: Sequence[Mask], form: MaskForm, first: int = 0) -> list[MaskPart]:
+    """Masks of a stream, in the form that was asked for, counted from `first`."""
+    return [
+        MaskPart(index=first + place, **mask.model_dump(exclude_unset=True))
+        for place, mask in enumerate(mask_objects(masks, form))
+    ]
 
 
 def depth_object(depth: DepthMap, form: DepthForm) -> DepthObject:
@@ -60,11 +73,6 @@ def usage_object(finished: Finished) -> Usage:
             reasoning_tokens=usage.perception_tokens, text_tokens=usage.completion_tokens - usage.perception_tokens
         ),
     )
-
-
-def timings(finished: Finished) -> dict[str, float]:
-    """Milliseconds by stage, to a tenth."""
-    return {stage: round(value, 1) for stage, value in finished.timings_ms.items()}
 
 
 def _mask_object(mask: Mask, form: MaskForm) -> MaskObject:

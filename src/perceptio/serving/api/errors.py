@@ -17,6 +17,8 @@ from perceptio.images import ImageError
 from perceptio.serving.api.schemas.errors import ErrorReply
 from perceptio.serving.engine import ClosingError, DeadlineError, EngineError, QueueFullError, UnknownPictureError
 
+_MOST_ERRORS = 100
+_TAGS = ("role", "type")  # fields that tell alternatives apart
 _LONGEST = 400  # characters of a message, which may repeat what was sent
 
 INVALID, SERVER = "invalid_request_error", "server_error"
@@ -96,6 +98,8 @@ def as_api_error(error: Exception) -> ApiError | None:
 
 def invalid_request(error: ValidationError, body: bytes) -> ApiError:
     """What is wrong with a request's fields: of alternatives that none fit, what came farthest."""
+    if error.error_count() > _MOST_ERRORS:  # each would be copied, with its way
+        return ApiError(400, f"the body has {error.error_count()} fields that are wrong", "invalid_value")
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     value = _value(body)
     ways = [_way(each["loc"], value) for each in errors]
@@ -145,8 +149,12 @@ def _value(body: bytes) -> Any:
 def _way(location: tuple[int | str, ...], value: Any) -> list[str]:
     """The way to a field in a JSON value, without the names of alternatives that pydantic puts in between."""
     way: list[str] = []
+    tagged: Any = None  # whose tag was passed by
     for place, step in enumerate(location):
         last = place == len(location) - 1
+        if not last and isinstance(value, dict) and value is not tagged and step in map(value.get, _TAGS):
+            tagged = value  # its tag may be the name of a field too
+            continue
         inside = isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value)
         if inside or (isinstance(value, dict) and step in value):
             value = value[step]

@@ -14,7 +14,7 @@ from perceptio.serving.api.service import service_of
 _BEARER = HTTPBearer(auto_error=False, description="The server's key, where it has one.")
 
 
-def check_key(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
+async def check_key(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
     """Refuse whoever does not know the server's key, if it has one.
 
     Raises:

@@ -18,7 +18,7 @@ class Metrics(Observer):
         ProcessCollector(registry=registry)
         self._requests = Counter("perceptio_requests", "Requests.", ("method", "route", "status"), registry=registry)
         self._seconds = Histogram(
-            "perceptio_request_seconds",
+            "perceptio_request_duration_seconds",
             "From a request's head to the end of its reply.",
             ("route",),
             registry=registry,

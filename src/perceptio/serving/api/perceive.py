@@ -20,7 +20,7 @@ from perceptio.serving.api.bodies import (
     read_form,
     read_json,
 )
-from perceptio.serving.api.encoding import check_depth_form, depth_object, mask_objects, timings, usage_object
+from perceptio.serving.api.encoding import check_depth_form, depth_object, mask_objects, usage_object
 from perceptio.serving.api.errors import ApiError, documented
 from perceptio.serving.api.schemas.perceive import PerceiveReply, PerceiveRequest, Question
 from perceptio.serving.api.service import Service, service_of
@@ -86,5 +86,5 @@ def _reply(service: Service, picture: StoredPicture, question: Question, finishe
         absent=answer.trace.no_target,
         finish_reason=finished.reason,
         usage=usage_object(finished),
-        timings_ms=timings(finished),
+        timings_ms=finished.timings_ms,
     ).model_dump_json()

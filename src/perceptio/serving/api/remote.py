@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import httpx2
 
 from perceptio.serving.api.errors import ApiError
+from perceptio.serving.api.names import resolve
 
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = 3
@@ -33,17 +33,6 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """All addresses of a name.
-
-    Raises:
-        OSError: if it has none.
-    """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
-
-
 class RemotePictures:
     """Fetches pictures.
 
@@ -61,7 +50,7 @@ class RemotePictures:
         seconds: float,
         *,
         ports: dict[str, int] | None = None,
-        resolve: Callable[..., object] = resolve,
+        resolve: Callable[[str, int], Awaitable[list[str]]] = resolve,
         allowed: Callable[[str], bool] = is_public,
     ) -> None:
         self.max_bytes, self.seconds = max_bytes, seconds
@@ -83,6 +72,8 @@ class RemotePictures:
                         return content
         except TimeoutError as error:
             raise _refused(f"the picture did not come within {self.seconds:g} s") from error
+        except (httpx2.InvalidURL, UnicodeError) as error:  # of a redirect, or a name that no resolver can be asked for
+            raise _refused("the picture's address is no address") from error
         except (httpx2.HTTPError, OSError) as error:
             raise _refused("the picture's address cannot be reached") from error
         raise _refused(f"the picture's address leads on more than {_REDIRECTS} times")
@@ -97,7 +88,7 @@ class RemotePictures:
             httpx2.AsyncClient(trust_env=False, follow_redirects=False, timeout=timeout) as client,
             client.stream("GET", pinned, headers=headers, extensions={"sni_hostname": _host(url)}) as response,
         ):
-            if response.is_redirect:
+            if response.has_redirect_location:
                 return None, str(url.join(response.headers["Location"]))
             if response.status_code != 200:
                 raise _refused(f"the picture's address answers with status {response.status_code}")
@@ -124,7 +115,7 @@ class RemotePictures:
 
     async def _pinned(self, url: httpx2.URL) -> httpx2.URL:
         """The address with one of its host's IP addresses in place of the name, if all of them are public."""
-        found = await self._resolve(_host(url), self.ports[url.scheme])  # type: ignore[misc]
+        found = await self._resolve(_host(url), self.ports[url.scheme])
         if not found or not all(map(self._allowed, found)):
             raise _refused("the picture's address is not one of the public internet")
         return url.copy_with(host=found[0])

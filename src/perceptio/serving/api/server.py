@@ -18,7 +18,7 @@ LOG = logging.getLogger("perceptio.server")
 _BACKLOG, _CONNECTIONS = 512, 2048
 _KEEP_ALIVE = 20  # seconds; longer than clients keep idle connections, which then never meet one that just closed
 _HEAD_BYTES = 32_768  # of a request
-_LINGER = 0.3  # seconds in which requests that are on their way still arrive
+_LINGER = 1.0  # seconds in which requests that are on their way on open connections still arrive
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -65,7 +65,10 @@ def serve(service: Service, make: Callable[[], Engine], listener: socket.socket,
         service.close(grace_s=1.0)
     if service.failure is not None:
         raise service.failure
-    LOG.info("closed; every request was answered" if not server.force_exit else "closed in haste")
+    if server.cut_off:
+        LOG.warning("closed; %d connections were cut off before their answers had gone out", server.cut_off)
+    else:
+        LOG.info("closed; every request was answered")
 
 
 class GentleServer(uvicorn.Server):
@@ -93,12 +96,14 @@ class GentleServer(uvicorn.Server):
         )
         super().__init__(config)
         self._service = service
+        self.cut_off = 0  # connections that the end of the grace, or a second Ctrl-C, has left without their answers
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As of uvicorn's server."""
         self._service.closing = True  # replies now ask clients to close their connections
         for server in self.servers:
             server.close()
-        if not self.force_exit:
+        if self.server_state.connections and not self.force_exit:
             await asyncio.sleep(_LINGER)
         await super().shutdown(sockets)
+        self.cut_off = len(self.server_state.connections)

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
+MOST_TURNS = 4096  # that are read; how many are answered is a setting of the engine
+
 
 class Request(BaseModel):
     """What a client sends: a field that is not known is refused, and no value is converted."""

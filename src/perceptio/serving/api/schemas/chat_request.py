@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from perceptio.serving.api.schemas.base import Request
+from perceptio.serving.api.schemas.base import MOST_TURNS, Request
 from perceptio.serving.api.schemas.images import IMAGE_HELP
 from perceptio.serving.api.schemas.perception import Perception
 
 _IGNORED = "Accepted; it has no effect, as the answer is always the most probable one."
 _UNREAD = "Accepted and not read."
 _ONLY = "Only its default is possible here."
+_MOST_PARTS = 256
 
 
 class TextPart(Request):
@@ -20,6 +21,7 @@ class TextPart(Request):
 
     type: Literal["text"]
     text: str
+    prompt_cache_breakpoint: dict[str, Any] | None = Field(default=None, description=_UNREAD)
 
 
 class ImageUrl(Request):
@@ -34,13 +36,14 @@ class ImagePart(Request):
 
     type: Literal["image_url"]
     image_url: ImageUrl
+    prompt_cache_breakpoint: dict[str, Any] | None = Field(default=None, description=_UNREAD)
 
 
 class SystemMessage(Request):
     """Instructions, which are set before the first question."""
 
     role: Literal["system", "developer"]
-    content: str | Annotated[list[TextPart], Field(min_length=1)]
+    content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1, max_length=_MOST_PARTS)]
     name: str | None = Field(default=None, description=_UNREAD)
 
 
@@ -49,7 +52,11 @@ class UserMessage(Request):
 
     role: Literal["user"]
     content: (
-        str | Annotated[list[Annotated[TextPart | ImagePart, Field(discriminator="type")]], Field(min_length=1)]
+        str
+        | Annotated[
+            list[Annotated[TextPart | ImagePart, Field(discriminator="type")]],
+            Field(fail_fast=True, min_length=1, max_length=_MOST_PARTS),
+        ]
     ) = Field(
         examples=[
             [
@@ -65,7 +72,7 @@ class AssistantMessage(Request):
     """An earlier answer; the message of a reply may be sent back as it came."""
 
     role: Literal["assistant"]
-    content: str | Annotated[list[TextPart], Field(min_length=1)] | None = None
+    content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1, max_length=_MOST_PARTS)] | None = None
     name: str | None = Field(default=None, description=_UNREAD)
     perceptio: dict[str, Any] | None = Field(default=None, description=_UNREAD)
     refusal: None = None
@@ -89,7 +96,7 @@ class ChatRequest(Request):
     """A conversation about one picture, whose last question is to be answered."""
 
     model: str = Field(min_length=1, examples=["nano"])
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    messages: Annotated[list[ChatMessage], Field(fail_fast=True, min_length=1, max_length=2 * MOST_TURNS)]
     perception: Perception = Field(default=Perception(), description="Masks, depth, clicks and boxes.")
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -99,7 +106,7 @@ class ChatRequest(Request):
     max_completion_tokens: int | None = Field(
         default=None, ge=1, le=1_000_000, description="OpenAI's newer name of max_tokens."
     )
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = Field(
+    stop: str | Annotated[list[str], Field(fail_fast=True, max_length=4)] | None = Field(
         default=None, description="The text ends before the first of these."
     )
 

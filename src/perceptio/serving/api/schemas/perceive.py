@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from perceptio.serving.api.schemas.base import Reply, Request
+from perceptio.serving.api.schemas.base import MOST_TURNS, Reply, Request
 from perceptio.serving.api.schemas.images import IMAGE_HELP
 from perceptio.serving.api.schemas.perception import DepthObject, MaskObject, Perception
 from perceptio.serving.api.schemas.usage import Usage
@@ -29,11 +29,13 @@ class Question(Perception):
         description="The question; it may be left out where points or boxes are given.",
         examples=["Which is nearer, the brown pyramid or the green pyramid?"],
     )
-    history: list[Turn] = Field(default=[], description="Earlier turns, oldest first.")
+    history: Annotated[list[Turn], Field(fail_fast=True, max_length=MOST_TURNS)] = Field(
+        default=[], description="Earlier turns, oldest first."
+    )
     max_tokens: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Of the whole answer, depth tokens and [SEG] included."
     )
-    stop: Annotated[list[Stop], Field(max_length=4)] = Field(
+    stop: Annotated[list[Stop], Field(fail_fast=True, max_length=4)] = Field(
         default=[], description="The text ends before the first of these."
     )
 

@@ -11,10 +11,12 @@ from perceptio.serving.api.schemas.base import Reply, Request, Sparse
 SwitchName = Literal["off", "auto", "on"]
 MaskForm = Literal["rle", "polygon", "png"]
 DepthForm = Literal["png16", "png8", "json"]
-Point = Annotated[list[float], Field(min_length=2, max_length=2, description="x, y in pixels of the upright picture.")]
-Box = Annotated[list[float], Field(min_length=4, max_length=4, description="x1, y1, x2, y2 in pixels.")]
-Clicks = Annotated[list[Point], Field(min_length=1, max_length=64)]
-Labels = Annotated[list[Literal[0, 1]], Field(min_length=1, max_length=64)]
+Point = Annotated[
+    list[float], Field(fail_fast=True, min_length=2, max_length=2, description="x, y in pixels of the upright picture.")
+]
+Box = Annotated[list[float], Field(fail_fast=True, min_length=4, max_length=4, description="x1, y1, x2, y2 in pixels.")]
+Clicks = Annotated[list[Point], Field(fail_fast=True, min_length=1, max_length=64)]
+Labels = Annotated[list[Literal[0, 1]], Field(fail_fast=True, min_length=1, max_length=64)]
 
 
 class Perception(Request):
@@ -24,15 +26,15 @@ class Perception(Request):
         default="auto", description="Masks of what the question speaks of: auto lets the model decide."
     )
     depth: SwitchName = Field(default="auto", description="A depth map of the picture: auto lets the model decide.")
-    points: Clicks | Annotated[list[Clicks], Field(min_length=1, max_length=16)] | None = Field(
+    points: Clicks | Annotated[list[Clicks], Field(fail_fast=True, min_length=1, max_length=16)] | None = Field(
         default=None,
         description="Clicks on one object, [[x, y], ...], or a list of such, one for each object to be segmented.",
         examples=[[[120, 80]]],
     )
-    labels: Labels | Annotated[list[Labels], Field(min_length=1, max_length=16)] | None = Field(
+    labels: Labels | Annotated[list[Labels], Field(fail_fast=True, min_length=1, max_length=16)] | None = Field(
         default=None, description="For each point: 1 on the object, 0 beside it; all 1 by default.", examples=[[1]]
     )
-    boxes: Box | Annotated[list[Box], Field(min_length=1, max_length=16)] | None = Field(
+    boxes: Box | Annotated[list[Box], Field(fail_fast=True, min_length=1, max_length=16)] | None = Field(
         default=None, description="A box around each object to be segmented.", examples=[[[10, 20, 110, 140]]]
     )
     mask_form: MaskForm = Field(default="rle", alias="return", description="How masks come back.")
@@ -67,6 +69,12 @@ class MaskObject(Sparse):
     png: str | None = Field(default=None, description="Base64 of a PNG of one bit a pixel, white on the object.")
 
 
+class MaskPart(MaskObject):
+    """One segmented object of a stream."""
+
+    index: int = Field(description="Its place among all masks, or all that was clicked, of the answer.")
+
+
 class DepthObject(Reply):
     """Relative inverse depth: 1 is near, 0 is far, no unit, comparable within one picture only."""
 
@@ -96,8 +104,8 @@ class PerceivedPart(Sparse):
     """What was perceived, piece by piece: new masks, the depth map when it is done, and at the end the rest."""
 
     image_id: str | None = None
-    masks: list[MaskObject] | None = Field(default=None, description="More masks.")
-    clicked: list[MaskObject] | None = None
+    masks: list[MaskPart] | None = Field(default=None, description="More masks.")
+    clicked: list[MaskPart] | None = None
     depth: DepthObject | None = None
     labels: list[str | None] | None = Field(default=None, description="At the end: of all masks, in their order.")
     absent: bool | None = None
