@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptio.decoding.questions import Stopwatch
 from perceptio.decoding.engine import Step
 from perceptio.decoding.events import DepthProgress, DepthReady, Done, SegmentFound, TextDelta
+from perceptio.decoding.questions import Stopwatch
 from perceptio.depth.teacher_codes import teacher_codes
 from perceptio.depth.teachers.loading import load_teacher
 from perceptio.images import ImageError
