@@ -84,6 +84,7 @@ def test_forms_that_do_not_fit_are_refused(
     reply = client.post("/v1/perceive", files=parts)
     assert reply.status_code in (400, 404)
     assert reply.json()["error"]["param"] == param
+    assert (reply.json()["error"]["code"] == "unknown_parameter") == ("colour" in fields)
 
 
 def test_one_picture_a_form(client: TestClient, sample_id: str) -> None:

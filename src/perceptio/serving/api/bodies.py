@@ -104,6 +104,10 @@ def form_object(model: type[M], fields: dict[str, str], texts: Iterable[str]) ->
         ApiError: 400 with what is wrong.
     """
     texts, values = set(texts), {}
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    unknown = next((name for name in fields if name not in known), None)
+    if unknown is not None:
+        raise ApiError(400, f"unknown field: {unknown}", "unknown_parameter", unknown)
     _check_size(*(text.encode(errors="replace") for name, text in fields.items() if name not in texts))
     for name, text in fields.items():
         try:
