@@ -179,24 +179,12 @@ def question_ids(
     Raises:
         ValueError: if it is empty, or leaves no room for its answer.
     """
-    ids = unchecked_ids(processor, prompt, options, row, tiles, history)
-    check_context(model, len(processor.prefix_ids(tiles)) + len(ids), options, row)
-    return ids
-
-
-def unchecked_ids(
-    processor: PerceptioProcessor,
-    prompt: str,
-    options: DecodingOptions,
-    row: int,
-    tiles: int,
-    history: Sequence[Turn] = (),
-) -> list[int]:
-    """As `question_ids`, whatever room they leave."""
-    return [
+    ids = [
         *processor.history_ids(history, tiles),
         *processor.question_ids(prompt, options.seg[row], options.depth[row], tiles),
     ]
+    check_context(model, len(processor.prefix_ids(tiles)) + len(ids), options, row)
+    return ids
 
 
 def load_pictures(

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from perceptio.decoding.arguments import check_text
 from perceptio.decoding.options import check_context, context
-from perceptio.decoding.perceiving import unchecked_ids
 from perceptio.pipeline import Perceptio
 from perceptio.segmentation.prompted_arguments import read_objects
 from perceptio.serving.engine.queries import Query
@@ -46,8 +45,10 @@ def accept(asked: Perceptio, settings: EngineSettings, query: Query, deliver: De
         return Ticket(query, None, None, objects, deadline_s, deliver)
     vocabulary, tiles = asked.model.config.vocabulary, query.picture.loaded.tiles[0]
     options = query.options(vocabulary)
-    ids = unchecked_ids(asked.processor, query.prompt, options, 0, tiles, query.history)
-    length = len(asked.processor.prefix_ids(tiles)) + len(ids)
+    processor = asked.processor
+    question = processor.question_ids(query.prompt, options.seg[0], options.depth[0], tiles)
+    ids = [*processor.history_ids(query.history, tiles), *question]
+    length = len(processor.prefix_ids(tiles)) + len(ids)
     room, most = context(asked.model) - length, options.given_budget()
     if most is not None and most > room >= options.least_budget(vocabulary):
         options = replace(options, max_new_tokens=room)  # clients name bounds without knowing the model
